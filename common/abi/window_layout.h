@@ -46,7 +46,8 @@ struct vgpu_record_header {
   uint32_t slot;     /* thread slot of the issuing guest thread: where its reply goes */
   uint32_t sequence; /* of the reply; 0 when posted */
   uint64_t context;  /* handle of the issuing thread's current context, 0 if none */
-  uint64_t reserved; /* 0 */
+  uint32_t body;     /* bytes after the header that mean something; the rest is alignment */
+  uint32_t reserved; /* 0 */
 };
 
 /* State of the worker, as it publishes it. */
