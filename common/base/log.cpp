@@ -1,16 +1,29 @@
 #include "common/base/log.hpp"
 
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdio>
 #include <memory>
 
 namespace vgpu::log {
 namespace {
 
+FILE* private_standard_error() {
+  const int copy = ::fcntl(2, F_DUPFD_CLOEXEC, 10);
+  FILE* file = copy < 0 ? nullptr : ::fdopen(copy, "a");
+  return file == nullptr ? stderr : file;
+}
+
+class FileSink : public spdlog::sinks::stdout_sink_base<spdlog::details::console_mutex> {
+ public:
+  explicit FileSink(FILE* file) : stdout_sink_base(file) {}
+};
+
 // Never destroyed: threads may still log while the process ends.
 spdlog::logger& logger() {
-  static auto* instance = new spdlog::logger("vgpu", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  static auto* instance = new spdlog::logger("vgpu", std::make_shared<FileSink>(private_standard_error()));
   return *instance;
 }
 
