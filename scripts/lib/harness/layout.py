@@ -39,13 +39,16 @@ def native_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("VGPU_") and k != "NOTIFY_SOCKET"}
 
 
-def remoted_environment(layout: Layout, socket: pathlib.Path, preload: bool = False) -> dict[str, str]:
-    """The environment in which a program finds the shim as its driver library, and the shim its broker."""
+def remoted_environment(layout: Layout, socket: pathlib.Path, by: str = "path") -> dict[str, str]:
+    """The environment in which a program finds the shim as its driver library, and the shim its broker.
+
+    by: "path" (LD_LIBRARY_PATH), "preload" (LD_PRELOAD), or "config": the dynamic linker finds it by itself.
+    """
     environment = native_environment()
     environment["VGPU_SOCKET"] = str(socket)
-    if preload:
+    if by == "preload":
         environment["LD_PRELOAD"] = str(layout.shim_folder / "libcuda.so.1")
-    else:
+    elif by == "path":
         rest = environment.get("LD_LIBRARY_PATH", "")
         environment["LD_LIBRARY_PATH"] = str(layout.shim_folder) + (":" + rest if rest else "")
     return environment

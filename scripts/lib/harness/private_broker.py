@@ -121,12 +121,12 @@ class PrivateBroker:
     def workers(self) -> list[int]:
         return children_of(self.pid)
 
-    def environment(self, preload: bool = False) -> dict[str, str]:
-        return remoted_environment(self.layout, self.socket, preload)
+    def environment(self, by: str = "path") -> dict[str, str]:
+        return remoted_environment(self.layout, self.socket, by)
 
-    def run(self, command: list, timeout: float, preload: bool = False) -> subprocess.CompletedProcess:
+    def run(self, command: list, timeout: float, by: str = "path") -> subprocess.CompletedProcess:
         """Runs a program to its end; subprocess.TimeoutExpired if it does not come."""
-        return subprocess.run([str(c) for c in command], env=self.environment(preload), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, errors="replace")
+        return subprocess.run([str(c) for c in command], env=self.environment(by), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, errors="replace")
 
 
 class SteadyClient:
