@@ -59,11 +59,14 @@ class PrivateBroker:
         return self._process.pid
 
     def command(self) -> list[str]:
-        return [str(self.layout.program("vgpu-broker")), "--socket", str(self.socket), "--driver", self.driver]
+        program, settings = self.layout.program("vgpu-broker"), self.folder / "broker.toml"
+        return [str(program), "--config", str(settings), "--socket", str(self.socket), "--driver", self.driver]
 
     def _start(self) -> None:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with notify, self.log.open("ab") as log:
+            # Settings of our own, and none: an installed broker's are not for us.
+            (self.folder / "broker.toml").touch()
             notify.bind(str(self.folder / "notify.sock"))
             environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock")}
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/")
