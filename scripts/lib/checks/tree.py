@@ -26,11 +26,12 @@ class Tree:
         return sorted(n for n in names if (self.root / n).is_file())
 
     def changed(self) -> list[str]:
-        """Files that differ from the upstream branch, or from the commit before the last, working tree included."""
+        """Files that differ from the upstream branch, or from the commit before the last, working tree included;
+        none where the history does not tell (a shallow clone)."""
         base = self._git("merge-base", "HEAD", "origin/HEAD").strip() or self._git("rev-parse", "HEAD~1").strip()
         if base == self._git("rev-parse", "HEAD").strip():
             base = self._git("rev-parse", "HEAD~1").strip()
-        names = set(self._git("diff", "--name-only", base).splitlines()) if base else set(self.files)
+        names = set(self._git("diff", "--name-only", base).splitlines()) if base else set()
         names |= set(self._git("ls-files", "-o", "--exclude-standard").splitlines())
         return [n for n in self.files if n in names]
 

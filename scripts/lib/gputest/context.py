@@ -91,11 +91,9 @@ class Context:
 
 
 def table(rows: list[tuple], head: tuple) -> list[str]:
-    """Columns as wide as needed; numbers to the right."""
-    cells = [tuple(map(str, head))] + [tuple(map(str, row)) for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-
-    def line(row: tuple) -> str:
-        return "  ".join(c.ljust(w) if i == 0 or not row[i][:1].isdigit() and row is not cells[0] else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip()
-
-    return [line(row) for row in cells]
+    """Columns as wide as needed; those of numbers to the right."""
+    cells = [[str(c) for c in row] for row in (head, *rows)]
+    columns = range(len(head))
+    widths = [max(len(row[i]) for row in cells) for i in columns]
+    numeric = [all(row[i][:1].isdigit() for row in cells[1:]) for i in columns]
+    return ["  ".join(row[i].rjust(widths[i]) if numeric[i] else row[i].ljust(widths[i]) for i in columns).rstrip() for row in cells]

@@ -65,5 +65,8 @@ def run_micro(context: Context, pairs: int) -> Result:
     result.lines.append(f"medians of {pairs} paired runs; ratio above 1 = slower remoted, for GB/s too (native / remoted)")
     if missed:
         result.fail(f"floors missed: {', '.join(missed)}")
-    result.summary = f"{len(rows)} figures, {len(FLOORS) - len(missed)} of {len(FLOORS)} floors held"
+    absent = [figure for figure in FLOORS if figure not in runs[NATIVE][0]]
+    if absent:
+        result.fail(f"figures with a floor that were not measured: {', '.join(absent)}")
+    result.summary = f"{len(rows)} figures, {len(FLOORS) - len(missed) - len(absent)} of {len(FLOORS)} floors held"
     return result
