@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every section of gpu-test works with: the two ways to run a program, logs, and time limits."""
 import pathlib
+import re
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -95,5 +96,5 @@ def table(rows: list[tuple], head: tuple) -> list[str]:
     cells = [[str(c) for c in row] for row in (head, *rows)]
     columns = range(len(head))
     widths = [max(len(row[i]) for row in cells) for i in columns]
-    numeric = [all(row[i][:1].isdigit() for row in cells[1:]) for i in columns]
+    numeric = [all(re.fullmatch(r"[0-9.]+", row[i]) for row in cells[1:]) for i in columns]
     return ["  ".join(row[i].rjust(widths[i]) if numeric[i] else row[i].ljust(widths[i]) for i in columns).rstrip() for row in cells]
