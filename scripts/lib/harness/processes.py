@@ -17,17 +17,19 @@ def is_alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == pid and fields[0] not in "ZX":
-            found.append(int(entry))
-    return sorted(found)
+    try:
+        lists = [(task / "children").read_text() for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+        found = [int(word) for text in lists for word in text.split()]
+    except FileNotFoundError:  # a kernel without those lists, or the process is gone
+        found = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and parent_of(int(entry)) == pid]
+    return sorted(child for child in found if is_alive(child))
+
+
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def wait_until(condition, seconds: float) -> bool:
