@@ -2,6 +2,7 @@
 """A broker of our own on a private socket, for as long as a with-block lasts, and programs that run through it."""
 import os
 import pathlib
+import re
 import selectors
 import shutil
 import signal
@@ -12,6 +13,9 @@ import time
 
 from .layout import Layout, native_environment, remoted_environment
 from .processes import children_of, is_alive, wait_until
+
+# A worker's environment is its own, so a sanitizer's report of it comes out in the broker's log and nowhere else.
+SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|: runtime error: ")
 
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -64,7 +68,7 @@ class PrivateBroker:
 
     def _start(self) -> None:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with notify, self.log.open("ab") as log:
+        with notify, self.log.open("wb") as log:
             # Settings of our own, and none: an installed broker's are not for us.
             (self.folder / "broker.toml").touch()
             notify.bind(str(self.folder / "notify.sock"))
@@ -108,6 +112,8 @@ class PrivateBroker:
             raise BrokerFailed(f"worker {left[0]} outlived its broker and its client by {STOP_SECONDS} s:\n{self.log_tail()}")
         if self.exit_status != 0:
             raise BrokerFailed(f"the broker ended with status {self.exit_status}:\n{self.log_tail()}")
+        if SANITIZER_REPORT.search(self.log_tail(lines=100_000)):
+            raise BrokerFailed(f"a sanitizer reports on broker or worker:\n{self.log_tail(lines=200)}")
         return self.exit_status
 
     def _remove(self) -> None:
