@@ -23,8 +23,10 @@ constexpr uint64_t kKeepAtMost = 8 << 20;
 base::Result<void> Console::capture_standard_streams() {
   for (int fd = 1; fd <= 2; ++fd) {
     base::UniqueFd file(::memfd_create(fd == 1 ? "vgpu-stdout" : "vgpu-stderr", MFD_CLOEXEC));
-    // O_APPEND has no place here: the offset is shared with the descriptor that the driver writes to, and only it writes.
-    if (!file || ::dup2(file.get(), fd) < 0) return base::Error{errno, fmt::format("cannot capture standard stream {}: {}", fd, std::strerror(errno))};
+    // O_APPEND has no place here: the offset is shared with the descriptor that the driver writes to, and only it
+    // writes.
+    if (!file || ::dup2(file.get(), fd) < 0)
+      return base::Error{errno, fmt::format("cannot capture standard stream {}: {}", fd, std::strerror(errno))};
     streams_[fd - 1].file = std::move(file);
   }
   return {};

@@ -1,4 +1,5 @@
-// Device printf and assert text: what the driver prints to this process's standard streams goes to the guest's (decision 17).
+// Device printf and assert text: what the driver prints to this process's standard streams goes to the guest's
+// (decision 17).
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,12 @@ class Console {
  public:
   explicit Console(const shm::Window& window) : window_(&window) {}
 
-  /// Turns descriptors 1 and 2 of this process into files in memory that collect() reads. The log must have its own descriptor by then.
+  /// Turns descriptors 1 and 2 of this process into files in memory that collect() reads. The log must have its own
+  /// descriptor by then.
   base::Result<void> capture_standard_streams();
 
-  /// Publishes what was printed since the last time, as far as the guest's console has room; the rest follows at the next call.
+  /// Publishes what was printed since the last time, as far as the guest's console has room; the rest follows at the
+  /// next call.
   void collect();
 
  private:

@@ -51,11 +51,15 @@ void HostSteps::run(Step* step, cuda::CUresult status) {
     ++posted_;
     // release: pairs with the agent's acquire load of step_posted.
     window_->word32(offsetof(vgpu_control, step_posted)).store(posted_, std::memory_order_release);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // against the agent's fence between step_sleeping = 1 and its last look
-    if (window_->word32(offsetof(vgpu_control, step_sleeping)).load(std::memory_order_relaxed) != 0) wake(*window_, offsetof(vgpu_control, step_posted));
-    // The guest's function may take as long as it likes; the client's death ends this process, the session's end ends the wait.
+    std::atomic_thread_fence(
+        std::memory_order_seq_cst);  // against the agent's fence between step_sleeping = 1 and its last look
+    if (window_->word32(offsetof(vgpu_control, step_sleeping)).load(std::memory_order_relaxed) != 0)
+      wake(*window_, offsetof(vgpu_control, step_posted));
+    // The guest's function may take as long as it likes; the client's death ends this process, the session's end ends
+    // the wait.
     const auto done = window_->word32(offsetof(vgpu_control, step_done));
-    for (uint32_t seen = done.load(std::memory_order_acquire); static_cast<int32_t>(seen - posted_) < 0 && !stopped_.load(std::memory_order_relaxed);
+    for (uint32_t seen = done.load(std::memory_order_acquire);
+         static_cast<int32_t>(seen - posted_) < 0 && !stopped_.load(std::memory_order_relaxed);
          seen = done.load(std::memory_order_acquire)) {
       const timespec second{1, 0};
       ::syscall(SYS_futex, window_->bytes(offsetof(vgpu_control, step_done), 4), FUTEX_WAIT, seen, &second, nullptr, 0);

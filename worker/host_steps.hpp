@@ -1,8 +1,8 @@
 // Host functions: a stream of the real driver reaches a point, the guest's function runs, the stream goes on.
 #pragma once
 
-#include <cstdint>
 #include <atomic>
+#include <cstdint>
 #include <list>
 #include <mutex>
 
@@ -38,8 +38,8 @@ class HostSteps {
   void run(Step* step, cuda::CUresult status);
 
   const shm::Window* window_;
-  std::mutex steps_lock_;   // guards steps_
-  std::mutex run_lock_;     // one step at a time; taken before steps_lock_
+  std::mutex steps_lock_;  // guards steps_
+  std::mutex run_lock_;    // one step at a time; taken before steps_lock_
   std::list<Step> steps_;
   uint32_t posted_ = 0;
   std::atomic<bool> stopped_{false};

@@ -1,4 +1,5 @@
-// vgpu-worker: one process per client. It holds the client's CUDA context and nobody else's, so that a fault stays in here.
+// vgpu-worker: one process per client. It holds the client's CUDA context and nobody else's, so that a fault stays in
+// here.
 //
 // Comes from: vgpu-broker (fork + exec), with the window, the doorbell, the grant segment and the control socket.
 // Ends with: its client, a broken protocol, or a GPU error that poisons the process. It outlives a broker that dies.
@@ -16,9 +17,12 @@ namespace {
 
 int exit_code(worker::End end) {
   switch (end) {
-    case worker::End::violation: return control::kExitProtocolViolation;
-    case worker::End::gpu_fault: return control::kExitGpuFault;
-    default: return control::kExitClean;
+    case worker::End::violation:
+      return control::kExitProtocolViolation;
+    case worker::End::gpu_fault:
+      return control::kExitGpuFault;
+    default:
+      return control::kExitClean;
   }
 }
 

@@ -22,18 +22,20 @@ bool is_sticky(CUresult result) {
     case CUDA_ERROR_LAUNCH_FAILED:
     case CUDA_ERROR_TENSOR_MEMORY_LEAK:
     case CUDA_ERROR_MPS_CLIENT_TERMINATED:
-    case CUDA_ERROR_EXTERNAL_DEVICE: return true;
-    default: return false;
+    case CUDA_ERROR_EXTERNAL_DEVICE:
+      return true;
+    default:
+      return false;
   }
 }
 
-Session::Session(shm::Window window, DriverLibrary driver, Doorbell doorbell)
+Session::Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, shm::GrantReader grant)
     : window_(std::move(window)),
       driver_(std::move(driver)),
       contexts_(driver_.functions),
       console_(window_),
       host_steps_(window_),
-      dispatcher_(*this, window_, std::move(doorbell)) {}
+      dispatcher_(*this, window_, std::move(doorbell), std::move(grant)) {}
 
 CUresult Session::enter(uint64_t context) {
   const CUresult result = contexts_.make_current(context);
@@ -62,8 +64,11 @@ void Session::register_control_area() {
   void* area = window_.bytes(0, VGPU_HEAP_OFFSET);
   const CUresult result = driver_.functions.cuMemHostRegister_v2 == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED
-                              : driver_.functions.cuMemHostRegister_v2(area, VGPU_HEAP_OFFSET, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
-  if (result != CUDA_SUCCESS) log::warning("the control area cannot be registered with the driver (error {}): small copies take the slow path", static_cast<int>(result));
+                              : driver_.functions.cuMemHostRegister_v2(
+                                    area, VGPU_HEAP_OFFSET, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
+  if (result != CUDA_SUCCESS)
+    log::warning("the control area cannot be registered with the driver (error {}): small copies take the slow path",
+                 static_cast<int>(result));
   control_registered_ = true;
 }
 

@@ -22,7 +22,7 @@ enum class End { running, client_gone, violation, gpu_fault };
 
 class Session {
  public:
-  Session(shm::Window window, DriverLibrary driver, Doorbell doorbell);
+  Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, shm::GrantReader grant);
 
   const DriverTable& driver() const { return driver_.functions; }
   const DriverLibrary& library() const { return driver_; }
@@ -42,7 +42,8 @@ class Session {
 
   /// The client broke the protocol: it is cut off. Says why, once.
   CUresult violation(const char* what);
-  /// Sees every result that the driver gives. A sticky error ends the client's use of the GPU: it is published and the worker ends.
+  /// Sees every result that the driver gives. A sticky error ends the client's use of the GPU: it is published and the
+  /// worker ends.
   void observe(CUresult result);
 
   End end() const { return end_; }
@@ -51,7 +52,8 @@ class Session {
   }
   CUresult sticky() const { return sticky_; }
 
-  /// Registers control page, slots and ring with the driver, once a context exists, so that small results are written there directly.
+  /// Registers control page, slots and ring with the driver, once a context exists, so that small results are written
+  /// there directly.
   void register_control_area();
 
   /// Serves until the client is gone or must be cut off.

@@ -18,8 +18,8 @@ struct Inherited {
 /// Takes the descriptors 3 to 7; an error if one of the required ones is missing. 7, the client's pidfd, may be absent.
 base::Result<Inherited> take_inherited();
 
-/// Waits for the client to say where it mapped the window, maps it there too, confines and opens the driver. An error with code >= 64 is an exit code;
-/// the control page then already tells the guest why.
+/// Waits for the client to say where it mapped the window, maps it there too, confines and opens the driver. An error
+/// with code >= 64 is an exit code; the control page then already tells the guest why.
 base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inherited& inherited);
 
 /// Tells the broker that the worker serves.

@@ -29,10 +29,14 @@ spdlog::logger& logger() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -46,11 +50,16 @@ void open(std::string who, Level level) {
 }
 
 bool parse_level(std::string_view name, Level& level) {
-  if (name == "debug") level = Level::debug;
-  else if (name == "info") level = Level::info;
-  else if (name == "warning") level = Level::warning;
-  else if (name == "error") level = Level::error;
-  else return false;
+  if (name == "debug")
+    level = Level::debug;
+  else if (name == "info")
+    level = Level::info;
+  else if (name == "warning")
+    level = Level::warning;
+  else if (name == "error")
+    level = Level::error;
+  else
+    return false;
   return true;
 }
 

@@ -15,7 +15,8 @@
 namespace vgpu::worker {
 namespace {
 
-// How long an idle worker, or one that waits for the GPU, watches before it sleeps. Most waits of short kernels end within it.
+// How long an idle worker, or one that waits for the GPU, watches before it sleeps. Most waits of short kernels end
+// within it.
 constexpr uint64_t kWatchNs = 100'000;
 constexpr uint64_t kIdleLookNs = 1'000'000'000;
 // A wait that has lasted t is looked at every t / 32: at most 3% late, and a long wait costs next to nothing.
@@ -40,8 +41,21 @@ void relax() {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Session& session, const shm::Window& window, Doorbell doorbell)
-    : session_(session), window_(&window), doorbell_(std::move(doorbell)), consumer_(window), replies_(window) {}
+Dispatcher::Dispatcher(Session& session, const shm::Window& window, Doorbell doorbell, shm::GrantReader grant)
+    : session_(session),
+      window_(&window),
+      doorbell_(std::move(doorbell)),
+      grant_(std::move(grant)),
+      consumer_(window),
+      replies_(window) {}
+
+bool Dispatcher::may_submit() { return grant_.is_open() || grant_.is_stale(shm::monotonic_ms()); }
+
+void Dispatcher::publish_usage() {
+  usage_.requested_bytes = session_.allocations().charged();
+  usage_.pinned_bytes = session_.allocations().pinned();
+  grant_.publish(usage_);
+}
 
 void Dispatcher::run() {
   uint64_t quiet_since = 0;  // 0: there was work in the last round
@@ -49,7 +63,8 @@ void Dispatcher::run() {
   consumer_.announce_awake();
   while (session_.end() == End::running) {
     bool worked = false;
-    for (unsigned left = kRecordsPerRound; left > 0 && !draining_ && take_record(); --left) worked = true;
+    for (unsigned left = kRecordsPerRound; left > 0 && !draining_ && may_submit() && take_record(); --left)
+      worked = true;
     worked |= look_at_pendings();
     if (worked) {
       quiet_since = 0;
@@ -80,21 +95,29 @@ uint64_t Dispatcher::oldest_wait(uint64_t now) const {
 }
 
 void Dispatcher::sleep(uint64_t now) {
-  if (draining_ ? false : !consumer_.announce_sleep()) return;
-  const uint64_t nap = pendings_.empty() ? kIdleLookNs : std::clamp(oldest_wait(now) / 32, kShortestNapNs, kLongestNapNs);
+  publish_usage();
+  // With records that may not be taken yet, the ring is not what to sleep on.
+  const bool held_back = draining_ || !may_submit();
+  if (!held_back && !consumer_.announce_sleep()) return;
+  const uint64_t nap = held_back           ? kLongestNapNs
+                       : pendings_.empty() ? kIdleLookNs
+                                           : std::clamp(oldest_wait(now) / 32, kShortestNapNs, kLongestNapNs);
   const timespec timeout{static_cast<time_t>(nap / 1'000'000'000), static_cast<long>(nap % 1'000'000'000)};
-  pollfd waits[2] = {{doorbell_.bell.get(), POLLIN, 0}, {doorbell_.client.get(), POLLIN, 0}};  // a negative descriptor is ignored
+  pollfd waits[2] = {{doorbell_.bell.get(), POLLIN, 0},
+                     {doorbell_.client.get(), POLLIN, 0}};  // a negative descriptor is ignored
   const int ready = ::ppoll(waits, 2, &timeout, nullptr);
   if (ready > 0 && (waits[0].revents & POLLIN) != 0) {
     eventfd_t rung = 0;
     ::eventfd_read(doorbell_.bell.get(), &rung);
   }
   if (ready > 0 && waits[1].revents != 0) session_.set_end(End::client_gone);
-  if (window_->word32(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed) == VGPU_PEER_REVOKED) session_.set_end(End::client_gone);
+  if (window_->word32(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed) == VGPU_PEER_REVOKED)
+    session_.set_end(End::client_gone);
   consumer_.announce_awake();
 }
 
-// Intake. --------------------------------------------------------------------------------------------------------------
+// Intake.
+// --------------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<Call> Dispatcher::new_call() {
   if (free_calls_.empty()) return std::make_unique<Call>();
@@ -106,16 +129,22 @@ std::unique_ptr<Call> Dispatcher::new_call() {
 bool Dispatcher::take_record() {
   ring::Record record;
   switch (consumer_.next(record)) {
-    case ring::Next::empty: return false;
-    case ring::Next::broken: session_.violation(consumer_.problem()); return false;
-    case ring::Next::record: break;
+    case ring::Next::empty:
+      return false;
+    case ring::Next::broken:
+      session_.violation(consumer_.problem());
+      return false;
+    case ring::Next::record:
+      break;
   }
   const Row* row = find_row(record.header.op);
   const bool posted = (record.header.flags & VGPU_RECORD_POSTED) != 0;
-  if (row == nullptr || record.header.slot >= VGPU_SLOT_COUNT || record.header.flags > VGPU_RECORD_POSTED || (posted && !row->posted)) {
+  if (row == nullptr || record.header.slot >= VGPU_SLOT_COUNT || record.header.flags > VGPU_RECORD_POSTED ||
+      (posted && !row->posted)) {
     session_.violation("a record with an unknown operation, slot or flag");
     return false;
   }
+  ++usage_.records;
   auto call = new_call();
   call->begin(record.header, row);
   execute(std::move(call), record.body);
@@ -133,7 +162,8 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
     }
   }
   uint64_t busy_context = 0;
-  if (row.blocks == Blocks::context && must_wait_for_context(*call, busy_context)) return park(std::move(call), body, busy_context);
+  if (row.blocks == Blocks::context && must_wait_for_context(*call, busy_context))
+    return park(std::move(call), body, busy_context);
   wire::Reader in(body);
   in_hand_ = call.get();
   row.run(session_, in, *call);
@@ -152,7 +182,8 @@ void Dispatcher::done(std::unique_ptr<Call> call) {
   free_calls_.push_back(std::move(call));
 }
 
-// Calls that the driver would block in. --------------------------------------------------------------------------------
+// Calls that the driver would block in.
+// --------------------------------------------------------------------------------
 
 bool Dispatcher::must_wait_for_context(const Call& call, uint64_t& busy_context) {
   const bool only_current = call.row()->needs_context;
@@ -204,13 +235,17 @@ void Dispatcher::park(std::unique_ptr<Call> call, std::span<const uint8_t> body,
   pendings_.push_back(std::move(pending));
 }
 
-// Marks. ---------------------------------------------------------------------------------------------------------------
+// Marks.
+// ---------------------------------------------------------------------------------------------------------------
 
 void Dispatcher::count(uint64_t handle) {
   ContextState& context = session_.context();
-  if (context.idle()) context.only_stream = handle;
-  else if (context.only_stream != handle) context.only_stream = ContextState::kSeveral;
+  if (context.idle())
+    context.only_stream = handle;
+  else if (context.only_stream != handle)
+    context.only_stream = ContextState::kSeveral;
   ++context.submitted;
+  ++usage_.submissions;
   if (Stream* stream = session_.objects().streams.find(handle)) stream->submitted = context.submitted;
 }
 
@@ -231,18 +266,21 @@ void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
     unsigned capturing = CU_STREAM_CAPTURE_STATUS_NONE;
     const CUresult asked = session_.driver().cuStreamIsCapturing(real, &capturing);
     // The real call refuses at once, and does to the capture what it does natively.
-    if (asked != CUDA_SUCCESS || capturing != CU_STREAM_CAPTURE_STATUS_NONE) return call.finish(session_.driver().cuStreamSynchronize(real));
+    if (asked != CUDA_SUCCESS || capturing != CU_STREAM_CAPTURE_STATUS_NONE)
+      return call.finish(session_.driver().cuStreamSynchronize(real));
   }
   if (context.idle()) return call.finish(CUDA_SUCCESS);
   Pending pending = pending_here(stream);
   const bool legacy = stream == 1;
-  if (legacy && context.open_captures == 0 && !non_blocking_work(pending.context) && record_fence(context, pending.event)) {
+  if (legacy && context.open_captures == 0 && !non_blocking_work(pending.context) &&
+      record_fence(context, pending.event)) {
     pending.covers_context = true;  // nothing runs but what the legacy stream waits for
   } else if (legacy) {
     pending.by_query = true;  // an event there would be a barrier for everybody
   } else {
     pending.event = session_.contexts().take_event(context);
-    const CUresult result = pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+    const CUresult result =
+        pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
     if (result != CUDA_SUCCESS) return call.finish(result);
   }
   call.set_waiting();
@@ -254,7 +292,8 @@ void Dispatcher::finish_after_copy(Call& call, uint64_t stream) {
   if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   Pending pending = pending_here(stream);
   pending.event = session_.contexts().take_event(session_.context());
-  const CUresult result = pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+  const CUresult result =
+      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
   if (result != CUDA_SUCCESS) return call.finish(result);
   call.set_waiting();
   made_in_handler_.push_back(std::move(pending));
@@ -294,7 +333,8 @@ CUresult Dispatcher::mark_after_stream(uint64_t stream, uint64_t word, uint32_t 
   pending.value = value;
   // Directly behind a copy on the same stream: on the legacy stream that copy is the barrier already.
   pending.event = session_.contexts().take_event(session_.context());
-  const CUresult result = pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+  const CUresult result =
+      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
   if (result != CUDA_SUCCESS) return result;
   made_in_handler_.push_back(std::move(pending));
   return CUDA_SUCCESS;
@@ -338,7 +378,8 @@ CUresult Dispatcher::state_of(Pending& pending) {
   session_.contexts().make_current(pending.context);
   const CUresult result = driver.cuStreamQuery(CU_STREAM_LEGACY);
   if (result != CUDA_ERROR_NOT_READY || now_ns() - pending.since < kQueryNs) return result;
-  // A query covers later work too: somebody may feed the stream for ever. An event ends that, at the price of a barrier.
+  // A query covers later work too: somebody may feed the stream for ever. An event ends that, at the price of a
+  // barrier.
   ContextState* context = session_.contexts().find(pending.context);
   pending.event = context == nullptr ? nullptr : session_.contexts().take_event(*context);
   if (pending.event == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
@@ -367,8 +408,10 @@ bool Dispatcher::look_at_pendings() {
 void Dispatcher::note_complete(const Pending& pending) {
   ContextState* context = session_.contexts().find(pending.context);
   if (context == nullptr || pending.submitted <= context->completed) return;
-  // A mark in the only stream in use covers everything before it; one in the legacy stream, all but the non-blocking streams.
-  const bool whole = pending.covers_context || context->only_stream == pending.stream || (pending.stream == 1 && !non_blocking_work(pending.context));
+  // A mark in the only stream in use covers everything before it; one in the legacy stream, all but the non-blocking
+  // streams.
+  const bool whole = pending.covers_context || context->only_stream == pending.stream ||
+                     (pending.stream == 1 && !non_blocking_work(pending.context));
   if (whole) context->completed = pending.submitted;
   publish_progress();
 }
@@ -383,7 +426,8 @@ void Dispatcher::reached(Pending pending, CUresult result) {
   session_.observe(result);
   if (result == CUDA_SUCCESS) note_complete(pending);
   ContextState* context = session_.contexts().find(pending.context);
-  if (pending.pooled && pending.event != nullptr && context != nullptr) session_.contexts().give_event(*context, pending.event);
+  if (pending.pooled && pending.event != nullptr && context != nullptr)
+    session_.contexts().give_event(*context, pending.event);
   switch (pending.what) {
     case After::answer:
       if (result == CUDA_SUCCESS) result = settle(pending);

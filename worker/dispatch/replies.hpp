@@ -13,8 +13,8 @@ class Replies {
  public:
   explicit Replies(const shm::Window& window) : window_(&window) {}
 
-  /// Writes the call's answer into its thread's slot and wakes the thread if it sleeps. A posted call that failed is remembered instead, and told with
-  /// the thread's next answer.
+  /// Writes the call's answer into its thread's slot and wakes the thread if it sleeps. A posted call that failed is
+  /// remembered instead, and told with the thread's next answer.
   void answer(const Call& call);
 
  private:

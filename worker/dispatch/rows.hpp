@@ -20,7 +20,7 @@ struct Row {
   void (*run)(Session& session, wire::Reader& in, Call& call) = nullptr;
   Blocks blocks = Blocks::no;
   Capture capture = Capture::safe;
-  bool posted = false;         ///< may be posted
+  bool posted = false;  ///< may be posted
   bool needs_context = false;
 };
 

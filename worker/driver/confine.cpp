@@ -41,15 +41,18 @@ std::vector<Range> mapped_ranges() {
 void block(uint64_t begin, uint64_t end) {
   if (begin >= end) return;
   // Failure is harmless: an address more that the driver may choose.
-  ::mmap(reinterpret_cast<void*>(begin), end - begin, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  ::mmap(reinterpret_cast<void*>(begin), end - begin, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 }  // namespace
 
 base::Result<void> confine_driver(uint64_t arena_base, uint64_t arena_size) {
   constexpr uint64_t kPage = 4096;
-  if (arena_base % kPage != 0 || arena_size % kPage != 0 || arena_size == 0 || arena_base < kLowest || arena_base >= kHighest || arena_size > kHighest - arena_base) {
-    return base::Error{0, fmt::format("the guest offers an arena that cannot be one: {:#x} + {:#x}", arena_base, arena_size)};
+  if (arena_base % kPage != 0 || arena_size % kPage != 0 || arena_size == 0 || arena_base < kLowest ||
+      arena_base >= kHighest || arena_size > kHighest - arena_base) {
+    return base::Error{
+        0, fmt::format("the guest offers an arena that cannot be one: {:#x} + {:#x}", arena_base, arena_size)};
   }
   std::vector<Range> keep = mapped_ranges();
   keep.push_back(kDriverOwn);

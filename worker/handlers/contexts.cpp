@@ -16,10 +16,13 @@ void forget(Session& session, uint64_t context) {
     objects.functions.drop_if([&](uint64_t, const Function& function) { return function.owner == handle; });
     return true;
   });
-  session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.context == context && range.kind != Memory::window; });
+  session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) {
+    return range.context == context && range.kind != Memory::window;
+  });
 }
 
-/// The new context is current in no thread of ours; the driver makes a created one current, which our bookkeeping must know.
+/// The new context is current in no thread of ours; the driver makes a created one current, which our bookkeeping must
+/// know.
 CUresult adopt(Session& session, uint64_t handle, CUcontext real, int device, bool primary) {
   ContextState state;
   state.real = real;
@@ -36,8 +39,10 @@ CUresult adopt(Session& session, uint64_t handle, CUcontext real, int device, bo
 
 void primary_retain(Session& session, const api::ops::PrimaryRetain& op, Call& call) {
   const uint64_t known = session.contexts().primary(static_cast<int>(op.device));
-  if (known != 0) return call.finish(known == op.id.value ? CUDA_SUCCESS : session.violation("two handles for one primary context"));
-  if (!session.contexts().can_bind(op.id.value)) return call.finish(session.violation("a context handle that cannot be made"));
+  if (known != 0)
+    return call.finish(known == op.id.value ? CUDA_SUCCESS : session.violation("two handles for one primary context"));
+  if (!session.contexts().can_bind(op.id.value))
+    return call.finish(session.violation("a context handle that cannot be made"));
   CUcontext real = nullptr;
   const CUresult result = session.driver().cuDevicePrimaryCtxRetain(&real, static_cast<int>(op.device));
   call.finish(result != CUDA_SUCCESS ? result : adopt(session, op.id.value, real, static_cast<int>(op.device), true));
@@ -71,10 +76,13 @@ void primary_set_flags(Session& session, const api::ops::PrimarySetFlags& op, Ca
 }
 
 void context_create(Session& session, const api::ops::ContextCreate& op, Call& call) {
-  if (!session.contexts().can_bind(op.id.value)) return call.finish(session.violation("a context handle that cannot be made"));
+  if (!session.contexts().can_bind(op.id.value))
+    return call.finish(session.violation("a context handle that cannot be made"));
   CUcontext real = nullptr;
   const DriverTable& driver = session.driver();
-  const CUresult result = driver.cuCtxCreate_v2 != nullptr ? driver.cuCtxCreate_v2(&real, op.flags, static_cast<int>(op.device)) : CUDA_ERROR_NOT_SUPPORTED;
+  const CUresult result = driver.cuCtxCreate_v2 != nullptr
+                              ? driver.cuCtxCreate_v2(&real, op.flags, static_cast<int>(op.device))
+                              : CUDA_ERROR_NOT_SUPPORTED;
   call.finish(result != CUDA_SUCCESS ? result : adopt(session, op.id.value, real, static_cast<int>(op.device), false));
 }
 
@@ -87,7 +95,9 @@ void context_destroy(Session& session, const api::ops::ContextDestroy& op, Call&
   call.finish(session.driver().cuCtxDestroy_v2(real));
 }
 
-void context_synchronize(Session& session, const api::ops::ContextSynchronize&, Call& call) { session.dispatcher().finish_after_context(call); }
+void context_synchronize(Session& session, const api::ops::ContextSynchronize&, Call& call) {
+  session.dispatcher().finish_after_context(call);
+}
 
 void context_set_flags(Session& session, const api::ops::ContextSetFlags& op, Call& call) {
   const auto set = session.driver().cuCtxSetFlags;

@@ -30,7 +30,8 @@ void device_facts(Session& session, const api::ops::DeviceFacts& op, Call& call)
   CUresult result = driver.cuDeviceGet(&device, static_cast<int>(op.ordinal));
   if (result == CUDA_SUCCESS) result = driver.cuDeviceTotalMem_v2(&memory, device);
   if (result == CUDA_SUCCESS) result = driver.cuDeviceGetName(name, sizeof name - 1, device);
-  if (result == CUDA_SUCCESS) result = (driver.cuDeviceGetUuid_v2 != nullptr ? driver.cuDeviceGetUuid_v2 : driver.cuDeviceGetUuid)(&uuid, device);
+  if (result == CUDA_SUCCESS)
+    result = (driver.cuDeviceGetUuid_v2 != nullptr ? driver.cuDeviceGetUuid_v2 : driver.cuDeviceGetUuid)(&uuid, device);
   if (result != CUDA_SUCCESS) return call.finish(result);
   int32_t attributes[kAttributes];
   for (unsigned i = 0; i < kAttributes; ++i) {
@@ -41,7 +42,11 @@ void device_facts(Session& session, const api::ops::DeviceFacts& op, Call& call)
   while (known > 0 && attributes[known - 1] == kNoSuchAttribute) --known;
   uint8_t bytes[sizeof attributes];
   std::memcpy(bytes, attributes, sizeof attributes);
-  api::ops::DeviceFactsReply{memory, {uuid.bytes, sizeof uuid.bytes}, std::string_view(name, std::min<size_t>(strlen(name), 200)), {bytes, known * sizeof(int32_t)}}.encode(call.reply());
+  api::ops::DeviceFactsReply{memory,
+                             {uuid.bytes, sizeof uuid.bytes},
+                             std::string_view(name, std::min<size_t>(strlen(name), 200)),
+                             {bytes, known * sizeof(int32_t)}}
+      .encode(call.reply());
   call.finish(call.reply().failed() ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS);
 }
 

@@ -5,7 +5,8 @@
 namespace vgpu::worker::handlers {
 
 void event_create(Session& session, const api::ops::EventCreate& op, Call& call) {
-  if (!session.objects().events.can_bind(op.id.value)) return call.finish(session.violation("an event handle that cannot be made"));
+  if (!session.objects().events.can_bind(op.id.value))
+    return call.finish(session.violation("an event handle that cannot be made"));
   CUevent real = nullptr;
   const CUresult result = session.driver().cuEventCreate(&real, op.flags);
   if (result == CUDA_SUCCESS) session.objects().events.bind(op.id.value, {real, session.context_handle()});
@@ -27,8 +28,10 @@ void event_record(Session& session, const api::ops::EventRecord& op, Call& call)
   if (event == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const DriverTable& driver = session.driver();
   CUresult result = CUDA_ERROR_NOT_SUPPORTED;
-  if (op.flags == 0) result = driver.cuEventRecord(event->real, stream);
-  else if (driver.cuEventRecordWithFlags != nullptr) result = driver.cuEventRecordWithFlags(event->real, stream, op.flags);
+  if (op.flags == 0)
+    result = driver.cuEventRecord(event->real, stream);
+  else if (driver.cuEventRecordWithFlags != nullptr)
+    result = driver.cuEventRecordWithFlags(event->real, stream, op.flags);
   call.finish(result);
 }
 
@@ -52,8 +55,10 @@ void event_elapsed(Session& session, const api::ops::EventElapsed& op, Call& cal
   if (start == nullptr || end == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const DriverTable& driver = session.driver();
   float milliseconds = 0;
-  const auto elapsed = driver.cuEventElapsedTime_v2 != nullptr ? driver.cuEventElapsedTime_v2 : driver.cuEventElapsedTime;
-  const CUresult result = elapsed == nullptr ? CUDA_ERROR_NOT_SUPPORTED : elapsed(&milliseconds, start->real, end->real);
+  const auto elapsed =
+      driver.cuEventElapsedTime_v2 != nullptr ? driver.cuEventElapsedTime_v2 : driver.cuEventElapsedTime;
+  const CUresult result =
+      elapsed == nullptr ? CUDA_ERROR_NOT_SUPPORTED : elapsed(&milliseconds, start->real, end->real);
   api::ops::EventElapsedReply{milliseconds}.encode(call.reply());
   call.finish(result);
 }

@@ -5,7 +5,8 @@
 namespace vgpu::worker::handlers {
 
 void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call) {
-  if (!session.objects().graphs.can_bind(op.result.value)) return call.finish(session.violation("a graph handle that cannot be made"));
+  if (!session.objects().graphs.can_bind(op.result.value))
+    return call.finish(session.violation("a graph handle that cannot be made"));
   const auto create = session.driver().cuGraphCreate;
   CUgraph graph = nullptr;
   const CUresult result = create == nullptr ? CUDA_ERROR_NOT_SUPPORTED : create(&graph, op.flags);
@@ -24,7 +25,8 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
 void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, Call& call) {
   const CUgraph* graph = session.objects().graphs.find(op.id.value);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().execs.can_bind(op.result.value)) return call.finish(session.violation("an executable graph handle that cannot be made"));
+  if (!session.objects().execs.can_bind(op.result.value))
+    return call.finish(session.violation("an executable graph handle that cannot be made"));
   const auto instantiate = session.driver().cuGraphInstantiateWithFlags;
   CUgraphExec exec = nullptr;
   const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, *graph, op.flags);

@@ -1,4 +1,5 @@
-// Kernel launches. The parameter block comes packed; the worker checks its size against its own knowledge of the function.
+// Kernel launches. The parameter block comes packed; the worker checks its size against its own knowledge of the
+// function.
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/session.hpp"
 
@@ -8,8 +9,10 @@ namespace {
 constexpr size_t kAttributeBytes = 72;  // id, zero, value
 constexpr size_t kMostAttributes = 2048 / kAttributeBytes;
 
-/// Launch attributes with the client's event handles replaced. False if one cannot be served; `why` says what to answer.
-bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* attributes, unsigned& count, CUresult& why) {
+/// Launch attributes with the client's event handles replaced. False if one cannot be served; `why` says what to
+/// answer.
+bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* attributes, unsigned& count,
+                     CUresult& why) {
   why = CUDA_ERROR_INVALID_VALUE;
   if (bytes.size() % kAttributeBytes != 0) {
     why = session.violation("launch attributes of a wrong size");
@@ -25,7 +28,9 @@ bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* att
       why = CUDA_ERROR_NOT_SUPPORTED;  // it hands out a handle of the driver's
       return false;
     }
-    if (attribute.id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT && attribute.id != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT) continue;
+    if (attribute.id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT &&
+        attribute.id != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
+      continue;
     uint64_t handle = 0;
     std::memcpy(&handle, attribute.value.bytes, sizeof handle);
     const Event* event = session.objects().events.find(handle);
@@ -46,18 +51,20 @@ CUresult run(Session& session, const Op& op) {
   if (function == nullptr || !session.objects().find(op.on.value, stream)) return CUDA_ERROR_INVALID_HANDLE;
   if (op.parameters.size() < function->parameter_bytes) return CUDA_ERROR_INVALID_VALUE;
   size_t size = op.parameters.size();
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<uint8_t*>(op.parameters.data()), reinterpret_cast<void*>(kLaunchParamBufferSize), &size,
-                   reinterpret_cast<void*>(kLaunchParamEnd)};
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<uint8_t*>(op.parameters.data()),
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
   void** parameters = size == 0 ? nullptr : extra;
   if (op.attributes.empty()) {
-    return driver.cuLaunchKernel(function->real, op.grid_x, op.grid_y, op.grid_z, op.block_x, op.block_y, op.block_z, op.shared_bytes, stream, nullptr, parameters);
+    return driver.cuLaunchKernel(function->real, op.grid_x, op.grid_y, op.grid_z, op.block_x, op.block_y, op.block_z,
+                                 op.shared_bytes, stream, nullptr, parameters);
   }
   if (driver.cuLaunchKernelEx == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   CUlaunchAttribute attributes[kMostAttributes];
   unsigned count = 0;
   CUresult why = CUDA_SUCCESS;
   if (!read_attributes(session, op.attributes, attributes, count, why)) return why;
-  const CUlaunchConfig config{op.grid_x, op.grid_y, op.grid_z, op.block_x, op.block_y, op.block_z, op.shared_bytes, stream, attributes, count};
+  const CUlaunchConfig config{op.grid_x,  op.grid_y,       op.grid_z, op.block_x, op.block_y,
+                              op.block_z, op.shared_bytes, stream,    attributes, count};
   return driver.cuLaunchKernelEx(&config, function->real, nullptr, parameters);
 }
 
@@ -81,12 +88,14 @@ void occupancy_clusters(Session& session, const api::ops::OccupancyClusters& op,
   const Function* function = session.objects().function(op.what.value);
   CUstream stream = nullptr;
   if (ask == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (function == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (function == nullptr || !session.objects().find(op.on.value, stream))
+    return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUlaunchAttribute attributes[kMostAttributes];
   unsigned count = 0;
   CUresult result = CUDA_SUCCESS;
   if (!read_attributes(session, op.attributes, attributes, count, result)) return call.finish(result);
-  const CUlaunchConfig config{op.grid_x, op.grid_y, op.grid_z, op.block_x, op.block_y, op.block_z, op.shared_bytes, stream, attributes, count};
+  const CUlaunchConfig config{op.grid_x,  op.grid_y,       op.grid_z, op.block_x, op.block_y,
+                              op.block_z, op.shared_bytes, stream,    attributes, count};
   int value = 0;
   result = ask(&value, function->real, &config);
   api::ops::OccupancyClustersReply{value}.encode(call.reply());

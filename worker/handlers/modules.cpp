@@ -14,7 +14,8 @@ constexpr uint64_t kLargestImage = 2ull << 30;
 constexpr uint32_t kLargestLog = 1u << 20;
 constexpr size_t kOptionBytes = 16;
 
-/// A private copy of what the guest loads, with the zero that ends a PTX text: the driver parses it, so it must not change meanwhile.
+/// A private copy of what the guest loads, with the zero that ends a PTX text: the driver parses it, so it must not
+/// change meanwhile.
 bool copy_image(Session& session, uint64_t offset, uint64_t size, std::vector<uint8_t>& image) {
   if (size == 0 || size > kLargestImage || !session.window().heap_contains(offset, size)) return false;
   image.resize(size + 16, 0);
@@ -46,9 +47,14 @@ bool takes_an_integer(CUjit_option option) {
     case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
     case CU_JIT_ERROR_LOG_BUFFER:
     case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
-    case CU_JIT_WALL_TIME: return false;
-    case 19: case 20: case 21: return false;  // arrays of symbol names and addresses
-    default: return option < CU_JIT_NUM_OPTIONS && option < 24;  // later ones carry lists of names
+    case CU_JIT_WALL_TIME:
+      return false;
+    case 19:
+    case 20:
+    case 21:
+      return false;  // arrays of symbol names and addresses
+    default:
+      return option < CU_JIT_NUM_OPTIONS && option < 24;  // later ones carry lists of names
   }
 }
 
@@ -83,23 +89,32 @@ void LoadOptions::add_logs(uint32_t info_size, uint32_t error_size) {
 /// Writes the logs where the guest wants them. The driver reports a log's length in the option that held its room.
 template <typename Op, typename Reply>
 void give_logs(Session& session, const Op& op, const LoadOptions& options, Reply& reply) {
-  const auto bytes = [](const std::string& log) { return wire::Bytes(reinterpret_cast<const uint8_t*>(log.data()), log.size()); };
+  const auto bytes = [](const std::string& log) {
+    return wire::Bytes(reinterpret_cast<const uint8_t*>(log.data()), log.size());
+  };
   const uint64_t total = static_cast<uint64_t>(op.info_log_size) + op.error_log_size;
   if (total == 0 || !session.window().heap_contains(op.log_offset, total)) return;
   session.window().copy_in(op.log_offset, bytes(options.info_log));
   session.window().copy_in(op.log_offset + op.info_log_size, bytes(options.error_log));
-  if (options.info_size_at != 0) reply.info_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.info_size_at]));
-  if (options.error_size_at != 0) reply.error_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.error_size_at]));
+  if (options.info_size_at != 0)
+    reply.info_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.info_size_at]));
+  if (options.error_size_at != 0)
+    reply.error_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.error_size_at]));
 }
 
-using ParameterInfo = CUresult (*)(const DriverTable& driver, CUfunction function, size_t index, size_t* offset, size_t* size);
+using ParameterInfo = CUresult (*)(const DriverTable& driver, CUfunction function, size_t index, size_t* offset,
+                                   size_t* size);
 
-CUresult function_parameter(const DriverTable& driver, CUfunction function, size_t index, size_t* offset, size_t* size) {
-  return driver.cuFuncGetParamInfo == nullptr ? CUDA_ERROR_NOT_SUPPORTED : driver.cuFuncGetParamInfo(function, index, offset, size);
+CUresult function_parameter(const DriverTable& driver, CUfunction function, size_t index, size_t* offset,
+                            size_t* size) {
+  return driver.cuFuncGetParamInfo == nullptr ? CUDA_ERROR_NOT_SUPPORTED
+                                              : driver.cuFuncGetParamInfo(function, index, offset, size);
 }
 
 CUresult kernel_parameter(const DriverTable& driver, CUfunction function, size_t index, size_t* offset, size_t* size) {
-  return driver.cuKernelGetParamInfo == nullptr ? CUDA_ERROR_NOT_SUPPORTED : driver.cuKernelGetParamInfo(reinterpret_cast<CUkernel>(function), index, offset, size);
+  return driver.cuKernelGetParamInfo == nullptr
+             ? CUDA_ERROR_NOT_SUPPORTED
+             : driver.cuKernelGetParamInfo(reinterpret_cast<CUkernel>(function), index, offset, size);
 }
 
 /// Layout of a function's parameters: all of them are counted, `most` of them from `first` on are listed.
@@ -130,7 +145,8 @@ constexpr uint32_t kShortLayoutPage = 50;
 
 /// The n-th handle of a driver's enumeration.
 template <typename Handle, typename Owner>
-CUresult enumerate(CUresult (*list)(Handle*, unsigned, Owner), CUresult (*count_of)(unsigned*, Owner), Owner owner, uint32_t index, Handle& found) {
+CUresult enumerate(CUresult (*list)(Handle*, unsigned, Owner), CUresult (*count_of)(unsigned*, Owner), Owner owner,
+                   uint32_t index, Handle& found) {
   if (list == nullptr || count_of == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   unsigned count = 0;
   const CUresult counted = count_of(&count, owner);
@@ -145,11 +161,13 @@ CUresult enumerate(CUresult (*list)(Handle*, unsigned, Owner), CUresult (*count_
 void drop_functions(Session& session, uint64_t owner) {
   session.objects().functions.drop_if([&](uint64_t, const Function& function) { return function.owner == owner; });
   session.objects().kernels.drop_if([&](uint64_t, const Function& kernel) { return kernel.owner == owner; });
-  session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.kind == Memory::global && range.owner == owner; });
+  session.allocations().remove_if(
+      [&](uint64_t, const Allocations::Range& range) { return range.kind == Memory::global && range.owner == owner; });
 }
 
 void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owner) {
-  if (session.allocations().at(address) == nullptr) session.allocations().add(address, {size, Memory::global, session.context_handle(), owner});
+  if (session.allocations().at(address) == nullptr)
+    session.allocations().add(address, {size, Memory::global, session.context_handle(), owner});
 }
 
 }  // namespace
@@ -157,11 +175,14 @@ void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owne
 void module_load(Session& session, const api::ops::ModuleLoad& op, Call& call) {
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options)) return call.finish(session.violation("an image or an option that cannot be"));
-  if (!session.objects().modules.can_bind(op.id.value)) return call.finish(session.violation("a module handle that cannot be made"));
+  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
+    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!session.objects().modules.can_bind(op.id.value))
+    return call.finish(session.violation("a module handle that cannot be made"));
   options.add_logs(op.info_log_size, op.error_log_size);
   CUmodule module = nullptr;
-  const CUresult result = session.driver().cuModuleLoadDataEx(&module, image.data(), options.count(), options.names.data(), options.values.data());
+  const CUresult result = session.driver().cuModuleLoadDataEx(&module, image.data(), options.count(),
+                                                              options.names.data(), options.values.data());
   if (result == CUDA_SUCCESS) session.objects().modules.bind(op.id.value, {module, 0, session.context_handle()});
   api::ops::ModuleLoadReply reply;
   give_logs(session, op, options, reply);
@@ -181,7 +202,8 @@ void module_unload(Session& session, const api::ops::ModuleUnload& op, Call& cal
 void module_get_function(Session& session, const api::ops::ModuleGetFunction& op, Call& call) {
   const Module* module = session.objects().modules.find(op.id.value);
   if (module == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value)) return call.finish(session.violation("a function handle that cannot be made"));
+  if (!session.objects().functions.can_bind(op.result.value))
+    return call.finish(session.violation("a function handle that cannot be made"));
   CUfunction function = nullptr;
   const CUresult result = session.driver().cuModuleGetFunction(&function, module->real, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
@@ -196,7 +218,8 @@ void module_get_global(Session& session, const api::ops::ModuleGetGlobal& op, Ca
   if (module == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUdeviceptr address = 0;
   size_t size = 0;
-  const CUresult result = session.driver().cuModuleGetGlobal_v2(&address, &size, module->real, std::string(op.name).c_str());
+  const CUresult result =
+      session.driver().cuModuleGetGlobal_v2(&address, &size, module->real, std::string(op.name).c_str());
   if (result == CUDA_SUCCESS) add_global(session, address, size, op.id.value);
   api::ops::ModuleGetGlobalReply{address, size}.encode(call.reply());
   call.finish(result);
@@ -216,15 +239,19 @@ void module_function_at(Session& session, const api::ops::ModuleFunctionAt& op, 
   const DriverTable& driver = session.driver();
   const Module* module = session.objects().modules.find(op.id.value);
   if (module == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value)) return call.finish(session.violation("a function handle that cannot be made"));
+  if (!session.objects().functions.can_bind(op.result.value))
+    return call.finish(session.violation("a function handle that cannot be made"));
   CUfunction function = nullptr;
-  const CUresult result = enumerate<CUfunction, CUmodule>(driver.cuModuleEnumerateFunctions, driver.cuModuleGetFunctionCount, module->real, op.index, function);
+  const CUresult result = enumerate<CUfunction, CUmodule>(
+      driver.cuModuleEnumerateFunctions, driver.cuModuleGetFunctionCount, module->real, op.index, function);
   if (result != CUDA_SUCCESS) return call.finish(result);
   const char* name = nullptr;
-  if (driver.cuFuncGetName == nullptr || driver.cuFuncGetName(&name, function) != CUDA_SUCCESS || name == nullptr) name = "";
+  if (driver.cuFuncGetName == nullptr || driver.cuFuncGetName(&name, function) != CUDA_SUCCESS || name == nullptr)
+    name = "";
   const Layout layout = layout_of(driver, function, &function_parameter, 0, kShortLayoutPage);
   session.objects().functions.bind(op.result.value, {function, op.id.value, layout.bytes});
-  api::ops::ModuleFunctionAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(call.reply());
+  api::ops::ModuleFunctionAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
+      call.reply());
   call.finish(result);
 }
 
@@ -232,13 +259,16 @@ void library_load(Session& session, const api::ops::LibraryLoad& op, Call& call)
   const auto load = session.driver().cuLibraryLoadData;
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options)) return call.finish(session.violation("an image or an option that cannot be"));
-  if (!session.objects().libraries.can_bind(op.id.value)) return call.finish(session.violation("a library handle that cannot be made"));
+  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
+    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!session.objects().libraries.can_bind(op.id.value))
+    return call.finish(session.violation("a library handle that cannot be made"));
   if (load == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   options.add_logs(op.info_log_size, op.error_log_size);
   // The image lies in this call's memory only, so the driver must take a copy: BINARY_IS_PRESERVED is not passed on.
   CUlibrary library = nullptr;
-  const CUresult result = load(&library, image.data(), options.names.data(), options.values.data(), options.count(), nullptr, nullptr, 0);
+  const CUresult result =
+      load(&library, image.data(), options.names.data(), options.values.data(), options.count(), nullptr, nullptr, 0);
   if (result == CUDA_SUCCESS) session.objects().libraries.bind(op.id.value, library);
   api::ops::LibraryLoadReply reply;
   give_logs(session, op, options, reply);
@@ -263,7 +293,8 @@ void library_unload(Session& session, const api::ops::LibraryUnload& op, Call& c
 void library_get_kernel(Session& session, const api::ops::LibraryGetKernel& op, Call& call) {
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().kernels.can_bind(op.result.value)) return call.finish(session.violation("a kernel handle that cannot be made"));
+  if (!session.objects().kernels.can_bind(op.result.value))
+    return call.finish(session.violation("a kernel handle that cannot be made"));
   CUkernel kernel = nullptr;
   const CUresult result = session.driver().cuLibraryGetKernel(&kernel, *library, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
@@ -278,10 +309,12 @@ void library_get_module(Session& session, const api::ops::LibraryGetModule& op, 
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   const auto get = session.driver().cuLibraryGetModule;
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().modules.can_bind(op.result.value)) return call.finish(session.violation("a module handle that cannot be made"));
+  if (!session.objects().modules.can_bind(op.result.value))
+    return call.finish(session.violation("a module handle that cannot be made"));
   CUmodule module = nullptr;
   const CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&module, *library);
-  if (result == CUDA_SUCCESS) session.objects().modules.bind(op.result.value, {module, op.id.value, session.context_handle()});
+  if (result == CUDA_SUCCESS)
+    session.objects().modules.bind(op.result.value, {module, op.id.value, session.context_handle()});
   call.finish(result);
 }
 
@@ -291,7 +324,8 @@ void library_get_global(Session& session, const api::ops::LibraryGetGlobal& op, 
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUdeviceptr address = 0;
   size_t size = 0;
-  const CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&address, &size, *library, std::string(op.name).c_str());
+  const CUresult result =
+      get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&address, &size, *library, std::string(op.name).c_str());
   if (result == CUDA_SUCCESS) add_global(session, address, size, op.id.value);
   api::ops::LibraryGetGlobalReply{address, size}.encode(call.reply());
   call.finish(result);
@@ -311,16 +345,20 @@ void library_kernel_at(Session& session, const api::ops::LibraryKernelAt& op, Ca
   const DriverTable& driver = session.driver();
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().kernels.can_bind(op.result.value)) return call.finish(session.violation("a kernel handle that cannot be made"));
+  if (!session.objects().kernels.can_bind(op.result.value))
+    return call.finish(session.violation("a kernel handle that cannot be made"));
   CUkernel kernel = nullptr;
-  const CUresult result = enumerate<CUkernel, CUlibrary>(driver.cuLibraryEnumerateKernels, driver.cuLibraryGetKernelCount, *library, op.index, kernel);
+  const CUresult result = enumerate<CUkernel, CUlibrary>(driver.cuLibraryEnumerateKernels,
+                                                         driver.cuLibraryGetKernelCount, *library, op.index, kernel);
   if (result != CUDA_SUCCESS) return call.finish(result);
   const char* name = nullptr;
-  if (driver.cuKernelGetName == nullptr || driver.cuKernelGetName(&name, kernel) != CUDA_SUCCESS || name == nullptr) name = "";
+  if (driver.cuKernelGetName == nullptr || driver.cuKernelGetName(&name, kernel) != CUDA_SUCCESS || name == nullptr)
+    name = "";
   const auto function = reinterpret_cast<CUfunction>(kernel);
   const Layout layout = layout_of(driver, function, &kernel_parameter, 0, kShortLayoutPage);
   session.objects().kernels.bind(op.result.value, {function, op.id.value, layout.bytes});
-  api::ops::LibraryKernelAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(call.reply());
+  api::ops::LibraryKernelAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
+      call.reply());
   call.finish(result);
 }
 
@@ -328,10 +366,13 @@ void kernel_get_function(Session& session, const api::ops::KernelGetFunction& op
   const Function* kernel = session.objects().kernels.find(op.id.value);
   const auto get = session.driver().cuKernelGetFunction;
   if (kernel == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value)) return call.finish(session.violation("a function handle that cannot be made"));
+  if (!session.objects().functions.can_bind(op.result.value))
+    return call.finish(session.violation("a function handle that cannot be made"));
   CUfunction function = nullptr;
-  const CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&function, reinterpret_cast<CUkernel>(kernel->real));
-  if (result == CUDA_SUCCESS) session.objects().functions.bind(op.result.value, {function, kernel->owner, kernel->parameter_bytes});
+  const CUresult result =
+      get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&function, reinterpret_cast<CUkernel>(kernel->real));
+  if (result == CUDA_SUCCESS)
+    session.objects().functions.bind(op.result.value, {function, kernel->owner, kernel->parameter_bytes});
   call.finish(result);
 }
 
@@ -340,7 +381,9 @@ void kernel_get_attribute(Session& session, const api::ops::KernelGetAttribute& 
   const auto get = session.driver().cuKernelGetAttribute;
   if (kernel == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   int value = 0;
-  const CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&value, op.attribute, reinterpret_cast<CUkernel>(kernel->real), static_cast<int>(op.device));
+  const CUresult result =
+      get == nullptr ? CUDA_ERROR_NOT_SUPPORTED
+                     : get(&value, op.attribute, reinterpret_cast<CUkernel>(kernel->real), static_cast<int>(op.device));
   api::ops::KernelGetAttributeReply{value}.encode(call.reply());
   call.finish(result);
 }
@@ -349,7 +392,9 @@ void kernel_set_attribute(Session& session, const api::ops::KernelSetAttribute& 
   const Function* kernel = session.objects().kernels.find(op.id.value);
   const auto set = session.driver().cuKernelSetAttribute;
   if (kernel == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  call.finish(set == nullptr ? CUDA_ERROR_NOT_SUPPORTED : set(op.attribute, op.value, reinterpret_cast<CUkernel>(kernel->real), static_cast<int>(op.device)));
+  call.finish(set == nullptr
+                  ? CUDA_ERROR_NOT_SUPPORTED
+                  : set(op.attribute, op.value, reinterpret_cast<CUkernel>(kernel->real), static_cast<int>(op.device)));
 }
 
 void function_get_attribute(Session& session, const api::ops::FunctionGetAttribute& op, Call& call) {
@@ -371,7 +416,8 @@ void function_parameters(Session& session, const api::ops::FunctionParameters& o
   const Function* function = session.objects().function(op.id.value);
   if (function == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const bool kernel = wire::kind_of(op.id.value) == wire::Kind::kernel;
-  const Layout layout = layout_of(session.driver(), function->real, kernel ? &kernel_parameter : &function_parameter, op.first, kLayoutPage);
+  const Layout layout = layout_of(session.driver(), function->real, kernel ? &kernel_parameter : &function_parameter,
+                                  op.first, kLayoutPage);
   api::ops::FunctionParametersReply{layout.count, layout.view()}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
 }

@@ -5,16 +5,22 @@
 namespace vgpu::worker::handlers {
 
 void stream_create(Session& session, const api::ops::StreamCreate& op, Call& call) {
-  if (!session.objects().streams.can_bind(op.id.value)) return call.finish(session.violation("a stream handle that cannot be made"));
+  if (!session.objects().streams.can_bind(op.id.value))
+    return call.finish(session.violation("a stream handle that cannot be made"));
   CUstream real = nullptr;
   const CUresult result = session.driver().cuStreamCreateWithPriority(&real, op.flags, op.priority);
-  if (result == CUDA_SUCCESS) session.objects().streams.bind(op.id.value, {real, session.context_handle(), op.flags, 0, nullptr});
+  if (result == CUDA_SUCCESS)
+    session.objects().streams.bind(op.id.value, {real, session.context_handle(), op.flags, 0, nullptr});
   call.finish(result);
 }
 
 void stream_destroy(Session& session, const api::ops::StreamDestroy& op, Call& call) {
   const Stream* stream = session.objects().streams.find(op.id.value);
   if (stream == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (stream->credit_event != nullptr) {
+    if (ContextState* context = session.contexts().find(stream->context))
+      session.contexts().give_event(*context, stream->credit_event);
+  }
   const CUresult result = session.driver().cuStreamDestroy_v2(stream->real);
   session.objects().streams.drop(op.id.value);
   call.finish(result);
@@ -28,9 +34,13 @@ void stream_query(Session& session, const api::ops::StreamQuery& op, Call& call)
   call.finish(result);
 }
 
-void stream_credit(Session& session, const api::ops::StreamCredit& op, Call& call) { session.dispatcher().finish_after_credit(call, op.on.value); }
+void stream_credit(Session& session, const api::ops::StreamCredit& op, Call& call) {
+  session.dispatcher().finish_after_credit(call, op.on.value);
+}
 
-void stream_synchronize(Session& session, const api::ops::StreamSynchronize& op, Call& call) { session.dispatcher().finish_after_stream(call, op.on.value); }
+void stream_synchronize(Session& session, const api::ops::StreamSynchronize& op, Call& call) {
+  session.dispatcher().finish_after_stream(call, op.on.value);
+}
 
 void stream_wait_event(Session& session, const api::ops::StreamWaitEvent& op, Call& call) {
   CUstream stream = nullptr;
@@ -75,7 +85,8 @@ void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& 
 void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().graphs.can_bind(op.result.value)) return call.finish(session.violation("a graph handle that cannot be made"));
+  if (!session.objects().graphs.can_bind(op.result.value))
+    return call.finish(session.violation("a graph handle that cannot be made"));
   unsigned before = CU_STREAM_CAPTURE_STATUS_NONE;
   session.driver().cuStreamIsCapturing(stream, &before);
   CUgraph graph = nullptr;
@@ -94,7 +105,8 @@ void stream_capture_info(Session& session, const api::ops::StreamCaptureInfo& op
   unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
   cuuint64_t id = 0;
   const DriverTable& driver = session.driver();
-  const CUresult result = driver.cuStreamGetCaptureInfo != nullptr ? driver.cuStreamGetCaptureInfo(stream, &status, &id) : driver.cuStreamIsCapturing(stream, &status);
+  const CUresult result = driver.cuStreamGetCaptureInfo != nullptr ? driver.cuStreamGetCaptureInfo(stream, &status, &id)
+                                                                   : driver.cuStreamIsCapturing(stream, &status);
   api::ops::StreamCaptureInfoReply{status, id}.encode(call.reply());
   call.finish(result);
 }
@@ -103,14 +115,17 @@ void host_function(Session& session, const api::ops::HostFunction& op, Call& cal
   const DriverTable& driver = session.driver();
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (driver.cuLaunchHostFunc == nullptr || (op.kind == 1 && driver.cuStreamAddCallback == nullptr)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (driver.cuLaunchHostFunc == nullptr || (op.kind == 1 && driver.cuStreamAddCallback == nullptr))
+    return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   // Inside a capture the function becomes a node, which runs as often as the graph is launched.
   HostSteps::Step* step = session.host_steps().make(op.callback, session.context().open_captures != 0);
   if (step == nullptr) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   const CUresult result = op.kind == 0 ? driver.cuLaunchHostFunc(stream, &HostSteps::run_host_function, step)
                                        : driver.cuStreamAddCallback(stream, &HostSteps::run_stream_callback, step, 0);
-  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
-  else session.host_steps().drop(step);
+  if (result == CUDA_SUCCESS)
+    session.dispatcher().count(op.on.value);
+  else
+    session.host_steps().drop(step);
   call.finish(result);
 }
 

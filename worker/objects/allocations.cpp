@@ -10,7 +10,9 @@ bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::
 void Allocations::add(uint64_t base, Range range) {
   const auto [entry, added] = ranges_.try_emplace(base, range);
   if (!added) entry->second = range;  // the driver gave the address again: what stood here is gone
-  if (added && is_charged(range.kind)) charged_ += range.size;
+  if (!added) return;
+  if (is_charged(range.kind)) charged_ += range.size;
+  if (range.kind == Memory::window) pinned_ += range.size;
 }
 
 const Allocations::Range* Allocations::at(uint64_t base) const {
@@ -22,6 +24,7 @@ bool Allocations::remove(uint64_t base) {
   const auto found = ranges_.find(base);
   if (found == ranges_.end()) return false;
   if (is_charged(found->second.kind)) charged_ -= found->second.size;
+  if (found->second.kind == Memory::window) pinned_ -= found->second.size;
   ranges_.erase(found);
   return true;
 }

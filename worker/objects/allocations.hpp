@@ -1,5 +1,5 @@
-// The device-visible memory that this client owns, by range. A copy or fill that leaves it is refused: the driver would otherwise take an address of
-// the worker's own memory for host memory.
+// The device-visible memory that this client owns, by range. A copy or fill that leaves it is refused: the driver would
+// otherwise take an address of the worker's own memory for host memory.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ class Allocations {
   /// The range that begins at `base`; null if none does.
   const Range* at(uint64_t base) const;
   bool remove(uint64_t base);
-  /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such copies.
+  /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
+  /// copies.
   bool covers(uint64_t address, uint64_t size) const;
   template <typename Drop>
   void remove_if(Drop drop) {
@@ -35,10 +36,13 @@ class Allocations {
   }
   /// Bytes of ordinary and pool memory: what a quota counts.
   uint64_t charged() const { return charged_; }
+  /// Bytes of the window that are registered with the driver.
+  uint64_t pinned() const { return pinned_; }
 
  private:
   std::map<uint64_t, Range> ranges_;
   uint64_t charged_ = 0;
+  uint64_t pinned_ = 0;
 };
 
 }  // namespace vgpu::worker

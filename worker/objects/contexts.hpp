@@ -11,18 +11,18 @@ namespace vgpu::worker {
 
 using namespace vgpu::cuda;
 
-/// One context. Work is counted: `submitted` rises with every command given to the driver, and a fence that completes raises `completed` to the
-/// value that `submitted` had when the fence was recorded. Equal means idle.
+/// One context. Work is counted: `submitted` rises with every command given to the driver, and a fence that completes
+/// raises `completed` to the value that `submitted` had when the fence was recorded. Equal means idle.
 struct ContextState {
   CUcontext real = nullptr;
   int device = 0;
   bool primary = false;
   uint64_t submitted = 0;
   uint64_t completed = 0;
-  uint64_t only_stream = 0;         ///< the one stream that has work not known to be complete; kSeveral if more than one
-  unsigned open_captures = 0;       ///< while there are any, nothing context-wide may be done (decision 11)
-  CUevent credit_event = nullptr;   ///< recorded at the last credit for the whole context
-  std::vector<CUevent> free_events; ///< without timing, for fences and marks
+  uint64_t only_stream = 0;        ///< the one stream that has work not known to be complete; kSeveral if more than one
+  unsigned open_captures = 0;      ///< while there are any, nothing context-wide may be done (decision 11)
+  CUevent credit_event = nullptr;  ///< recorded at the last credit for the whole context
+  std::vector<CUevent> free_events;  ///< without timing, for fences and marks
 
   static constexpr uint64_t kSeveral = ~uint64_t{0};
   bool idle() const { return submitted == completed; }

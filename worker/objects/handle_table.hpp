@@ -1,4 +1,5 @@
-// Handles of one kind: numbers the guest made, bound to objects of the worker. A guest can name anything; lookups check kind, generation and bounds.
+// Handles of one kind: numbers the guest made, bound to objects of the worker. A guest can name anything; lookups check
+// kind, generation and bounds.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ class HandleTable {
   /// True if bind() would accept it: the kind fits and the index is free.
   bool can_bind(uint64_t handle) const {
     const uint32_t index = wire::index_of(handle);
-    return wire::kind_of(handle) == kind_ && (handle >> 48) == 0 && (index >= slots_.size() || slots_[index].handle == 0);
+    return wire::kind_of(handle) == kind_ && (handle >> 48) == 0 &&
+           (index >= slots_.size() || slots_[index].handle == 0);
   }
   /// Binds a handle; false if can_bind is. The table grows with the largest index in use, at most 2^20.
   bool bind(uint64_t handle, T object) {

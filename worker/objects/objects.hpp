@@ -15,8 +15,8 @@ struct Stream {
   CUstream real = nullptr;
   uint64_t context = 0;  ///< handle
   unsigned flags = 0;
-  uint64_t submitted = 0;           ///< when work was last submitted to it
-  CUevent credit_event = nullptr;   ///< recorded at the last credit; of the context's pool
+  uint64_t submitted = 0;          ///< when work was last submitted to it
+  CUevent credit_event = nullptr;  ///< recorded at the last credit; of the context's pool
   bool is_non_blocking() const { return (flags & CU_STREAM_NON_BLOCKING) != 0; }
 };
 
@@ -27,9 +27,9 @@ struct Event {
 
 /// A function or a kernel: what the launch path needs to know of it.
 struct Function {
-  CUfunction real = nullptr;      ///< a CUkernel where the handle's kind is kernel
-  uint64_t owner = 0;             ///< module or library
-  uint32_t parameter_bytes = 0;   ///< size of the parameter block
+  CUfunction real = nullptr;     ///< a CUkernel where the handle's kind is kernel
+  uint64_t owner = 0;            ///< module or library
+  uint32_t parameter_bytes = 0;  ///< size of the parameter block
 };
 
 struct Module {
@@ -51,7 +51,9 @@ class Objects {
   HandleTable<CUmemoryPool> pools{wire::Kind::pool};
 
   /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
-  Function* function(uint64_t handle) { return wire::kind_of(handle) == wire::Kind::kernel ? kernels.find(handle) : functions.find(handle); }
+  Function* function(uint64_t handle) {
+    return wire::kind_of(handle) == wire::Kind::kernel ? kernels.find(handle) : functions.find(handle);
+  }
 
   // What generated code asks for.
   bool find(uint64_t handle, CUstream& out);
