@@ -65,7 +65,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE: return result(store<uint64_t>(data, facts.size));
     case CU_POINTER_ATTRIBUTE_MAPPED: return result(store<uint32_t>(data, facts.device_pointer != 0 ? 1 : 0));
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return result(store<uint64_t>(data, 0));
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return result(store<uint32_t>(data, facts.known ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : 0));
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store<uint64_t>(data, 0));
     default: return CUDA_ERROR_INVALID_VALUE;
   }
