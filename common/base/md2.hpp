@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace vgpu {
+namespace vgpu::base {
 
 using Md2Digest = std::array<uint8_t, 16>;
 
@@ -97,4 +97,4 @@ inline Md2Digest hmac_md2(const std::array<uint8_t, 16>& key, std::span<const ui
   return keyed(0x5c, keyed(0x36, message));
 }
 
-}  // namespace vgpu
+}  // namespace vgpu::base

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "common/base/unique_fd.hpp"
 #include "shim/client/images.hpp"
 
@@ -12,7 +14,7 @@ namespace {
 
 /// Reads a whole file and ends it with a zero byte, for text.
 CUresult read_file(const char* path, std::vector<uint8_t>& bytes) {
-  const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+  const base::UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
   struct stat facts {};
   if (file.get() < 0 || fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return CUDA_ERROR_FILE_NOT_FOUND;
   if (static_cast<uint64_t>(facts.st_size) >= kMaxImage) return CUDA_ERROR_INVALID_IMAGE;

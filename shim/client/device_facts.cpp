@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "shim/client/request.hpp"
+#include "shim/client/startup.hpp"
 
 namespace vgpu::shim {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 constexpr int kMaxDevices = 64;
 
 std::mutex fetch_mutex;
-std::atomic<int> count_known{-1};
-std::atomic<int> version_known{kNewestVersion};
 /// Never freed: readers hold plain pointers.
 std::atomic<const DeviceFacts*> facts_known[kMaxDevices];
 
@@ -49,40 +48,15 @@ DeviceFacts decode(const api::ops::DeviceFactsReply& reply) {
   return facts;
 }
 
-CUresult fetch_count() {
-  Request request(api::ops::DriverFacts::kOp, api::ops::DriverFacts::kNeedsContext);
-  api::ops::DriverFactsReply reply;
-  const CUresult result = call(request, api::ops::DriverFacts{}, reply);
-  if (result != CUDA_SUCCESS) return result;
-  version_known.store(std::min(static_cast<int>(reply.driver_version), kNewestVersion), std::memory_order_relaxed);
-  count_known.store(static_cast<int>(std::min<uint32_t>(reply.device_count, kMaxDevices)), std::memory_order_release);
-  return CUDA_SUCCESS;
-}
-
 }  // namespace
 
 CUresult device_count(int& count) {
-  count = count_known.load(std::memory_order_acquire);
-  if (count >= 0) return CUDA_SUCCESS;
-  const std::lock_guard lock(fetch_mutex);
-  if (count_known.load(std::memory_order_acquire) < 0) {
-    const CUresult result = fetch_count();
-    if (result != CUDA_SUCCESS) {
-      count = 0;
-      return result;
-    }
-  }
-  count = count_known.load(std::memory_order_acquire);
-  return CUDA_SUCCESS;
+  const CUresult ready = initialized();
+  count = ready == CUDA_SUCCESS ? std::min(device_count(), kMaxDevices) : 0;
+  return ready;
 }
 
-int device_count() {
-  int count = 0;
-  static_cast<void>(device_count(count));
-  return count;
-}
-
-int known_driver_version() { return version_known.load(std::memory_order_relaxed); }
+int newest_version() { return initialized() == CUDA_SUCCESS ? driver_version() : kNewestDriverVersion; }
 
 CUresult device_facts(CUdevice device, const DeviceFacts*& facts) {
   facts = nullptr;

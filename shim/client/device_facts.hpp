@@ -11,9 +11,6 @@ namespace vgpu::shim {
 
 using namespace vgpu::cuda;
 
-/// The newest CUDA version whose functions this library knows.
-inline constexpr int kNewestVersion = 13000;
-
 struct DeviceFacts {
   static constexpr size_t kAttributes = 161;  // 0 is unused
   /// Marks an attribute number that the driver does not know.
@@ -27,12 +24,11 @@ struct DeviceFacts {
   int32_t attribute(unsigned number) const { return number < kAttributes ? attributes[number] : kInvalid; }
 };
 
-/// Number of devices; 0 before cuInit and when the worker cannot be asked.
-int device_count();
-/// The same, with the reason why not.
+/// Number of devices, or why it is not known: before cuInit, or the worker is gone.
 CUresult device_count(int& count);
-/// What cuDriverGetVersion answers once the worker said it: the lower of the host's and ours; kNewestVersion before.
-int known_driver_version();
+/// The newest CUDA version whose functions are handed out: that of the driver, once it is known; before, the newest we know. It never asks the worker:
+/// programs look functions up long before they use one.
+int newest_version();
 
 /// Facts of a device; null if the number is none or the worker cannot be asked. They live until the process ends.
 const DeviceFacts* device_facts(CUdevice device);

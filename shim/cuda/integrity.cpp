@@ -64,7 +64,7 @@ CUresult integrity_check(uint32_t version, uint64_t unix_seconds, uint64_t* resu
   std::vector<uint8_t> message;
   const CUresult composed = compose(version, unix_seconds, message);
   if (composed != CUDA_SUCCESS) return composed;
-  const Md2Digest digest = hmac_md2(kKey, message);
+  const base::Md2Digest digest = base::hmac_md2(kKey, message);
   std::memcpy(result, digest.data(), digest.size());
   return CUDA_SUCCESS;
 }

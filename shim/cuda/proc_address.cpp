@@ -80,7 +80,7 @@ Answer look_up(std::string_view name, int version, bool per_thread) {
 }
 
 bool refused(const char* symbol, void** pfn, int version, cuuint64_t flags) {
-  return symbol == nullptr || pfn == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM || version > known_driver_version();
+  return symbol == nullptr || pfn == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM || version > newest_version();
 }
 
 }  // namespace
