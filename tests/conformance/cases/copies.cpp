@@ -72,6 +72,7 @@ void copy_there_and_back(const Way& way, size_t size, size_t misalignment) {
   const Context context;
   const DeviceMemory memory(size + 2 * kMargin);
   expect_ok(CU(cuMemsetD8_v2, memory.at(), 0xa5, memory.size()));
+  expect_ok(CU(cuCtxSynchronize));
   const auto source = pattern(size);
   std::vector<uint8_t> result(size);
   way.copy(source, memory.at(kMargin - misalignment), result);
