@@ -35,6 +35,7 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
   request.environment = environment_of(launch);
   request.descriptors = {null.get(), STDERR_FILENO, STDERR_FILENO, launch.window,
                          launch.doorbell, launch.grant, launch.control};
+  if (launch.client_pidfd >= 0) request.descriptors.push_back(launch.client_pidfd);
   return spawn(request);
 }
 

@@ -20,6 +20,7 @@ struct WorkerLaunch {
   int doorbell = -1;
   int grant = -1;
   int control = -1;
+  int client_pidfd = -1;  // so that a worker whose broker has died still sees its client end
 };
 
 /// Starts it. The descriptors stay the caller's.

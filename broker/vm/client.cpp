@@ -83,7 +83,8 @@ base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, std::uin
   if (!control) return control.error();
   auto process = supervisor::launch_worker({settings.worker_path, id, vm_name(greeted.guest.peer.uid), settings.driver,
                                             settings.log_level, std::move(*environment), window->descriptor(),
-                                            doorbell.get(), grant->descriptor(), control->workers.get()});
+                                            doorbell.get(), grant->descriptor(), control->workers.get(),
+                                            greeted.guest.peer.pidfd.get()});
   if (!process) return process.error();
 
   const auto reply = make_reply(greeted.agreement, id, settings.window_size, process->pid);

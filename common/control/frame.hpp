@@ -40,7 +40,8 @@ class FrameParser {
 
   /// Where the next bytes go, at most this many; empty unless incomplete.
   std::span<std::byte> space();
-  /// Takes note of `count` bytes put into space(), and of descriptors that came with them. Owns and finally closes them.
+  /// Takes note of `count` bytes put into space(), and of descriptors that came with them. Owns and finally closes
+  /// them.
   State advance(std::size_t count, FdList fds);
 
   State state() const { return state_; }

@@ -6,10 +6,14 @@ namespace vgpu::control {
 
 std::size_t message_size(MessageType type) {
   switch (type) {
-    case MessageType::hello: return sizeof(Hello);
-    case MessageType::hello_reply: return sizeof(HelloReply);
-    case MessageType::worker_ready: return sizeof(WorkerReady);
-    case MessageType::worker_status: return sizeof(WorkerStatus);
+    case MessageType::hello:
+      return sizeof(Hello);
+    case MessageType::hello_reply:
+      return sizeof(HelloReply);
+    case MessageType::worker_ready:
+      return sizeof(WorkerReady);
+    case MessageType::worker_status:
+      return sizeof(WorkerStatus);
   }
   return 0;
 }
@@ -26,7 +30,8 @@ void set_text(std::span<char> field, std::string_view text) {
 
 std::string get_text(std::span<const char> field) {
   std::string text(field.begin(), std::find(field.begin(), field.end(), '\0'));
-  std::replace_if(text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return text;
 }
 

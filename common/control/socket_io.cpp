@@ -15,7 +15,9 @@ using base::Error;
 // the kernel closes, and says so by MSG_CTRUNC.
 constexpr std::size_t kFdRoom = 8;
 
-Error os_error(int code, const char* what) { return {code, std::string(what) + ": " + std::generic_category().message(code)}; }
+Error os_error(int code, const char* what) {
+  return {code, std::string(what) + ": " + std::generic_category().message(code)};
+}
 
 base::Result<void> wait_for(int socket, short events, Deadline deadline, const char* what) {
   for (;;) {
@@ -100,9 +102,12 @@ base::Result<void> send_bytes(int socket, const void* data, std::size_t size, st
       std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
     }
     const ssize_t count = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count > 0) sent += static_cast<std::size_t>(count);
-    else if (count < 0 && errno != EAGAIN && errno != EINTR) return os_error(errno, "sending a message");
-    else if (auto ready = wait_for(socket, POLLOUT, deadline, "sending a message"); !ready) return ready;
+    if (count > 0)
+      sent += static_cast<std::size_t>(count);
+    else if (count < 0 && errno != EAGAIN && errno != EINTR)
+      return os_error(errno, "sending a message");
+    else if (auto ready = wait_for(socket, POLLOUT, deadline, "sending a message"); !ready)
+      return ready;
   }
   return {};
 }
@@ -142,8 +147,8 @@ base::Result<Frame> receive_message(int socket, MessageType type, Deadline deadl
   if (parser.state() == FrameParser::State::failed) return Error{EBADMSG, parser.failure()};
   const auto other = parser.frame().header().version;
   return Error{EPROTONOSUPPORT, "the other side speaks protocol " + std::to_string(other.major) + "." +
-                                    std::to_string(other.minor) + ", this side " + std::to_string(kVersion.major) + "." +
-                                    std::to_string(kVersion.minor)};
+                                    std::to_string(other.minor) + ", this side " + std::to_string(kVersion.major) +
+                                    "." + std::to_string(kVersion.minor)};
 }
 
 }  // namespace vgpu::control

@@ -112,7 +112,9 @@ base::Result<GrantReader> GrantReader::map(int descriptor) {
 }
 
 bool GrantReader::is_open() const { return load(segment_->grant) == 1; }
-bool GrantReader::is_stale(std::uint64_t now_ms) const { return now_ms > load(segment_->heartbeat) + kStaleHeartbeatMs; }
+bool GrantReader::is_stale(std::uint64_t now_ms) const {
+  return now_ms > load(segment_->heartbeat) + kStaleHeartbeatMs;
+}
 std::uint64_t GrantReader::client() const { return segment_->client; }
 
 void GrantReader::publish(const Usage& usage) {

@@ -1,6 +1,6 @@
-// The grant segment: one page that a broker and one of its workers share. Every word is written by one side only; no lock,
-// no condition, no container crosses the process border. The broker reads the worker's words as hostile: numbers for
-// ledgers and displays, never sizes or positions.
+// The grant segment: one page that a broker and one of its workers share. Every word is written by one side only; no
+// lock, no condition, no container crosses the process border. The broker reads the worker's words as hostile: numbers
+// for ledgers and displays, never sizes or positions.
 #pragma once
 
 #include <cstddef>
