@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/shm/window.hpp"
+#include "worker/code_scan.hpp"
 #include "worker/console.hpp"
 #include "worker/dispatch/dispatcher.hpp"
 #include "worker/driver/library.hpp"
@@ -50,6 +52,9 @@ class Session {
   void set_end(End end) {
     if (end_ == End::running) end_ = end;
   }
+  /// Whether any code that the client loaded can print (device printf, assert).
+  bool may_print() const { return may_print_; }
+  void note_code(std::span<const uint8_t> image) { may_print_ = may_print_ || can_print(image); }
   CUresult sticky() const { return sticky_; }
 
   /// Registers control page, slots and ring with the driver, once a context exists, so that small results are written
@@ -71,6 +76,7 @@ class Session {
   CUresult sticky_ = CUDA_SUCCESS;
   End end_ = End::running;
   bool control_registered_ = false;
+  bool may_print_ = false;
   Dispatcher dispatcher_;
 };
 

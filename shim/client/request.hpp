@@ -14,6 +14,8 @@ namespace vgpu::shim {
 
 using namespace vgpu::cuda;
 
+struct Context;
+
 /// A record in preparation. It lives on the stack of one call; nothing is sent before call() or post().
 ///
 /// If the call must be refused at once (not initialised, a sticky error, no current context, a fork child) every put is harmless and call()
@@ -26,6 +28,8 @@ class Request {
   Request& operator=(const Request&) = delete;
 
   CUresult refusal() const { return refusal_; }
+  /// Speaks for this context instead of the thread's current one.
+  void use_context(const Context& context);
   wire::Writer& body() { return writer_; }
 
   /// Handles of the program. A stream of 0, CU_STREAM_LEGACY or CU_STREAM_PER_THREAD becomes what it stands for in this thread and context.
@@ -51,11 +55,15 @@ class Request {
   api::Op op_;
   CUresult refusal_ = CUDA_SUCCESS;
   uint64_t context_ = 0;
+  uint64_t stream_ = 0;  // the last one put, as it travels
   uint8_t body_[kInline];
   wire::Writer writer_;
   uint8_t answer_[VGPU_SLOT_DATA];
   wire::Reader reader_;
 };
+
+/// Waits for the worker to have read everything this thread posted, and answers what failed of it.
+CUresult surface_deferred();
 
 /// Sends an operation of ops.table and waits.
 template <typename Op>
