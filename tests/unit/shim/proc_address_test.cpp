@@ -1,6 +1,7 @@
 // Every answer of cuGetProcAddress that was measured on a 580 driver (tests/data), asked of our library.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <fstream>
@@ -16,6 +17,9 @@ void* library() {
   static void* const opened = dlopen(VGPU_SHIM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
   return opened;
 }
+
+/// The measured driver's own version; versions were tried in steps of ten.
+constexpr int kDriverVersion = 13000;
 
 struct Fact {
   std::string base;
@@ -75,7 +79,7 @@ TEST_CASE("cuGetProcAddress answers as measured, at the first and the last versi
     INFO(fact.base << " flag " << fact.flag << " from " << fact.from);
     CHECK(ask(get, fact, fact.from) == fact.answer);
     const bool has_next = i + 1 < facts.size() && facts[i + 1].base == fact.base && facts[i + 1].flag == fact.flag;
-    if (has_next) CHECK(ask(get, fact, facts[i + 1].from - 1) == fact.answer);
+    if (has_next) CHECK(ask(get, fact, std::min(facts[i + 1].from - 1, kDriverVersion)) == fact.answer);
   }
 }
 
