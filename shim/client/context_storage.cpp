@@ -39,14 +39,14 @@ struct CachedLine {
   void* key;
   void* value;
 };
-constexpr size_t kLines = 16;  // more than the copies of libcudart in one process
+constexpr size_t kLines = 4;  // one per copy of libcudart in use at a time; thread-local storage of a library must stay small
 constinit thread_local CachedLine cache[kLines] = {};
 
 CachedLine& line_for(CUcontext context, void* key) {
   const uint64_t mixed = (reinterpret_cast<uint64_t>(key) >> 4 ^ reinterpret_cast<uint64_t>(context)) * 0x9e3779b97f4a7c15u;
-  return cache[mixed >> 60];
+  return cache[mixed >> 62];
 }
-static_assert(kLines == 16, "line_for takes the four upper bits");
+static_assert(kLines == 4, "line_for takes the two upper bits");
 
 /// The current context for null; null if the handle means nothing.
 CUcontext resolve(CUcontext context) {

@@ -1,5 +1,6 @@
 #include "shim/client/credits.hpp"
 
+#include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
@@ -17,7 +18,8 @@ constinit std::atomic<uint32_t> g_posted{0};
 
 CUresult ask(uint64_t context, uint64_t stream) {
   const Channel* channel = open_channel();
-  if (channel == nullptr || channel->is_idle()) return CUDA_SUCCESS;
+  // What is captured fills no queue, and the context must be left alone.
+  if (channel == nullptr || channel->is_idle() || capture::open_captures.load(std::memory_order_relaxed) != 0) return CUDA_SUCCESS;
   Request request(api::Op::stream_credit, true);
   if (const Context* owner = find_context(reinterpret_cast<CUcontext>(context)); owner != nullptr) request.use_context(*owner);
   request.body().put(stream);

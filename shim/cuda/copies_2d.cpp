@@ -102,6 +102,7 @@ CUresult copy(const Rows& rows) {
   if (rows.width == 0 || rows.height == 0) return CUDA_SUCCESS;
   const bool to_pageable = rows.to.where.place == Place::pageable;
   const bool from_pageable = rows.from.where.place == Place::pageable;
+  if ((to_pageable || from_pageable) && is_capturing(rows.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (to_pageable && from_pageable) {
     if (const CUresult result = synchronize_stream(rows.stream); result != CUDA_SUCCESS) return result;
     copy_rows(reinterpret_cast<uint8_t*>(rows.to.address), rows.to.pitch, reinterpret_cast<const uint8_t*>(rows.from.address), rows.from.pitch, rows.width,

@@ -1,4 +1,5 @@
 // Events: made and recorded without waiting.
+#include "shim/client/capture_state.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/request.hpp"
@@ -18,6 +19,7 @@ CUresult ask(api::Op op, CUevent event) {
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const EventFacts* facts = find_event(event);
   if (facts == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  if (const CUresult capturing = refuse_if_capturing(); capturing != CUDA_SUCCESS) return capturing;
   request.use_context(*facts->context);
   request.put(event);
   return request.call();

@@ -1,4 +1,5 @@
 // Functions of the program in a stream.
+#include "shim/client/capture_state.hpp"
 #include "shim/client/host_steps.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -8,10 +9,12 @@ namespace {
 
 enum class StepKind : uint32_t { launch_host_function = 0, stream_callback = 1 };
 
-CUresult send(CUstream stream, const HostStep& step, StepKind kind) {
+CUresult send(CUstream stream, HostStep step, StepKind kind) {
   Request request(api::Op::host_function, true);
   request.put(stream);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
+  // Captured, it becomes part of a graph, which may be launched often.
+  step.repeats = capture::open_captures.load(std::memory_order_relaxed) != 0;
   const uint64_t id = add_host_step(step);
   if (id == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   request.body().put(id);

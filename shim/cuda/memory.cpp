@@ -1,4 +1,5 @@
 // Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an address is.
+#include "shim/client/capture_state.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -26,6 +27,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* dptr, size_t bytesize) {
   Request request(api::ops::MemoryAlloc::kOp, api::ops::MemoryAlloc::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (dptr == nullptr || bytesize == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   api::ops::MemoryAllocReply reply;
   if (const CUresult result = call(request, api::ops::MemoryAlloc{bytesize}, reply); result != CUDA_SUCCESS) return result;
   *dptr = reply.address;
@@ -38,6 +40,7 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr* dptr, size_t* pPitch, size_t WidthInByt
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const bool element_known = ElementSizeBytes == 4 || ElementSizeBytes == 8 || ElementSizeBytes == 16;
   if (dptr == nullptr || pPitch == nullptr || WidthInBytes == 0 || Height == 0 || !element_known) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   api::ops::MemoryAllocPitchReply reply;
   const CUresult result = call(request, api::ops::MemoryAllocPitch{WidthInBytes, Height, ElementSizeBytes}, reply);
   if (result != CUDA_SUCCESS) return result;
@@ -51,6 +54,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
   Request request(api::ops::MemoryFree::kOp, api::ops::MemoryFree::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (dptr == 0) return CUDA_SUCCESS;
+  if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   // Off the map first: as soon as the worker has freed it, another thread may be given the address.
   DeviceAllocation allocation;
   if (!take_device_memory(dptr, allocation)) return CUDA_ERROR_INVALID_VALUE;

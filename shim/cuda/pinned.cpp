@@ -1,4 +1,5 @@
 // Pinned and registered host memory.
+#include "shim/client/capture_state.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -22,6 +23,7 @@ CUresult refusal() {
 CUresult cuMemHostAlloc(void** pp, size_t bytesize, unsigned Flags) {
   if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
   if (pp == nullptr || bytesize == 0 || (Flags & ~kAllocFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   void* pointer = nullptr;
   const CUresult result = allocate_pinned(bytesize, Flags, pointer);
   if (result == CUDA_SUCCESS) *pp = pointer;
@@ -33,7 +35,9 @@ CUresult cuMemAllocHost(void** pp, unsigned bytesize) { return cuMemHostAlloc(pp
 
 CUresult cuMemFreeHost(void* p) {
   if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
-  return p == nullptr ? CUDA_SUCCESS : free_pinned(p);
+  if (p == nullptr) return CUDA_SUCCESS;
+  const CUresult capturing = refuse_if_capturing();
+  return capturing != CUDA_SUCCESS ? capturing : free_pinned(p);
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* pdptr, void* p, unsigned Flags) {
@@ -65,6 +69,7 @@ CUresult cuMemHostRegister_v2(void* p, size_t bytesize, unsigned Flags) {
   if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
   if (p == nullptr || bytesize == 0 || (Flags & ~kRegisterFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
   if ((Flags & CU_MEMHOSTREGISTER_IOMEMORY) != 0) return CUDA_ERROR_NOT_SUPPORTED;
+  if (const CUresult capturing = refuse_if_capturing(); capturing != CUDA_SUCCESS) return capturing;
   PinnedAllocation pinned;
   if (find_pinned(reinterpret_cast<uintptr_t>(p), pinned)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   return register_memory(p, bytesize, Flags);
@@ -73,7 +78,9 @@ CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned Flags) { return cu
 
 CUresult cuMemHostUnregister(void* p) {
   if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
-  return p == nullptr ? CUDA_ERROR_INVALID_VALUE : unregister_memory(p);
+  if (p == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const CUresult capturing = refuse_if_capturing();
+  return capturing != CUDA_SUCCESS ? capturing : unregister_memory(p);
 }
 
 }  // namespace vgpu::shim::calls

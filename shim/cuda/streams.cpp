@@ -1,6 +1,7 @@
 // Streams: handles are made here, so that creation need not be waited for; what they are made of is known here as well.
 #include <algorithm>
 
+#include "shim/client/capture_state.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/handles.hpp"
@@ -75,6 +76,7 @@ CUresult cuStreamDestroy_v2(CUstream hStream) {
   if (facts == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   request.use_context(*facts->context);
   if (!streams().remove(handle)) return CUDA_ERROR_INVALID_HANDLE;
+  capture::forget_stream(handle);
   request.body().put(handle);
   const CUresult result = request.post();
   request.discard_handle(handle);
@@ -82,9 +84,13 @@ CUresult cuStreamDestroy_v2(CUstream hStream) {
 }
 CUresult cuStreamDestroy(CUstream hStream) { return cuStreamDestroy_v2(hStream); }
 
-CUresult cuStreamSynchronize(CUstream hStream) { return synchronize_stream(hStream); }
+CUresult cuStreamSynchronize(CUstream hStream) {
+  const CUresult capturing = refuse_if_capturing();
+  return capturing != CUDA_SUCCESS ? capturing : synchronize_stream(hStream);
+}
 
 CUresult cuStreamQuery(CUstream hStream) {
+  if (const CUresult capturing = refuse_if_capturing(); capturing != CUDA_SUCCESS) return capturing;
   Request request(api::Op::stream_query, true);
   request.put(hStream);
   return request.call();

@@ -1,3 +1,4 @@
+#include "shim/client/capture_state.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -12,7 +13,8 @@ CUresult cuCtxSynchronize_v2(CUcontext ctx) {
     if (!is_alive(*context)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     request.use_context(*context);
   }
-  return request.call();
+  const CUresult capturing = refuse_if_capturing(capture::Unsafe::context_wide);
+  return capturing != CUDA_SUCCESS ? capturing : request.call();
 }
 
 CUresult cuCtxSynchronize() { return cuCtxSynchronize_v2(nullptr); }

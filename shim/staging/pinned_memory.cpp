@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
@@ -96,6 +97,11 @@ CUresult allocate_own(size_t size, unsigned flags, void*& pointer) {
   return CUDA_SUCCESS;
 }
 
+void release_piece(const Entry& entry) {
+  const uint64_t offset = entry.shared->extent->offset;
+  entry.shared->space.release(offset + (entry.facts.base - reinterpret_cast<uintptr_t>(heap_address(offset))));
+}
+
 /// The program's pinned memory of a context goes with it. Its extents: the shared ones stay for what else lies in them.
 void free_pinned_of(Context& context) {
   std::vector<Extent*> own;
@@ -105,11 +111,25 @@ void free_pinned_of(Context& context) {
       const Entry& entry = item.second;
       if (entry.facts.context != &context) return false;
       if (entry.own != nullptr) own.push_back(entry.own);
-      else entry.shared->space.release(entry.shared->extent->offset + (entry.facts.base - reinterpret_cast<uintptr_t>(heap_address(entry.shared->extent->offset))));
+      else release_piece(entry);
       return true;
     });
   }
   for (Extent* extent : own) close_extent(extent);
+}
+
+// Pieces freed while a stream captures: waiting for the context would end the capture, so they are used again once nothing runs.
+std::vector<Entry>& freed_while_capturing() {
+  static auto* const all = new std::vector<Entry>;
+  return *all;
+}
+
+void release_what_is_idle() {
+  const Channel* channel = open_channel();
+  if (channel == nullptr || !channel->is_idle()) return;
+  const std::lock_guard lock(g_mutex);
+  for (const Entry& entry : freed_while_capturing()) release_piece(entry);
+  freed_while_capturing().clear();
 }
 
 /// Waits for what was submitted in the context; free when nothing runs.
@@ -126,6 +146,7 @@ CUresult wait_for_work(Context* context) {
 
 CUresult allocate_pinned(size_t size, unsigned flags, void*& pointer) {
   after_context_end(&free_pinned_of);
+  release_what_is_idle();
   if (size > kSmall) return allocate_own(size, flags, pointer);
   if (carve(size, flags, pointer)) return CUDA_SUCCESS;
   if (reopen_shared_extents() && carve(size, flags, pointer)) return CUDA_SUCCESS;
@@ -143,11 +164,15 @@ CUresult free_pinned(void* pointer) {
     allocations().erase(found);
   }
   if (entry.own != nullptr) return close_extent(entry.own);
+  if (capture::open_captures.load(std::memory_order_relaxed) != 0) {
+    const std::lock_guard lock(g_mutex);
+    freed_while_capturing().push_back(entry);
+    return CUDA_SUCCESS;
+  }
   const CUresult result = wait_for_work(entry.facts.context);
   if (result != CUDA_SUCCESS) return result;  // still in use as far as we know: the piece is lost with the process
   const std::lock_guard lock(g_mutex);
-  const Extent& extent = *entry.shared->extent;
-  entry.shared->space.release(extent.offset + (entry.facts.base - reinterpret_cast<uintptr_t>(heap_address(extent.offset))));
+  release_piece(entry);
   return CUDA_SUCCESS;
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <span>
 
+#include "shim/client/capture_state.hpp"
+#include "shim/client/default_stream.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/staging.hpp"
 
@@ -112,6 +114,19 @@ CUresult on_host(const Transfer& copy) {
 
 }  // namespace
 
+bool is_capturing(CUstream stream) {
+  if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]] return false;
+  uint64_t handle = 0;
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  uint64_t id = 0;
+  if (resolve_stream(stream, handle) != CUDA_SUCCESS) return false;
+  if (capture::status_of(handle, status, id)) return true;
+  // It may have joined a capture through an event: the worker knows.
+  Request request(api::ops::StreamCaptureInfo::kOp, api::ops::StreamCaptureInfo::kNeedsContext);
+  api::ops::StreamCaptureInfoReply reply;
+  return call(request, api::ops::StreamCaptureInfo{{handle}}, reply) == CUDA_SUCCESS && reply.status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 CUresult synchronize_stream(CUstream stream) {
   Request request(api::Op::stream_synchronize, true);
   request.put(stream);
@@ -125,6 +140,8 @@ CUresult transfer(const Transfer& copy) {
   if (copy.to == 0 || copy.from == 0) return CUDA_ERROR_INVALID_VALUE;
   const Place to = copy.to_where.place;
   const Place from = copy.from_where.place;
+  // A captured copy reads and writes when its graph runs; the program's own pages are out of reach then.
+  if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (to != Place::device && from != Place::device) return on_host(copy);
   if (to == Place::device && from == Place::device)
     return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size, copy.stream, copy.posted);

@@ -20,6 +20,9 @@ struct Transfer {
 
 CUresult transfer(const Transfer& copy);
 
+/// True if what is submitted to the stream becomes part of a graph.
+bool is_capturing(CUstream stream);
+
 /// Waits for the stream.
 CUresult synchronize_stream(CUstream stream);
 
