@@ -1,5 +1,5 @@
-// libFuzzer target: everything that is done with a control message before it is believed. First byte: the message type and
-// the size of the pieces it comes in; the rest: what the other side sends.
+// libFuzzer target: everything that is done with a control message before it is believed. First byte: the message type
+// and the size of the pieces it comes in; the rest: what the other side sends.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

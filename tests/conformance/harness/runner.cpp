@@ -108,13 +108,11 @@ class Run {
     std::string end = child.process.reap();
     if (!verdict.empty()) end = verdict;
     if (!child.begun && !child.owed.empty()) {
-      child.current = {child.owed.front(), "fail", "", "", 0};
+      child.current = {child.owed.front(), "fail", (end.empty() ? "the process ended" : end) + " before the case began", "", 0};
       child.owed.pop_front();
-      if (end.empty()) end = "the process ended";
-      end += " before the case began";
-    }
-    if (!child.ended) {
-      child.current.detail = end.empty() ? "the process ended in the case" : end + " in the case";
+    } else if (!child.ended) {
+      child.current.detail = (end.empty() ? "the process ended" : end) + " in the case";
+      child.current.seconds = std::chrono::duration<double>(Clock::now() - child.since).count();
     } else if (!end.empty()) {
       child.current.status = "fail";
       child.current.detail = end + " after the case" + (child.current.detail.empty() ? "" : "; ") + child.current.detail;

@@ -66,7 +66,6 @@ Process::~Process() {
   waitpid(pid_, nullptr, 0);
 }
 
-
 bool Process::says(const std::string& text) {
   if (eventually([&] { return output().find(text) != std::string::npos; })) return true;
   UNSCOPED_INFO("the process did not say \"" << text << "\" but:\n" << output_);
@@ -75,8 +74,7 @@ bool Process::says(const std::string& text) {
 
 const std::string& Process::output() {
   char buffer[4096];
-  for (ssize_t count;
-       (count = pread(output_fd_.get(), buffer, sizeof buffer, static_cast<off_t>(output_.size()))) > 0;)
+  for (ssize_t count; (count = pread(output_fd_.get(), buffer, sizeof buffer, static_cast<off_t>(output_.size()))) > 0;)
     output_.append(buffer, static_cast<std::size_t>(count));
   return output_;
 }

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-using vgpu::broker::Admission;
 using Catch::Contains;
+using vgpu::broker::Admission;
 
 TEST_CASE("places are counted in all and of each user, and given back") {
   Admission admission(3, 2);

@@ -17,8 +17,12 @@ Hello hello_with(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("what is allowed travels, the rest does not") {
-  const char* environment[] = {"PATH=/bin", "CUDA_VISIBLE_DEVICES=1,0", "CUDA_INJECTION64_PATH=/x.so",
-                               "CUDA_CACHE_PATH=/root", "CUDA_MODULE_LOADING=", nullptr};
+  const char* environment[] = {"PATH=/bin",
+                               "CUDA_VISIBLE_DEVICES=1,0",
+                               "CUDA_INJECTION64_PATH=/x.so",
+                               "CUDA_CACHE_PATH=/root",
+                               "CUDA_MODULE_LOADING=",
+                               nullptr};
   Hello hello;
   REQUIRE(pack_environment(environment, hello));
   const auto entries = unpack_environment(hello);

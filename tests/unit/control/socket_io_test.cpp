@@ -73,8 +73,7 @@ TEST_CASE("waiting ends with the deadline, or with the other side") {
 TEST_CASE("sending to one who does not read ends with the deadline") {
   Pair pair(SOCK_STREAM);
   base::Result<void> sent;
-  for (int i = 0; i < 10'000 && sent; ++i)
-    sent = send_message(pair.a.get(), Hello{}, {}, Deadline::after(20ms));
+  for (int i = 0; i < 10'000 && sent; ++i) sent = send_message(pair.a.get(), Hello{}, {}, Deadline::after(20ms));
   REQUIRE_FALSE(sent);
   CHECK(sent.error().code == ETIMEDOUT);
 }
