@@ -5,7 +5,6 @@
 #include <memory>
 #include <mutex>
 
-#include "shim/client/handles.hpp"
 #include "shim/client/object_table.hpp"
 #include "shim/client/request.hpp"
 
@@ -138,10 +137,9 @@ FunctionInfo* add_like(Description description, const FunctionInfo& model) {
   return publish(std::move(made));
 }
 
-void remove(uint64_t handle) {
+void forget(uint64_t handle) {
   FunctionInfo* info = find(handle);
   if (info == nullptr || !table_of(handle)->remove(handle)) return;
-  handles(wire::kind_of(handle)).discard(handle);
   const std::lock_guard lock(spare_mutex);
   spare.emplace_back(info);
 }

@@ -80,8 +80,8 @@ struct Description {
 CUresult add(Description description, uint32_t count, wire::Bytes layout, FunctionInfo*& info);
 /// The same layout as another's: a function made from a kernel.
 FunctionInfo* add_like(Description description, const FunctionInfo& model);
-/// The handle is gone; its number may come back.
-void remove(uint64_t handle);
+/// The handle means nothing any more. Its number stays taken: whoever made it gives it back once the worker let go of it.
+void forget(uint64_t handle);
 /// Values of a function that stems from a kernel and of the kernel itself depend on each other: forget those of all relatives.
 void forget_relatives(const FunctionInfo& changed);
 /// Contexts ended: what was loaded or set in them is unknown from now on.

@@ -81,10 +81,12 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   if (result == CUDA_SUCCESS) result = capture::check_may_end(stream);
   if (result != CUDA_SUCCESS) return result;
   *phGraph = nullptr;
-  NewHandle id(wire::Kind::graph);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  Request request(api::ops::StreamEndCapture::kOp, api::ops::StreamEndCapture::kNeedsContext);
+  NewHandle id(request, wire::Kind::graph);
+  if (id.value() == 0) return id.why();
   const capture::Ended how = capture::ended(stream);
-  result = call(api::ops::StreamEndCapture{.on = {stream}, .result = {id.value()}});
+  api::ops::StreamEndCapture{.on = {stream}, .result = {id.value()}}.encode(request.body());
+  result = request.call();
   if (result != CUDA_SUCCESS) return result;
   const auto graph = reinterpret_cast<CUgraph>(id.keep());
   if (how.invalidated) {  // the driver on the host does not know that the guest broke a rule

@@ -21,9 +21,11 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
   if (exec == nullptr || !is_kind(graph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
   const CUresult refused = refuse_if_capturing();
   if (refused != CUDA_SUCCESS) return refused;
-  NewHandle id(wire::Kind::exec);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult result = call(api::ops::GraphInstantiate{.id = {reinterpret_cast<uint64_t>(graph)}, .result = {id.value()}, .flags = flags});
+  Request request(api::ops::GraphInstantiate::kOp, api::ops::GraphInstantiate::kNeedsContext);
+  NewHandle id(request, wire::Kind::exec);
+  if (id.value() == 0) return id.why();
+  api::ops::GraphInstantiate{.id = {reinterpret_cast<uint64_t>(graph)}, .result = {id.value()}, .flags = flags}.encode(request.body());
+  const CUresult result = request.call();
   if (result == CUDA_SUCCESS) *exec = reinterpret_cast<CUgraphExec>(id.keep());
   return result;
 }
@@ -58,9 +60,11 @@ CUresult count_nodes(CUgraph graph, const CUgraphNode* nodes, size_t* count, boo
 
 CUresult cuGraphCreate(CUgraph* phGraph, unsigned flags) {
   if (phGraph == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
-  NewHandle id(wire::Kind::graph);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult result = call(api::ops::GraphCreate{.result = {id.value()}, .flags = flags});
+  Request request(api::ops::GraphCreate::kOp, api::ops::GraphCreate::kNeedsContext);
+  NewHandle id(request, wire::Kind::graph);
+  if (id.value() == 0) return id.why();
+  api::ops::GraphCreate{.result = {id.value()}, .flags = flags}.encode(request.body());
+  const CUresult result = request.call();
   if (result == CUDA_SUCCESS) *phGraph = reinterpret_cast<CUgraph>(id.keep());
   return result;
 }

@@ -106,6 +106,13 @@ struct Body {
   }
 };
 
+/// A capture cannot be waited for, and need not be: nothing runs yet.
+CUresult wait_for(CUstream stream) {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  const CUresult result = cuStreamIsCapturing(stream, &status);
+  return result == CUDA_SUCCESS && status == CU_STREAM_CAPTURE_STATUS_NONE ? cuStreamSynchronize(stream) : result;
+}
+
 CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes, std::span<const uint8_t> parameters, const Context& context) {
   const auto context_handle = reinterpret_cast<uint64_t>(handle_of(context));
   const bool seen = info.is_loaded_in(context_handle);
@@ -114,12 +121,10 @@ CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& 
   Request request(asks ? api::Op::launch_sync : api::Op::launch, true);
   put_header(request, info, shape);
   const Body body(request, attributes, parameters);
-  CUresult result = asks ? request.call(body.tail) : request.post(body.tail);
+  const CUresult result = asks ? request.call(body.tail) : request.post(body.tail);
   if (result != CUDA_SUCCESS) return result;
   if (!seen) info.set_loaded_in(context_handle);
-  if (waits) result = cuStreamSynchronize(shape.stream);
-  // A capture cannot be waited for, and need not be: nothing runs yet.
-  return result == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED ? CUDA_SUCCESS : result;
+  return waits ? wait_for(shape.stream) : CUDA_SUCCESS;
 }
 
 CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes& attributes, void** parameters, void** extra) {

@@ -35,8 +35,8 @@ CUresult load(CUlibrary* library, const LibraryArguments& arguments, TakeImage t
   TravellingImage image;
   result = take(image);
   if (result != CUDA_SUCCESS) return result;
-  NewHandle id(wire::Kind::library);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  NewHandle id(request, wire::Kind::library);
+  if (id.value() == 0) return id.why();
   result = send_image<LibraryLoad, LibraryLoadReply>(request, {.id = {id.value()}, .library_options = library_options}, image, options);
   if (result != CUDA_SUCCESS) return result;
   code_objects::add(id.value(), nullptr);
@@ -47,9 +47,9 @@ CUresult load(CUlibrary* library, const LibraryArguments& arguments, TakeImage t
 bool is_library(CUlibrary library) { return wire::kind_of(reinterpret_cast<uint64_t>(library)) == wire::Kind::library && code_objects::exists(reinterpret_cast<uint64_t>(library)); }
 
 CUresult fetch_kernel_at(uint64_t library, uint32_t index, uint64_t& handle) {
-  NewHandle id(wire::Kind::kernel);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   Request request(api::Op::library_kernel_at, false);
+  NewHandle id(request, wire::Kind::kernel);
+  if (id.value() == 0) return id.why();
   api::ops::LibraryKernelAtReply reply;
   CUresult result = call(request, api::ops::LibraryKernelAt{.id = {library}, .index = index, .result = {id.value()}}, reply);
   if (result != CUDA_SUCCESS) return result;
@@ -80,8 +80,10 @@ CUresult cuLibraryUnload(CUlibrary library) {
   const CUresult refused = refuse_if_capturing();
   if (refused != CUDA_SUCCESS) return refused;
   const auto handle = reinterpret_cast<uint64_t>(library);
-  const CUresult result = call(api::ops::LibraryUnload{.id = {handle}});
-  if (result == CUDA_SUCCESS) code_objects::remove(handle);
+  Request request(api::Op::library_unload, false);
+  request.body().put(handle);
+  const CUresult result = request.call();
+  if (request.took_effect()) code_objects::remove(handle);
   return result;
 }
 
@@ -93,9 +95,9 @@ CUresult cuLibraryGetKernel(CUkernel* pKernel, CUlibrary library, const char* na
     *pKernel = reinterpret_cast<CUkernel>(known);
     return CUDA_SUCCESS;
   }
-  NewHandle id(wire::Kind::kernel);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   Request request(api::Op::library_get_kernel, false);
+  NewHandle id(request, wire::Kind::kernel);
+  if (id.value() == 0) return id.why();
   CUresult result = ask_by_name(request, owner, id.value(), name);
   if (result != CUDA_SUCCESS) return result;
   api::ops::LibraryGetKernelReply reply;
@@ -116,8 +118,8 @@ CUresult cuLibraryGetModule(CUmodule* pMod, CUlibrary library) {
   const CUcontext context = handle_of(*current_context());
   uint64_t module = code_objects::in_context(owner, 0, context);
   if (module == 0) {
-    NewHandle id(wire::Kind::module);
-    if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    NewHandle id(request, wire::Kind::module);
+    if (id.value() == 0) return id.why();
     api::ops::LibraryGetModule{.id = {owner}, .result = {id.value()}}.encode(request.body());
     const CUresult result = request.call();
     if (result != CUDA_SUCCESS) return result;
@@ -193,8 +195,8 @@ CUresult cuKernelGetFunction(CUfunction* pFunc, CUkernel kernel) {
   const Context& current = *current_context();
   uint64_t function = code_objects::in_context(info->owner, info->handle, handle_of(current));
   if (function == 0) {
-    NewHandle id(wire::Kind::function);
-    if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    NewHandle id(request, wire::Kind::function);
+    if (id.value() == 0) return id.why();
     api::ops::KernelGetFunction{.id = {info->handle}, .result = {id.value()}}.encode(request.body());
     const CUresult result = request.call();
     if (result != CUDA_SUCCESS) return result;

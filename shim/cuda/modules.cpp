@@ -25,8 +25,8 @@ CUresult load(CUmodule* module, const JitOptions& options, TakeImage take) {
   TravellingImage image;
   CUresult result = take(image);
   if (result != CUDA_SUCCESS) return result;
-  NewHandle id(wire::Kind::module);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  NewHandle id(request, wire::Kind::module);
+  if (id.value() == 0) return id.why();
   result = send_image<ModuleLoad, ModuleLoadReply>(request, {.id = {id.value()}}, image, options);
   if (result != CUDA_SUCCESS) return result;
   code_objects::add(id.value(), handle_of(*current_context()));
@@ -42,9 +42,9 @@ functions::Description describe(uint64_t handle, uint64_t owner, std::string_vie
 }
 
 CUresult fetch_function_at(uint64_t module, uint32_t index, uint64_t& handle) {
-  NewHandle id(wire::Kind::function);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   Request request(api::Op::module_function_at, true);
+  NewHandle id(request, wire::Kind::function);
+  if (id.value() == 0) return id.why();
   api::ops::ModuleFunctionAtReply reply;
   CUresult result = call(request, api::ops::ModuleFunctionAt{.id = {module}, .index = index, .result = {id.value()}}, reply);
   if (result != CUDA_SUCCESS) return result;
@@ -77,8 +77,10 @@ CUresult cuModuleUnload(CUmodule hmod) {
   const CUresult refused = refuse_if_capturing();
   if (refused != CUDA_SUCCESS) return refused;
   const auto handle = reinterpret_cast<uint64_t>(hmod);
-  const CUresult result = call(api::ops::ModuleUnload{.id = {handle}});
-  if (result == CUDA_SUCCESS) code_objects::remove(handle);
+  Request request(api::Op::module_unload, true);
+  request.body().put(handle);
+  const CUresult result = request.call();
+  if (request.took_effect()) code_objects::remove(handle);
   return result;
 }
 
@@ -90,9 +92,9 @@ CUresult cuModuleGetFunction(CUfunction* hfunc, CUmodule hmod, const char* name)
     *hfunc = reinterpret_cast<CUfunction>(known);
     return CUDA_SUCCESS;
   }
-  NewHandle id(wire::Kind::function);
-  if (id.value() == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   Request request(api::Op::module_get_function, true);
+  NewHandle id(request, wire::Kind::function);
+  if (id.value() == 0) return id.why();
   CUresult result = ask_by_name(request, module, id.value(), name);
   if (result != CUDA_SUCCESS) return result;
   api::ops::ModuleGetFunctionReply reply;
