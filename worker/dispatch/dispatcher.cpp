@@ -449,7 +449,7 @@ void Dispatcher::reached(Pending pending, CUresult result) {
 }
 
 CUresult Dispatcher::settle(const Pending& pending) {
-  if (!session_.may_print() || pending.event == nullptr) return CUDA_SUCCESS;
+  if (!session_.needs_real_waits() || pending.event == nullptr) return CUDA_SUCCESS;
   const CUresult result = session_.driver().cuEventSynchronize(pending.event);
   session_.console().collect();
   return result;

@@ -173,8 +173,9 @@ void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owne
 void module_load(Session& session, const api::ops::ModuleLoad& op, Call& call) {
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
-    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!copy_image(session, op.offset, op.size, image))
+    return call.finish(session.violation("an image outside the heap"));
+  if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!session.objects().modules.can_bind(op.id.value))
     return call.finish(session.violation("a module handle that cannot be made"));
   session.note_code(image);
@@ -258,8 +259,9 @@ void library_load(Session& session, const api::ops::LibraryLoad& op, Call& call)
   const auto load = session.driver().cuLibraryLoadData;
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
-    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!copy_image(session, op.offset, op.size, image))
+    return call.finish(session.violation("an image outside the heap"));
+  if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!session.objects().libraries.can_bind(op.id.value))
     return call.finish(session.violation("a library handle that cannot be made"));
   if (load == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
