@@ -87,9 +87,11 @@ void copy_there_and_back(const Way& way, size_t size, size_t misalignment) {
 [[maybe_unused]] const bool added = [] {
   for (const Way& way : kWays) {
     for (const size_t size : kSizes) {
-      add_case(std::string("copy.") + way.name + "_" + std::to_string(size), Process::shared, [&way, size] { copy_there_and_back(way, size, 0); });
+      add_case(std::string("copy.") + way.name + "_" + std::to_string(size), Process::shared,
+               [&way, size] { copy_there_and_back(way, size, 0); });
     }
-    add_case(std::string("copy.") + way.name + "_unaligned", Process::shared, [&way] { copy_there_and_back(way, 12345, 3); });
+    add_case(std::string("copy.") + way.name + "_unaligned", Process::shared,
+             [&way] { copy_there_and_back(way, 12345, 3); });
   }
   return true;
 }();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that a driver under test may lack: it must say so or do them, and never crash.
-// What must not be tried on a device that others use (multicast, foreign checkpoints, large managed memory) is not here.
+// What must not be tried on a device that others use (multicast, foreign checkpoints, large managed memory) is not
+// here.
 #include "tests/conformance/fixtures/objects.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
@@ -66,7 +67,9 @@ CASE(optional, graph_clone) {
 CASE(optional, user_object) {
   const Context context;
   CUuserObject object = nullptr;
-  if (works(CU(cuUserObjectCreate, &object, nullptr, [](void*) {}, 1, 1))) expect_ok(CU(cuUserObjectRelease, object, 1));
+  if (works(CU(
+          cuUserObjectCreate, &object, nullptr, [](void*) {}, 1, 1)))
+    expect_ok(CU(cuUserObjectRelease, object, 1));
 }
 CASE(optional, texture_reference) {
   const Context context;
