@@ -67,8 +67,9 @@ CASE(optional, graph_clone) {
 CASE(optional, user_object) {
   const Context context;
   CUuserObject object = nullptr;
+  int owned = 0;
   if (works(CU(
-          cuUserObjectCreate, &object, nullptr, [](void*) {}, 1, 1)))
+          cuUserObjectCreate, &object, &owned, [](void*) {}, 1, 1)))
     expect_ok(CU(cuUserObjectRelease, object, 1));
 }
 CASE(optional, texture_reference) {
