@@ -47,7 +47,8 @@ def files(api):
             "inline constexpr unsigned kOpLimit = 1024;", "", "/// Name for logs; \"?\" for a number that is no operation.", "inline const char* op_name(Op op) {", "  switch (op) {", *names, "    default: return \"?\";", "  }", "}", "",
             "namespace ops {", ""]
     for op in api.ops:
-        head = [f"  static constexpr Op kOp = Op::{op.name};", f"  static constexpr bool kPosted = {str(op.posted).lower()};"]
+        head = [f"  static constexpr Op kOp = Op::{op.name};", f"  static constexpr bool kPosted = {str(op.posted).lower()};",
+                f"  static constexpr bool kNeedsContext = {str(op.attrs.get('ctx') != 'no').lower()};"]
         text.append(structure(op.struct, op.request, head))
         if op.reply:
             text.append(structure(op.struct + "Reply", op.reply, []))
