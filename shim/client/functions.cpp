@@ -16,8 +16,8 @@ std::atomic<uint32_t> epoch{1};
 uint64_t stamped(uint32_t value) { return static_cast<uint64_t>(epoch.load(std::memory_order_relaxed)) << 32 | value; }
 bool is_current(uint64_t stamp) { return (stamp >> 32) == epoch.load(std::memory_order_relaxed); }
 
-// The pointers' targets are never freed, only used again for later functions: a launch that races with the unloading of its module (an error of the
-// program) reads another function's facts, not freed memory.
+// The pointers' targets are never freed, only used again for later functions: a launch that races with the unloading of
+// its module (an error of the program) reads another function's facts, not freed memory.
 ObjectTable<FunctionInfo*> function_table;
 ObjectTable<FunctionInfo*> kernel_table;
 std::mutex spare_mutex;
@@ -25,9 +25,12 @@ std::vector<std::unique_ptr<FunctionInfo>> spare;
 
 ObjectTable<FunctionInfo*>* table_of(uint64_t handle) {
   switch (wire::kind_of(handle)) {
-    case wire::Kind::function: return &function_table;
-    case wire::Kind::kernel: return &kernel_table;
-    default: return nullptr;
+    case wire::Kind::function:
+      return &function_table;
+    case wire::Kind::kernel:
+      return &kernel_table;
+    default:
+      return nullptr;
   }
 }
 
@@ -95,7 +98,8 @@ std::optional<int> AttributeCache::get(CUfunction_attribute attribute) const {
 }
 
 void AttributeCache::put(CUfunction_attribute attribute, int value) {
-  if (attribute < values_.size()) values_[attribute].store(stamped(static_cast<uint32_t>(value)), std::memory_order_relaxed);
+  if (attribute < values_.size())
+    values_[attribute].store(stamped(static_cast<uint32_t>(value)), std::memory_order_relaxed);
 }
 
 void AttributeCache::forget() {
@@ -104,7 +108,8 @@ void AttributeCache::forget() {
 
 bool FunctionInfo::is_loaded_in(uint64_t context) const {
   const uint64_t wanted = stamped(wire::index_of(context));
-  return std::any_of(loaded.begin(), loaded.end(), [wanted](const auto& stamp) { return stamp.load(std::memory_order_relaxed) == wanted; });
+  return std::any_of(loaded.begin(), loaded.end(),
+                     [wanted](const auto& stamp) { return stamp.load(std::memory_order_relaxed) == wanted; });
 }
 
 void FunctionInfo::set_loaded_in(uint64_t context) {
