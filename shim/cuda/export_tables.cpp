@@ -153,16 +153,16 @@ uint32_t no_checks() { return 0; }
 
 using FunctionVisitor = void (*)(void* user, CUfunction function, void* more);
 
-/// Calls `visit` for the functions of a module, and answers how many there are: how cuFFT finds its kernels.
-unsigned visit_functions(CUcontext, CUmodule module, FunctionVisitor visit, void* user) {
+/// Calls `visit` for the functions of a module.
+CUresult visit_functions(CUcontext, CUmodule module, FunctionVisitor visit, void* user) {
   unsigned count = 0;
-  if (calls::cuModuleGetFunctionCount(&count, module) != CUDA_SUCCESS || count == 0) return 0;
+  CUresult result = calls::cuModuleGetFunctionCount(&count, module);
+  if (result != CUDA_SUCCESS || visit == nullptr) return result;
   std::vector<CUfunction> found(count);
-  if (calls::cuModuleEnumerateFunctions(found.data(), count, module) != CUDA_SUCCESS) return 0;
-  if (visit != nullptr) {
-    for (const CUfunction function : found) visit(user, function, nullptr);
-  }
-  return count;
+  if (count != 0) result = calls::cuModuleEnumerateFunctions(found.data(), count, module);
+  if (result != CUDA_SUCCESS) return result;
+  for (const CUfunction function : found) visit(user, function, nullptr);
+  return CUDA_SUCCESS;
 }
 
 /// All tables, made at first use; they live until the process ends, as libraries keep the pointers.
