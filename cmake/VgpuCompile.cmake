@@ -34,6 +34,10 @@ if(VGPU_SANITIZE)
   target_compile_options(vgpu_compile INTERFACE -fsanitize=${VGPU_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(vgpu_compile INTERFACE -fsanitize=${VGPU_SANITIZE})
 endif()
+if(VGPU_FUZZ)
+  # Coverage of everything, so that the fuzzer sees what its inputs reach; the targets alone link libFuzzer's main.
+  target_compile_options(vgpu_compile INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 target_link_libraries(vgpu_compile INTERFACE Threads::Threads)
 
 # vgpu_library(NAME sources...): a static library of ours.
