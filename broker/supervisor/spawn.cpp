@@ -16,8 +16,6 @@ namespace {
 using base::Error;
 
 constexpr std::size_t kStackSize = 64 * 1024;
-// Copies of the wanted descriptors are made up here first, so that no source is overwritten as a target.
-constexpr int kCopiesFrom = 64;
 constexpr std::size_t kMaxDescriptors = 16;
 constexpr std::size_t kKernelMaskSize = 8;  // of a signal set, as the kernel counts it
 
@@ -37,7 +35,8 @@ struct ChildPlan {
 [[gnu::no_sanitize_address]] bool place_descriptors(const ChildPlan& plan) {
   int copies[kMaxDescriptors];
   for (int i = 0; i < plan.descriptor_count; ++i) {
-    copies[i] = fcntl(plan.descriptors[i], F_DUPFD_CLOEXEC, kCopiesFrom);
+    // First copied above all targets, so that no source is overwritten as a target.
+    copies[i] = fcntl(plan.descriptors[i], F_DUPFD_CLOEXEC, plan.descriptor_count);
     if (copies[i] < 0) return false;
   }
   for (int i = 0; i < plan.descriptor_count; ++i)
