@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "worker/sim/exec/block.hpp"
 
@@ -60,6 +61,17 @@ Program bind_program(std::shared_ptr<const ptx::Module> module, std::vector<std:
     std::fill(std::begin(values.lane), std::end(values.lane), address_of(constant, program));
   }
   return program;
+}
+
+std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable, const std::vector<std::uint64_t>& variable_addresses) {
+  std::vector<std::uint8_t> bytes = variable.initial;
+  for (const ptx::Relocation& relocation : variable.relocations) {
+    const bool is_function = relocation.symbol.kind == ptx::SymbolReference::Kind::function;
+    const std::uint64_t target = is_function ? function_window + relocation.symbol.index : variable_addresses[relocation.symbol.index];
+    const std::uint64_t value = target + static_cast<std::uint64_t>(relocation.addend);
+    std::memcpy(bytes.data() + relocation.offset, &value, sizeof value);
+  }
+  return bytes;
 }
 
 Fault run(const Launch& launch, const Machine& machine) {

@@ -192,8 +192,13 @@ void Warp::drop_lanes(Frame* frame, LaneMask lanes) {
 
 WarpState Warp::run(std::uint32_t budget) {
   bool fair = ++turn_ % fairness_period == 0;
+  const std::uint32_t whole = budget;
   while (budget > 0) {
-    if (!pick(std::exchange(fair, false))) return live() == 0 ? WarpState::finished : WarpState::blocked;
+    if (!pick(std::exchange(fair, false))) {
+      // Blocked is only who got nowhere: what it did may have freed others.
+      if (live() != 0) return budget == whole ? WarpState::blocked : WarpState::running;
+      return WarpState::finished;
+    }
     budget = execute(budget);
     if (block_.running().fault.code != FaultCode::none) return WarpState::finished;
   }
