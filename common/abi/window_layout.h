@@ -25,8 +25,8 @@
 #define VGPU_SLOT_SIZE 1024u
 #define VGPU_SLOT_DATA 896u /* bytes of reply data that fit into a slot: size - two lines */
 #define VGPU_SLOTS_OFFSET 0x1000u
-#define VGPU_RING_OFFSET 0x100000u /* control page + slots = 1 MiB */
-#define VGPU_RING_SIZE 0x200000u   /* 2 MiB */
+#define VGPU_RING_OFFSET 0x100000u    /* control page + slots = 1 MiB */
+#define VGPU_RING_SIZE 0x200000u      /* 2 MiB */
 #define VGPU_CONSOLE_OFFSET 0x300000u /* bytes of device printf, a ring of VGPU_CONSOLE_SIZE */
 #define VGPU_CONSOLE_SIZE 0x100000u
 #define VGPU_HEAP_OFFSET 0x400000u
@@ -91,10 +91,10 @@ struct vgpu_control {
   uint32_t exit_class;  /* why, for the log line in the guest: common/control/exit_class */
   uint8_t pad4[56];
   /* 0x140: written by the guest */
-  uint32_t guest_ready;  /* 1 once window_base is valid */
+  uint32_t guest_ready; /* 1 once window_base is valid */
   uint32_t guest_flags;
-  uint64_t window_base;  /* address at which the guest mapped the channel; the worker maps it there too, or fails */
-  uint64_t arena_base;   /* address range that the guest keeps free for device addresses */
+  uint64_t window_base; /* address at which the guest mapped the channel; the worker maps it there too, or fails */
+  uint64_t arena_base;  /* address range that the guest keeps free for device addresses */
   uint64_t arena_size;
   uint32_t console_head; /* bytes of console output taken by the guest */
   uint8_t pad5[28];

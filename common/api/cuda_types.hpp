@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA driver ABI as far as our code looks into it, in our own words; tests/wire proves it against cuda.h where that is found.
-// Everything has the ABI's own name, in namespace vgpu::cuda, so that both can be seen by one translation unit.
-// Enumerations that we only pass on are plain integers; structures that we only pass on are bytes of a known size.
+// The CUDA driver ABI as far as our code looks into it, in our own words; tests/wire proves it against cuda.h where
+// that is found. Everything has the ABI's own name, in namespace vgpu::cuda, so that both can be seen by one
+// translation unit. Enumerations that we only pass on are plain integers; structures that we only pass on are bytes of
+// a known size.
 #pragma once
 
 #include <cstddef>

@@ -1,25 +1,42 @@
 #include "common/base/log.hpp"
 
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdio>
 #include <memory>
 
 namespace vgpu::log {
 namespace {
 
+FILE* private_standard_error() {
+  const int copy = ::fcntl(2, F_DUPFD_CLOEXEC, 10);
+  FILE* file = copy < 0 ? nullptr : ::fdopen(copy, "a");
+  return file == nullptr ? stderr : file;
+}
+
+class FileSink : public spdlog::sinks::stdout_sink_base<spdlog::details::console_mutex> {
+ public:
+  explicit FileSink(FILE* file) : stdout_sink_base(file) {}
+};
+
 // Never destroyed: threads may still log while the process ends.
 spdlog::logger& logger() {
-  static auto* instance = new spdlog::logger("vgpu", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  static auto* instance = new spdlog::logger("vgpu", std::make_shared<FileSink>(private_standard_error()));
   return *instance;
 }
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -33,11 +50,16 @@ void open(std::string who, Level level) {
 }
 
 bool parse_level(std::string_view name, Level& level) {
-  if (name == "debug") level = Level::debug;
-  else if (name == "info") level = Level::info;
-  else if (name == "warning") level = Level::warning;
-  else if (name == "error") level = Level::error;
-  else return false;
+  if (name == "debug")
+    level = Level::debug;
+  else if (name == "info")
+    level = Level::info;
+  else if (name == "warning")
+    level = Level::warning;
+  else if (name == "error")
+    level = Level::error;
+  else
+    return false;
   return true;
 }
 

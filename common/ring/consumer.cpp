@@ -40,17 +40,20 @@ Next Consumer::next(Record& record) {
       uint16_t flags;
     } first{};
     window_->copy_out(VGPU_RING_OFFSET + at, {reinterpret_cast<uint8_t*>(&first), sizeof first});
-    if (first.size % VGPU_RECORD_ALIGN != 0 || first.size == 0 || first.size > limit) return broken("a record size that does not fit the ring");
+    if (first.size % VGPU_RECORD_ALIGN != 0 || first.size == 0 || first.size > limit)
+      return broken("a record size that does not fit the ring");
     if (first.op == VGPU_OP_PAD) {
       head_ += first.size;
       publish_head();
       continue;
     }
-    if (first.size < sizeof record.header || first.size > VGPU_RECORD_MAX) return broken("a record that is too small or too large");
+    if (first.size < sizeof record.header || first.size > VGPU_RECORD_MAX)
+      return broken("a record that is too small or too large");
     window_->copy_out(VGPU_RING_OFFSET + at, {copy_.data(), first.size});
     std::memcpy(&record.header, copy_.data(), sizeof record.header);
     record.header.size = first.size;  // what was checked, should the guest have changed it since
-    if (record.header.body > first.size - sizeof record.header) return broken("a record whose body is larger than the record");
+    if (record.header.body > first.size - sizeof record.header)
+      return broken("a record whose body is larger than the record");
     record.body = {copy_.data() + sizeof record.header, record.header.body};
     head_ += first.size;
     publish_head();
@@ -68,6 +71,8 @@ bool Consumer::announce_sleep() {
   return false;
 }
 
-void Consumer::announce_awake() { window_->word32(offsetof(vgpu_control, worker_state)).store(VGPU_WORKER_AWAKE, std::memory_order_relaxed); }
+void Consumer::announce_awake() {
+  window_->word32(offsetof(vgpu_control, worker_state)).store(VGPU_WORKER_AWAKE, std::memory_order_relaxed);
+}
 
 }  // namespace vgpu::ring

@@ -1,5 +1,5 @@
-// The worker's end of the ring. It trusts nothing in it: positions and sizes are checked, a record is copied once into private memory, and its own
-// position lives in private memory.
+// The worker's end of the ring. It trusts nothing in it: positions and sizes are checked, a record is copied once into
+// private memory, and its own position lives in private memory.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ class Consumer {
  public:
   explicit Consumer(const shm::Window& window);
 
-  /// Copies the next record out. `broken`: the guest wrote what no producer writes; problem() says what. The channel is unusable then.
+  /// Copies the next record out. `broken`: the guest wrote what no producer writes; problem() says what. The channel is
+  /// unusable then.
   Next next(Record& record);
   const char* problem() const { return problem_; }
 

@@ -5,7 +5,9 @@
 namespace vgpu::ring {
 namespace {
 
-constexpr uint64_t align(uint64_t size) { return (size + VGPU_RECORD_ALIGN - 1) & ~static_cast<uint64_t>(VGPU_RECORD_ALIGN - 1); }
+constexpr uint64_t align(uint64_t size) {
+  return (size + VGPU_RECORD_ALIGN - 1) & ~static_cast<uint64_t>(VGPU_RECORD_ALIGN - 1);
+}
 
 }  // namespace
 
@@ -47,7 +49,8 @@ bool Producer::try_append(vgpu_record_header header, std::span<const uint8_t> bo
 }
 
 bool Producer::must_ring() const {
-  // Store-load fence: pairs with the fence in Consumer::announce_sleep. Either we see SLEEPING, or the worker sees our tail.
+  // Store-load fence: pairs with the fence in Consumer::announce_sleep. Either we see SLEEPING, or the worker sees our
+  // tail.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return window_->word32(offsetof(vgpu_control, worker_state)).load(std::memory_order_relaxed) == VGPU_WORKER_SLEEPING;
 }

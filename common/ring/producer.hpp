@@ -1,4 +1,5 @@
-// The guest's end of the ring. One producer per channel; its callers hold the append lock, which is private memory of the guest process.
+// The guest's end of the ring. One producer per channel; its callers hold the append lock, which is private memory of
+// the guest process.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@ class Producer {
  public:
   explicit Producer(const shm::Window& window) : window_(&window) {}
 
-  /// Appends one record: `header.size` and `header.body` are filled in, `body` and `tail` follow the header. False if the ring is full; nothing is written then.
-  /// The caller guarantees that header, body and tail fit into VGPU_RECORD_MAX.
+  /// Appends one record: `header.size` and `header.body` are filled in, `body` and `tail` follow the header. False if
+  /// the ring is full; nothing is written then. The caller guarantees that header, body and tail fit into
+  /// VGPU_RECORD_MAX.
   bool try_append(vgpu_record_header header, std::span<const uint8_t> body, std::span<const uint8_t> tail = {});
 
   /// True if the worker sleeps and the doorbell must be rung for what was appended. Call after try_append.

@@ -8,7 +8,8 @@
 
 namespace vgpu::shm {
 
-Window::Window(Window&& other) noexcept : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+Window::Window(Window&& other) noexcept
+    : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Window& Window::operator=(Window&& other) noexcept {
   std::swap(base_, other.base_);
@@ -24,7 +25,8 @@ base::Result<Window> Window::map_at(int fd, size_t size, uintptr_t address) {
   if (size < VGPU_HEAP_OFFSET) return base::Error{EINVAL, fmt::format("a window of {} bytes is too small", size)};
   void* wanted = reinterpret_cast<void*>(address);
   void* got = ::mmap(wanted, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
-  if (got == MAP_FAILED) return base::Error{errno, fmt::format("cannot map the window at {:#x}: {}", address, std::strerror(errno))};
+  if (got == MAP_FAILED)
+    return base::Error{errno, fmt::format("cannot map the window at {:#x}: {}", address, std::strerror(errno))};
   if (got != wanted) {  // kernels before 4.17 take the flag for a hint
     ::munmap(got, size);
     return base::Error{EEXIST, fmt::format("cannot map the window at {:#x}: taken", address)};

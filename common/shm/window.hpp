@@ -13,7 +13,8 @@
 namespace vgpu::shm {
 
 /// Addresses tried in turn for the window; free in ordinary processes, and clear of the ranges sanitizers use.
-inline constexpr uintptr_t kWindowCandidates[] = {0x100000000000, 0x180000000000, 0x7e8000000000, 0x7ea000000000, 0x480000000000};
+inline constexpr uintptr_t kWindowCandidates[] = {0x100000000000, 0x180000000000, 0x7e8000000000, 0x7ea000000000,
+                                                  0x480000000000};
 
 /// The mapping of a window: unmapped with this object.
 class Window {
@@ -37,12 +38,20 @@ class Window {
   /// True if [offset, offset + length) lies inside the window.
   bool contains(uint64_t offset, uint64_t length) const { return offset <= size_ && length <= size_ - offset; }
   /// True if it lies inside the heap, the part that a guest may name in a copy.
-  bool heap_contains(uint64_t offset, uint64_t length) const { return offset >= VGPU_HEAP_OFFSET && contains(offset, length); }
+  bool heap_contains(uint64_t offset, uint64_t length) const {
+    return offset >= VGPU_HEAP_OFFSET && contains(offset, length);
+  }
 
-  /// A word that the other side may write at any time. `offset` is a constant of window_layout.h, or checked by the caller.
-  std::atomic_ref<uint32_t> word32(uint64_t offset) const { return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(base_ + offset)); }
-  std::atomic_ref<uint64_t> word64(uint64_t offset) const { return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(base_ + offset)); }
-  /// Copies out of the window into private memory: false outside it. The other side may change the bytes meanwhile, never their number.
+  /// A word that the other side may write at any time. `offset` is a constant of window_layout.h, or checked by the
+  /// caller.
+  std::atomic_ref<uint32_t> word32(uint64_t offset) const {
+    return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(base_ + offset));
+  }
+  std::atomic_ref<uint64_t> word64(uint64_t offset) const {
+    return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(base_ + offset));
+  }
+  /// Copies out of the window into private memory: false outside it. The other side may change the bytes meanwhile,
+  /// never their number.
   bool copy_out(uint64_t offset, std::span<uint8_t> to) const;
   bool copy_in(uint64_t offset, std::span<const uint8_t> from) const;
   /// The address of opaque bytes, for the driver's copy engine and for the guest's own memory; null outside the window.
@@ -57,6 +66,8 @@ class Window {
 };
 
 /// Offset of a reply slot.
-constexpr uint64_t slot_offset(uint32_t slot) { return VGPU_SLOTS_OFFSET + static_cast<uint64_t>(slot) * VGPU_SLOT_SIZE; }
+constexpr uint64_t slot_offset(uint32_t slot) {
+  return VGPU_SLOTS_OFFSET + static_cast<uint64_t>(slot) * VGPU_SLOT_SIZE;
+}
 
 }  // namespace vgpu::shm

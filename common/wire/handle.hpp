@@ -2,8 +2,8 @@
 //
 //   bits 44..47 kind, 20..43 generation, 0..19 index
 //
-// A handle fits a canonical user-space address, is never 0, 1 or 2 (the special streams), and the same number comes back only after its
-// index was used 2^24 times.
+// A handle fits a canonical user-space address, is never 0, 1 or 2 (the special streams), and the same number comes
+// back only after its index was used 2^24 times.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct Id {
 };
 
 constexpr uint64_t make_handle(Kind kind, uint32_t generation, uint32_t index) {
-  return static_cast<uint64_t>(kind) << 44 | static_cast<uint64_t>(generation & kMaxGeneration) << 20 | (index & kMaxIndex);
+  return static_cast<uint64_t>(kind) << 44 | static_cast<uint64_t>(generation & kMaxGeneration) << 20 |
+         (index & kMaxIndex);
 }
 constexpr Kind kind_of(uint64_t handle) {
   const uint64_t kind = handle >> 44;

@@ -13,7 +13,8 @@ namespace vgpu::wire {
 
 class Writer {
  public:
-  explicit Writer(std::span<uint8_t> buffer) : begin_(buffer.data()), at_(buffer.data()), end_(buffer.data() + buffer.size()) {}
+  explicit Writer(std::span<uint8_t> buffer)
+      : begin_(buffer.data()), at_(buffer.data()), end_(buffer.data() + buffer.size()) {}
 
   template <typename T>
   void put(T value) {

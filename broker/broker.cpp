@@ -1,0 +1,165 @@
+#include "broker/broker.hpp"
+
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "broker/service_notify.hpp"
+#include "broker/supervisor/worker_launch.hpp"
+#include "common/base/log.hpp"
+#include "common/control/exit_class.hpp"
+
+namespace vgpu::broker {
+namespace {
+
+using control::HelloStatus;
+
+// One client's life is about five lines. A user who starts programs in a loop gets this many into the log.
+constexpr unsigned kLogBurst = 500;
+constexpr unsigned kLogPerSecond = 50;
+constexpr std::chrono::milliseconds kHeartbeat{1000};
+// Workers are given this much longer than kill_timeout when the broker ends.
+constexpr std::chrono::milliseconds kShutdownGrace{500};
+
+// Seven descriptors a client: the soft limit of 1024 is for programs that use select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
+    : loop_(loop),
+      options_(options),
+      config_(config),
+      limiter_(kLogBurst, kLogPerSecond),
+      admission_(config.max_clients, config.max_clients_per_uid),
+      heartbeat_(loop),
+      shutdown_deadline_(loop) {}
+
+base::Result<void> Broker::start() {
+  raise_descriptor_limit();
+  auto worker = supervisor::find_worker(config_.worker);
+  if (!worker) return worker.error();
+  client_settings_ = {*worker, config_.driver, config_.log_level, config_.window_size, config_.kill_timeout};
+  std::signal(SIGPIPE, SIG_IGN);
+  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP}, [this](int signal) { on_signal(signal); });
+  auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
+  if (!socket) return socket.error();
+  socket_.emplace(std::move(*socket));
+  acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
+  log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
+            *worker);
+  return {};
+}
+
+void Broker::on_signal(int signal) {
+  if (signal == SIGHUP) return reload();
+  if (!stopping_) begin_shutdown(signal);
+}
+
+void Broker::reload() {
+  const auto loaded = options_.load();
+  for (const auto& error : loaded.errors) log::error("{}", error);
+  if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
+  config_.log_level = client_settings_.log_level = loaded.config.log_level;
+  log::open("vgpu-broker", config_.level());
+  log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
+}
+
+void Broker::on_connection(base::UniqueFd connection) {
+  auto peer = listener::identify_peer(connection.get());
+  if (!peer) {
+    limiter_.write(log::Level::warning, static_cast<uid_t>(-1), "refused a connection: {}", peer.error().text);
+    return listener::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
+  }
+  std::string refusal;
+  auto ticket = admission_.admit(peer->uid, refusal);
+  if (!ticket) {
+    limiter_.write(log::Level::warning, peer->uid, "refused pid {} (uid {}): {}", peer->pid, peer->uid, refusal);
+    return listener::send_refusal(connection.get(), HelloStatus::limit, refusal);
+  }
+  const auto id = next_id_++;
+  greetings_[id] = std::make_unique<listener::Greeting>(
+      loop_, listener::Guest{std::move(connection), std::move(*peer), std::move(*ticket)}, config_.hello_timeout,
+      [this, id](listener::Greeted greeted) { on_greeted(id, std::move(greeted)); });
+}
+
+void Broker::on_greeted(std::uint64_t id, listener::Greeted greeted) {
+  event::defer(loop_, [this, id] { greetings_.erase(id); });
+  if (greeted.status != HelloStatus::ok) return refuse(greeted);
+  admit(id, std::move(greeted));
+}
+
+void Broker::refuse(const listener::Greeted& greeted) {
+  const auto& peer = greeted.guest.peer;
+  limiter_.write(log::Level::warning, peer.uid, "refused pid {} (uid {}): {}", peer.pid, peer.uid, greeted.text);
+  listener::send_refusal(greeted.guest.connection.get(), greeted.status, greeted.text);
+}
+
+void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
+  const auto pid = greeted.guest.peer.pid;
+  const auto uid = greeted.guest.peer.uid;
+  limiter_.write(log::Level::info, uid, "client {} connected: pid {}, uid {}, \"{}\"", id, pid, uid,
+                 control::get_text(greeted.hello.label));
+  auto client = vm::Client::create(loop_, id, greeted, client_settings_, limiter_,
+                                   [this](std::uint64_t finished) { on_client_finished(finished); });
+  if (!client) {
+    greeted.status = HelloStatus::internal;
+    greeted.text = client.error().text;
+    return refuse(greeted);
+  }
+  limiter_.write(log::Level::info, uid, "client {}: worker {} started", id, (*client)->worker_pid());
+  clients_[id] = std::move(*client);
+  if (!heartbeat_.is_running()) heartbeat_.start(kHeartbeat, [this] { beat(); });
+}
+
+void Broker::on_client_finished(std::uint64_t id) {
+  event::defer(loop_, [this, id] {
+    clients_.erase(id);
+    if (clients_.empty()) heartbeat_.cancel();  // without clients the broker sleeps
+    if (stopping_) continue_shutdown();
+  });
+}
+
+void Broker::beat() {
+  const auto now = shm::monotonic_ms();
+  for (auto& [id, client] : clients_) client->beat(now);
+  heartbeat_.start(kHeartbeat, [this] { beat(); });
+}
+
+// Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
+void Broker::begin_shutdown(int signal) {
+  stopping_ = true;
+  log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.size());
+  notify_service("STOPPING=1");
+  acceptor_.reset();
+  greetings_.clear();
+  for (auto& [id, client] : clients_) client->revoke();
+  shutdown_deadline_.start(config_.kill_timeout + kShutdownGrace, [this] { end_shutdown(); });
+  continue_shutdown();
+}
+
+void Broker::continue_shutdown() {
+  if (clients_.empty()) end_shutdown();
+}
+
+void Broker::end_shutdown() {
+  if (!socket_) return;  // already ended
+  for (const auto& [id, client] : clients_) {
+    log::error("ALARM: leaving worker {} of client {} behind: it does not die", client->worker_pid(), id);
+    client->abandon();
+  }
+  exit_code_ = clients_.empty() ? 0 : control::kExitInternal;
+  shutdown_deadline_.cancel();
+  heartbeat_.cancel();
+  signals_.reset();
+  socket_.reset();
+  log::info("shut down");
+  clients_.clear();
+}
+
+}  // namespace vgpu::broker

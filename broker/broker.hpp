@@ -1,0 +1,61 @@
+// The broker: owns the listening socket, the greetings under way and the clients, and brings them to an end in order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "broker/admission.hpp"
+#include "broker/config.hpp"
+#include "broker/event/event.hpp"
+#include "broker/listener/acceptor.hpp"
+#include "broker/listener/greeting.hpp"
+#include "broker/listener/listen_socket.hpp"
+#include "broker/log_limiter.hpp"
+#include "broker/options.hpp"
+#include "broker/vm/client.hpp"
+
+namespace vgpu::broker {
+
+class Broker {
+ public:
+  Broker(event::Loop& loop, const Options& options, const Config& config);
+
+  /// Finds the worker, listens, takes signals. After this run the loop: it returns when the staged shutdown is complete.
+  base::Result<void> start();
+  /// Valid once the loop has returned.
+  int exit_code() const { return exit_code_; }
+
+ private:
+  void on_signal(int signal);
+  void reload();
+  void on_connection(base::UniqueFd connection);
+  void on_greeted(std::uint64_t id, listener::Greeted greeted);
+  void refuse(const listener::Greeted& greeted);
+  void admit(std::uint64_t id, listener::Greeted greeted);
+  void on_client_finished(std::uint64_t id);
+  void beat();
+  void begin_shutdown(int signal);
+  void continue_shutdown();
+  void end_shutdown();
+
+  event::Loop& loop_;
+  const Options& options_;
+  Config config_;
+  vm::ClientSettings client_settings_;
+  LogLimiter limiter_;
+  Admission admission_;
+  std::optional<event::Signals> signals_;
+  std::optional<listener::ListenSocket> socket_;
+  std::optional<listener::Acceptor> acceptor_;
+  event::Timer heartbeat_;
+  event::Timer shutdown_deadline_;
+  std::uint64_t next_id_ = 1;  // of greetings and clients: a client keeps its greeting's
+  std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
+  std::map<std::uint64_t, std::unique_ptr<vm::Client>> clients_;
+  bool stopping_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace vgpu::broker

@@ -1,0 +1,210 @@
+#include "broker/config.hpp"
+
+#include <sys/stat.h>
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "broker/vm/window.hpp"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+namespace vgpu::broker {
+namespace {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// ---- values: each parser returns an empty string, or what is wrong with the value ----
+
+std::string parse_text(const toml::node& node, std::string& out) {
+  const auto* text = node.as_string();
+  if (text == nullptr) return "must be a string";
+  out = text->get();
+  return {};
+}
+
+std::string parse_path(const toml::node& node, std::string& out) {
+  auto problem = parse_text(node, out);
+  if (problem.empty() && (out.empty() || out.front() != '/')) problem = "must be an absolute path";
+  return problem;
+}
+
+std::string check_driver(const std::string& driver) {
+  if (driver == "auto" || driver == "nvidia" || driver == "sim" || driver.starts_with('/')) return {};
+  return "must be \"auto\", \"nvidia\", \"sim\" or the absolute path of a library";
+}
+
+std::string check_level(const std::string& name) {
+  log::Level ignored;
+  return log::parse_level(name, ignored) ? "" : "must be \"debug\", \"info\", \"warning\" or \"error\"";
+}
+
+std::string parse_count(const toml::node& node, std::uint64_t least, std::uint64_t most, std::uint64_t& out) {
+  const auto* number = node.as_integer();
+  if (number == nullptr) return "must be an integer";
+  const auto value = number->get();
+  if (value < static_cast<std::int64_t>(least) || value > static_cast<std::int64_t>(most))
+    return "must be from " + std::to_string(least) + " to " + std::to_string(most);
+  out = static_cast<std::uint64_t>(value);
+  return {};
+}
+
+std::string parse_milliseconds(const toml::node& node, Milliseconds& out) {
+  std::uint64_t count = 0;
+  auto problem = parse_count(node, 1, 3'600'000, count);
+  if (problem.empty()) out = Milliseconds(count);
+  return problem;
+}
+
+std::string parse_mode(const toml::node& node, unsigned& out) {
+  std::string text;
+  unsigned mode = 0;
+  if (!parse_text(node, text).empty()) return "must be an octal number in quotes, such as \"0660\"";
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc() || end != text.data() + text.size() || mode > 0777)
+    return "must be an octal number from \"0000\" to \"0777\"";
+  out = mode;
+  return {};
+}
+
+bool scale(std::string_view unit, std::uint64_t& factor) {
+  constexpr std::array<std::pair<std::string_view, unsigned>, 3> kUnits = {{{"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
+  for (const auto& [name, shift] : kUnits) {
+    if (unit == name) factor = std::uint64_t{1} << shift;
+    if (unit == name) return true;
+  }
+  return false;
+}
+
+std::string parse_size(const toml::node& node, std::uint64_t& out) {
+  std::string text;
+  std::uint64_t number = 0, factor = 0;
+  if (!parse_text(node, text).empty()) return "must be a size in quotes, such as \"16GiB\"";
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (error != std::errc() || !scale(unit, factor) || number > std::numeric_limits<std::uint64_t>::max() / factor)
+    return "must be a whole number of MiB, GiB or TiB, such as \"16GiB\"";
+  const auto size = number * factor;
+  if (size < vm::kMinWindowSize || size > vm::kMaxWindowSize || size % VGPU_EXTENT_ALIGN != 0)
+    return "must be an even number of MiB from 6MiB to 512GiB";
+  out = size;
+  return {};
+}
+
+// ---- keys ----
+
+struct Key {
+  std::string_view section;
+  std::string_view name;
+  std::string (*apply)(const toml::node& node, Config& config);
+};
+
+std::string apply_driver(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.driver);
+  return problem.empty() ? check_driver(config.driver) : problem;
+}
+
+std::string apply_level(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.log_level);
+  return problem.empty() ? check_level(config.log_level) : problem;
+}
+
+constexpr Key kKeys[] = {
+    {"broker", "socket", [](const toml::node& n, Config& c) { return parse_path(n, c.socket); }},
+    {"broker", "socket_mode", [](const toml::node& n, Config& c) { return parse_mode(n, c.socket_mode); }},
+    {"broker", "socket_group", [](const toml::node& n, Config& c) { return parse_text(n, c.socket_group); }},
+    {"broker", "worker", [](const toml::node& n, Config& c) { return parse_path(n, c.worker); }},
+    {"broker", "log_level", apply_level},
+    {"broker", "max_clients", [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients); }},
+    {"broker", "max_clients_per_uid",
+     [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
+    {"broker", "kill_timeout_ms", [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.kill_timeout); }},
+    {"gpu", "driver", apply_driver},
+    {"client", "window_size", [](const toml::node& n, Config& c) { return parse_size(n, c.window_size); }},
+    {"client", "hello_timeout_ms",
+     [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.hello_timeout); }},
+};
+
+const Key* find_key(std::string_view section, std::string_view name) {
+  for (const auto& key : kKeys)
+    if (key.section == section && key.name == name) return &key;
+  return nullptr;
+}
+
+bool is_section(std::string_view name) {
+  for (const auto& key : kKeys)
+    if (key.section == name) return true;
+  return false;
+}
+
+class Reader {
+ public:
+  Reader(const std::string& path, LoadedConfig& loaded) : path_(path), loaded_(loaded) {}
+
+  void read(const toml::table& file) {
+    for (const auto& [name, node] : file) {
+      if (!is_section(name.str())) complain(name.source(), "unknown section [" + std::string(name.str()) + "]");
+      else if (!node.is_table()) complain(name.source(), std::string(name.str()) + " must be a section");
+      else read_section(name.str(), *node.as_table());
+    }
+  }
+
+  void complain(const toml::source_region& where, const std::string& what) {
+    loaded_.errors.push_back(path_ + ":" + std::to_string(where.begin.line) + ": " + what);
+  }
+
+ private:
+  void read_section(std::string_view section, const toml::table& keys) {
+    for (const auto& [name, node] : keys) {
+      const auto* key = find_key(section, name.str());
+      if (key == nullptr) {
+        complain(name.source(), "unknown key " + std::string(name.str()) + " in [" + std::string(section) + "]");
+      } else if (const auto problem = key->apply(node, loaded_.config); !problem.empty()) {
+        complain(node.source(), std::string(name.str()) + " " + problem);
+      }
+    }
+  }
+
+  const std::string& path_;
+  LoadedConfig& loaded_;
+};
+
+void apply(const Overrides& overrides, LoadedConfig& loaded) {
+  auto& config = loaded.config;
+  config.socket = overrides.socket.value_or(config.socket);
+  config.worker = overrides.worker.value_or(config.worker);
+  config.driver = overrides.driver.value_or(config.driver);
+  config.log_level = overrides.log_level.value_or(config.log_level);
+  if (overrides.driver)
+    if (const auto problem = check_driver(config.driver); !problem.empty())
+      loaded.errors.push_back("--driver " + problem);
+  if (overrides.log_level)
+    if (const auto problem = check_level(config.log_level); !problem.empty())
+      loaded.errors.push_back("--log-level " + problem);
+}
+
+}  // namespace
+
+log::Level Config::level() const {
+  auto level = log::Level::info;
+  log::parse_level(log_level, level);
+  return level;
+}
+
+LoadedConfig load_config(const std::string& path, bool must_exist, const Overrides& overrides) {
+  LoadedConfig loaded;
+  struct stat status {};
+  if (must_exist || stat(path.c_str(), &status) == 0) {
+    Reader reader(path, loaded);
+    auto file = toml::parse_file(path);
+    if (file) reader.read(file.table());
+    else reader.complain(file.error().source(), std::string(file.error().description()));
+  }
+  apply(overrides, loaded);
+  return loaded;
+}
+
+}  // namespace vgpu::broker

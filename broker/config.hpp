@@ -1,0 +1,48 @@
+// The broker's configuration: defaults, the TOML file over them, the command line over both.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/log.hpp"
+
+namespace vgpu::broker {
+
+struct Config {
+  // [broker]
+  std::string socket = "/run/vgpu/broker.sock";
+  unsigned socket_mode = 0660;
+  std::string socket_group;  // empty: that of the broker
+  std::string worker;        // empty: beside the broker
+  std::string log_level = "info";
+  std::uint64_t max_clients = 256;
+  std::uint64_t max_clients_per_uid = 64;
+  std::chrono::milliseconds kill_timeout{5000};
+  // [gpu]
+  std::string driver = "auto";  // auto, nvidia, sim, or the path of a library
+  // [client]
+  std::uint64_t window_size = std::uint64_t{16} << 30;  // bytes; sparse
+  std::chrono::milliseconds hello_timeout{2000};
+
+  log::Level level() const;
+};
+
+/// Settings from the command line: what is set wins over the file.
+struct Overrides {
+  std::optional<std::string> socket, worker, driver, log_level;
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<std::string> errors;  // "file:line: sentence", all of them; empty if the configuration is good
+};
+
+inline constexpr const char* kDefaultConfigPath = "/etc/vgpu/broker.toml";
+
+/// Reads `path`. A missing file is an error only if `must_exist`.
+LoadedConfig load_config(const std::string& path, bool must_exist, const Overrides& overrides);
+
+}  // namespace vgpu::broker

@@ -1,0 +1,41 @@
+// The broker's listening socket in the file system.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "common/base/result.hpp"
+#include "common/base/unique_fd.hpp"
+
+namespace vgpu::broker::listener {
+
+/// Owns the socket, its file and the lock beside it ("<path>.lock", which holds our pid). Removes both files at the end,
+/// unless the socket's file is somebody else's by then.
+class ListenSocket {
+ public:
+  struct Access {
+    unsigned mode = 0660;
+    std::string group;  // empty: as created
+  };
+
+  /// Replaces a file that a dead broker left; fails if a live one listens there, naming its pid.
+  static base::Result<ListenSocket> create(const std::string& path, const Access& access);
+  ListenSocket(ListenSocket&&) noexcept = default;
+  ~ListenSocket();
+
+  /// A descriptor of the socket for the acceptor, given away once.
+  base::UniqueFd take_descriptor() { return std::move(socket_); }
+  /// Removes the files now.
+  void remove();
+
+ private:
+  ListenSocket() = default;
+  std::string path_;
+  base::UniqueFd lock_;
+  base::UniqueFd socket_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+}  // namespace vgpu::broker::listener

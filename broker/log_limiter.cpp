@@ -1,0 +1,39 @@
+#include "broker/log_limiter.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vgpu::broker {
+namespace {
+
+constexpr std::size_t kManyUsers = 1024;
+
+}  // namespace
+
+bool LogLimiter::take(uid_t uid, Clock::time_point now, std::uint64_t& suppressed) {
+  if (buckets_.size() >= kManyUsers) forget_quiet_users(now);
+  auto& bucket = buckets_.try_emplace(uid, Bucket{static_cast<double>(burst_), now}).first->second;
+  bucket.tokens = tokens_at(bucket, now);
+  bucket.filled = now;
+  if (bucket.tokens < 1) {
+    ++bucket.suppressed;
+    return false;
+  }
+  bucket.tokens -= 1;
+  suppressed = std::exchange(bucket.suppressed, 0);
+  return true;
+}
+
+double LogLimiter::tokens_at(const Bucket& bucket, Clock::time_point now) const {
+  const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
+  return std::min<double>(burst_, bucket.tokens + seconds * per_second_);
+}
+
+// A full bucket without suppressed lines says as much as none.
+void LogLimiter::forget_quiet_users(Clock::time_point now) {
+  std::erase_if(buckets_, [&](const auto& entry) {
+    return tokens_at(entry.second, now) >= burst_ && entry.second.suppressed == 0;
+  });
+}
+
+}  // namespace vgpu::broker

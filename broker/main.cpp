@@ -1,0 +1,36 @@
+// vgpu-broker. Clients (the libcuda.so.1 shim) connect to its Unix socket and say hello. For each the broker makes a window
+// (sealed memfd) and a doorbell (eventfd), starts one vgpu-worker and hands both descriptors to both; from then on client and
+// worker talk without it. It keeps: a pidfd of the client, whose end kills the worker; a pidfd of the worker, whose end is
+// told to the client through the window; a page of grants and usage shared with the worker. Workers outlive a broker that
+// crashes, and are ended by one that is stopped. The broker never loads CUDA and reads nothing that a guest puts in a window.
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+
+#include "broker/broker.hpp"
+#include "broker/service_notify.hpp"
+#include "common/control/exit_class.hpp"
+
+int main(int argc, char** argv) {
+  using namespace vgpu;
+
+  const auto options = broker::parse_options(argc, argv);
+  if (options.exit_code) return *options.exit_code;
+
+  const auto loaded = options.load();
+  for (const auto& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());
+  if (!loaded.errors.empty()) return 1;
+  if (options.check_config) return std::puts("the configuration is good"), 0;
+
+  log::open("vgpu-broker", loaded.config.level());
+
+  boost::asio::io_context loop(1);
+  broker::Broker broker(loop, options, loaded.config);
+  if (const auto started = broker.start(); !started) {
+    log::error("{}", started.error().text);
+    return 1;
+  }
+
+  broker::notify_service("READY=1");
+  loop.run();
+  return broker.exit_code();
+}

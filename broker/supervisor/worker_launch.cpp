@@ -1,0 +1,56 @@
+#include "broker/supervisor/worker_launch.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+namespace vgpu::broker::supervisor {
+namespace {
+
+std::vector<std::string> environment_of(const WorkerLaunch& launch) {
+  std::vector<std::string> environment;
+  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR"})
+    if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  environment.insert(environment.end(), launch.guest_environment.begin(), launch.guest_environment.end());
+  return environment;
+}
+
+bool is_program(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
+  const base::UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null) return base::Error{errno, "cannot open /dev/null: " + std::generic_category().message(errno)};
+  SpawnRequest request;
+  request.path = launch.path;
+  request.arguments = {"vgpu-worker", "--client", std::to_string(launch.client), "--vm", launch.vm,
+                       "--driver", launch.driver, "--log-level", launch.log_level};
+  request.environment = environment_of(launch);
+  request.descriptors = {null.get(), STDERR_FILENO, STDERR_FILENO, launch.window,
+                         launch.doorbell, launch.grant, launch.control};
+  if (launch.client_pidfd >= 0) request.descriptors.push_back(launch.client_pidfd);
+  return spawn(request);
+}
+
+base::Result<std::string> find_worker(const std::string& configured) {
+  namespace fs = std::filesystem;
+  if (!configured.empty()) {
+    if (is_program(configured)) return fs::absolute(configured).string();
+    return base::Error{ENOENT, "the worker program " + configured + " is not an executable file"};
+  }
+  std::error_code error;
+  const auto folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* place : {"vgpu-worker", "../libexec/vgpu-worker", "../libexec/vgpu/vgpu-worker"})
+    if (is_program(folder / place)) return (folder / place).lexically_normal().string();
+  return base::Error{ENOENT, "there is no vgpu-worker in " + folder.string() + " or in libexec beside it; say where with " +
+                                 "--worker, or worker in the configuration"};
+}
+
+}  // namespace vgpu::broker::supervisor

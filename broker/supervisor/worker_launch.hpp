@@ -1,0 +1,32 @@
+// What a worker is started with: arguments, environment, descriptors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "broker/supervisor/spawn.hpp"
+
+namespace vgpu::broker::supervisor {
+
+struct WorkerLaunch {
+  std::string path;
+  std::uint64_t client = 0;
+  std::string vm;
+  std::string driver;
+  std::string log_level;
+  std::vector<std::string> guest_environment;  // "NAME=value", checked against the allow-list
+  int window = -1;
+  int doorbell = -1;
+  int grant = -1;
+  int control = -1;
+  int client_pidfd = -1;  // so that a worker whose broker has died still sees its client end
+};
+
+/// Starts it. The descriptors stay the caller's.
+base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch);
+
+/// `configured` if it is set, else vgpu-worker beside our own executable or in ../libexec. Fails if it cannot be executed.
+base::Result<std::string> find_worker(const std::string& configured);
+
+}  // namespace vgpu::broker::supervisor

@@ -1,0 +1,36 @@
+// A running worker process: its end is an event, and is classed and reaped exactly once.
+#pragma once
+
+#include <functional>
+
+#include "broker/event/event.hpp"
+#include "broker/supervisor/spawn.hpp"
+#include "common/control/exit_class.hpp"
+
+namespace vgpu::broker::supervisor {
+
+class WorkerProcess {
+ public:
+  /// `on_exit` is called once, after the process has been reaped. It may destroy this object.
+  WorkerProcess(event::Loop& loop, SpawnedProcess process, std::function<void(control::WorkerExit)> on_exit);
+  /// A process that was not reaped by then is a bug of ours, and is logged as one.
+  ~WorkerProcess();
+
+  pid_t pid() const { return pid_; }
+  /// Sends SIGKILL, through the pidfd, so never to a stranger. The first reason counts.
+  void kill(control::KillReason reason);
+  /// Gives up on a process that does not die: it stays behind when the broker ends.
+  void abandon() { abandoned_ = true; }
+
+ private:
+  void reap();
+
+  pid_t pid_;
+  control::KillReason reason_ = control::KillReason::not_killed;
+  bool reaped_ = false;
+  bool abandoned_ = false;
+  std::function<void(control::WorkerExit)> on_exit_;
+  event::Readable pidfd_;
+};
+
+}  // namespace vgpu::broker::supervisor

@@ -1,0 +1,98 @@
+#include "common/control/client.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "common/control/environment.hpp"
+#include "common/control/socket_io.hpp"
+
+namespace vgpu::control {
+namespace {
+
+using base::Error;
+using base::UniqueFd;
+
+Error connect_error(int code, const std::string& path) {
+  std::string hint;
+  if (code == ENOENT || code == ECONNREFUSED) hint = "; is vgpu-broker running?";
+  if (code == EACCES) hint = "; this user may not open the socket: see socket_mode and socket_group of the broker";
+  if (code == EAGAIN) hint = "; the broker does not accept connections in time";
+  return {code, "cannot connect to the broker at " + path + ": " + std::generic_category().message(code) + hint};
+}
+
+// A blocking connect, for a full backlog cannot be waited for otherwise; SO_SNDTIMEO bounds it.
+base::Result<UniqueFd> connect_socket(const std::string& path, Deadline deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return connect_error(ENAMETOOLONG, path);
+  path.copy(address.sun_path, path.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return connect_error(errno, path);
+  const int left = deadline.remaining_ms();
+  const timeval timeout{left / 1000, (left % 1000) * 1000 + 1};
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+  int rc;
+  do {
+    rc = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  } while (rc < 0 && errno == EINTR && !deadline.passed());
+  if (rc < 0) return connect_error(errno, path);
+  return socket;
+}
+
+Error refusal(const HelloReply& reply, const std::string& path) {
+  auto text = get_text(reply.text);
+  if (text.empty()) text = "no reason given";
+  return {ECONNREFUSED, "the broker at " + path + " refused this client: " + text};
+}
+
+base::Result<void> check_channel(const HelloReply& reply, const Frame& frame) {
+  struct stat status {};
+  if (frame.fds.size() != 2 || reply.candidate_count > reply.candidates.size())
+    return Error{EBADMSG, "the broker's reply breaks the protocol"};
+  if (fstat(frame.fds[0].get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != reply.window_size)
+    return Error{EBADMSG, "the window has another size than the broker says"};
+  return {};
+}
+
+}  // namespace
+
+base::Result<Hello> make_hello(const std::string& label, const char* const* environment) {
+  Hello hello;
+  hello.oldest_minor = kVersion.minor;
+  hello.features = kFeatures;
+  set_text(hello.label, label);
+  if (auto packed = pack_environment(environment, hello); !packed) return packed.error();
+  return hello;
+}
+
+base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline) {
+  auto socket = connect_socket(path, deadline);
+  if (!socket) return socket.error();
+  // A broker that refuses at once may have closed before it read the hello: its reply is there all the same.
+  const auto sent = send_message(socket->get(), hello, {}, deadline);
+  if (!sent && sent.error().code != EPIPE && sent.error().code != ECONNRESET) return sent.error().within(path);
+  auto frame = receive_message(socket->get(), MessageType::hello_reply, deadline);
+  if (!frame) return frame.error().within("hello to the broker at " + path);
+  const auto reply = frame->as<HelloReply>();
+  if (reply.status != HelloStatus::ok) return refusal(reply, path);
+  if (auto checked = check_channel(reply, *frame); !checked) return checked.error();
+  Connection connection;
+  connection.socket = std::move(*socket);
+  connection.window = std::move(frame->fds[0]);
+  connection.doorbell = std::move(frame->fds[1]);
+  connection.window_size = reply.window_size;
+  connection.version = reply.chosen;
+  connection.features = reply.features;
+  connection.client_id = reply.client_id;
+  connection.worker_pid = reply.worker_pid;
+  connection.candidates.assign(reply.candidates.begin(), reply.candidates.begin() + reply.candidate_count);
+  return connection;
+}
+
+}  // namespace vgpu::control

@@ -1,0 +1,34 @@
+// The client's side of the hello, as the shim uses it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/control/deadline.hpp"
+#include "common/control/messages.hpp"
+
+namespace vgpu::control {
+
+/// A channel as the broker handed it out. Keep `socket` open: closing it gives the channel back.
+struct Connection {
+  base::UniqueFd socket;
+  base::UniqueFd window;
+  base::UniqueFd doorbell;
+  std::uint64_t window_size = 0;
+  Version version;
+  std::uint64_t features = 0;
+  std::uint64_t client_id = 0;
+  std::uint32_t worker_pid = 0;
+  std::vector<AddressCandidate> candidates;  // try to map the window at these, in this order
+};
+
+/// A hello of this program: its name, and of `environment` (as environ) what the allow-list has.
+base::Result<Hello> make_hello(const std::string& label, const char* const* environment);
+
+/// Connects, says hello and takes the channel. The error's text is the broker's when it refused. All descriptors are
+/// close-on-exec.
+base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline);
+
+}  // namespace vgpu::control

@@ -1,0 +1,122 @@
+// Messages of the control sockets: client <-> broker (stream) and worker -> broker (seqpacket). Every message is one
+// struct of fixed layout behind a FrameHeader; its size and its number of descriptors are exact and checked on arrival.
+//
+// Rules for change: the FrameHeader never changes. Within one major version a message keeps its size; what a new minor
+// version adds goes into reserved space and means nothing while zero.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace vgpu::control {
+
+inline constexpr std::uint32_t kMagic = 0x43504756;  // "VGPC"
+
+struct Version {
+  std::uint16_t major = 0;
+  std::uint16_t minor = 0;
+  bool operator==(const Version&) const = default;
+};
+inline constexpr Version kVersion{1, 0};
+
+/// Feature bits of Hello and HelloReply: each side offers what it knows, the intersection holds.
+inline constexpr std::uint64_t kFeatureFutexWake = 1;  // sleepers wait in futex() on words of the window
+inline constexpr std::uint64_t kFeatures = kFeatureFutexWake;
+
+enum class MessageType : std::uint16_t { hello = 1, hello_reply = 2, worker_ready = 3, worker_status = 4 };
+
+struct FrameHeader {
+  std::uint32_t magic = kMagic;
+  MessageType type{};
+  std::uint16_t fd_count = 0;
+  std::uint32_t size = 0;  // bytes, header included
+  Version version = kVersion;
+};
+static_assert(sizeof(FrameHeader) == 16);
+
+/// Client to broker, first and only message. No descriptors.
+struct Hello {
+  static constexpr MessageType kType = MessageType::hello;
+  FrameHeader header;              // header.version: the newest version the client speaks
+  std::uint16_t oldest_minor = 0;  // the oldest minor of that major it speaks
+  std::uint16_t reserved = 0;
+  std::uint32_t environment_size = 0;  // bytes used in `environment`
+  std::uint64_t features = 0;
+  std::array<char, 64> label{};          // process name: a label, never an identity
+  std::array<char, 4000> environment{};  // "NAME=value\0" one after the other; see environment.hpp
+};
+static_assert(sizeof(Hello) == 4096 && std::is_trivially_copyable_v<Hello>);
+
+enum class HelloStatus : std::uint32_t {
+  ok = 0,
+  version = 1,    // no common version
+  limit = 2,      // too many clients
+  malformed = 3,  // the hello broke a rule
+  internal = 4,   // the host could not set the channel up
+  stopping = 5    // the broker is shutting down
+};
+
+/// Where the client may map the window, and the range it keeps free for device addresses when it does.
+struct AddressCandidate {
+  std::uint64_t window_base;
+  std::uint64_t arena_base;
+  std::uint64_t arena_size;
+};
+
+/// Broker to client. Two descriptors with status ok (window, doorbell), else none.
+struct HelloReply {
+  static constexpr MessageType kType = MessageType::hello_reply;
+  FrameHeader header;
+  HelloStatus status{};
+  Version chosen;
+  std::uint64_t features = 0;
+  std::uint64_t window_size = 0;
+  std::uint64_t client_id = 0;  // the broker's number of this client, as in its log
+  std::uint32_t worker_pid = 0;
+  std::uint32_t candidate_count = 0;
+  std::uint64_t reserved = 0;
+  std::array<AddressCandidate, 8> candidates{};
+  std::array<char, 256> text{};  // why it was refused: one sentence
+};
+static_assert(sizeof(HelloReply) == 512 && std::is_trivially_copyable_v<HelloReply>);
+
+/// Worker to broker, once: the driver is open and the worker reads its ring. No descriptors.
+struct WorkerReady {
+  static constexpr MessageType kType = MessageType::worker_ready;
+  FrameHeader header;
+  std::int32_t driver_version = 0;  // as cuDriverGetVersion says it
+  std::uint32_t device_count = 0;
+  std::array<char, 128> device_name{};  // of device 0
+  std::array<char, 128> driver{};       // what was opened
+};
+static_assert(sizeof(WorkerReady) == 280 && std::is_trivially_copyable_v<WorkerReady>);
+
+/// Worker to broker, when something an operator must know has happened, mostly just before it exits. No descriptors.
+struct WorkerStatus {
+  static constexpr MessageType kType = MessageType::worker_status;
+  FrameHeader header;
+  std::uint32_t cuda_error = 0;  // CUresult, 0 if none is concerned
+  std::uint32_t reserved = 0;
+  std::array<char, 256> text{};
+};
+static_assert(sizeof(WorkerStatus) == 280 && std::is_trivially_copyable_v<WorkerStatus>);
+
+inline constexpr std::size_t kMaxMessageSize = sizeof(Hello);
+inline constexpr std::size_t kMaxMessageFds = 2;
+
+/// The exact size of messages of `type` in our major version, 0 if there is no such type.
+std::size_t message_size(MessageType type);
+/// True if a message of `type` may carry `count` descriptors.
+bool is_fd_count_valid(MessageType type, std::size_t count);
+
+/// Copies `text` into a fixed field, cut so that the field always ends with a NUL.
+void set_text(std::span<char> field, std::string_view text);
+/// The text of a field that the other side wrote: up to the first NUL, unprintable bytes shown as '?'.
+std::string get_text(std::span<const char> field);
+
+}  // namespace vgpu::control

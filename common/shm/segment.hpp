@@ -1,0 +1,100 @@
+// The grant segment: one page that a broker and one of its workers share. Every word is written by one side only; no
+// lock, no condition, no container crosses the process border. The broker reads the worker's words as hostile: numbers
+// for ledgers and displays, never sizes or positions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "common/base/result.hpp"
+#include "common/base/unique_fd.hpp"
+
+namespace vgpu::shm {
+
+inline constexpr std::uint32_t kGrantMagic = 0x47504756;  // "VGPG"
+inline constexpr std::uint32_t kGrantLayout = 1;
+/// A worker whose broker has not beaten for this long runs open.
+inline constexpr std::uint64_t kStaleHeartbeatMs = 5000;
+
+struct GrantSegment {
+  // Line 0: set by the broker before the worker starts.
+  std::uint32_t magic;
+  std::uint32_t layout;
+  std::uint64_t client;
+  std::uint8_t pad0[48];
+  // Line 1: the broker's.
+  std::uint32_t grant;  // 1 = open: work may be submitted
+  std::uint32_t pad1;
+  std::uint64_t heartbeat;  // CLOCK_MONOTONIC in milliseconds, at most about a second old while the broker lives
+  std::uint8_t pad2[48];
+  // Line 2: the worker's.
+  std::uint64_t records;          // records completed since the start
+  std::uint64_t submissions;      // launches and copies handed to the driver
+  std::uint64_t requested_bytes;  // device memory the client holds, as it asked for it
+  std::uint64_t pinned_bytes;     // memory of the window registered with the driver
+  std::uint8_t pad3[32];
+  std::uint8_t reserved[4096 - 192];
+};
+static_assert(sizeof(GrantSegment) == 4096);
+static_assert(offsetof(GrantSegment, client) == 8);
+static_assert(offsetof(GrantSegment, grant) == 64 && offsetof(GrantSegment, heartbeat) == 72);
+static_assert(offsetof(GrantSegment, records) == 128 && offsetof(GrantSegment, pinned_bytes) == 152);
+
+/// The worker's words, copied.
+struct Usage {
+  std::uint64_t records = 0;
+  std::uint64_t submissions = 0;
+  std::uint64_t requested_bytes = 0;
+  std::uint64_t pinned_bytes = 0;
+};
+
+struct MappedSegment;  // a Boost.Interprocess mapping, kept out of this header
+
+/// The broker's side. The grant is open from the start.
+class GrantWriter {
+ public:
+  static base::Result<GrantWriter> create(std::uint64_t client, std::uint64_t now_ms);
+  GrantWriter(GrantWriter&&) noexcept;
+  GrantWriter& operator=(GrantWriter&&) noexcept;
+  ~GrantWriter();
+
+  /// The memory, to be handed to the worker; sealed against shrinking and growing. Stays ours.
+  int descriptor() const { return descriptor_.get(); }
+  void set_open(bool open);
+  void beat(std::uint64_t now_ms);
+  Usage usage() const;
+
+ private:
+  GrantWriter(base::UniqueFd descriptor, std::unique_ptr<MappedSegment> mapping);
+  base::UniqueFd descriptor_;
+  std::unique_ptr<MappedSegment> mapping_;
+};
+
+/// The worker's side.
+class GrantReader {
+ public:
+  /// Maps the segment behind `descriptor`, which may be closed afterwards. Fails if it is not one of our layout.
+  static base::Result<GrantReader> map(int descriptor);
+  GrantReader(GrantReader&&) noexcept;
+  GrantReader& operator=(GrantReader&&) noexcept;
+  ~GrantReader();
+
+  /// One relaxed load: the whole cost of an open grant.
+  bool is_open() const;
+  /// For a closed grant: true if the broker is not heard of any more, so that the worker runs open.
+  bool is_stale(std::uint64_t now_ms) const;
+  std::uint64_t client() const;
+  /// Publishes the worker's words. One thread at a time.
+  void publish(const Usage& usage);
+
+ private:
+  explicit GrantReader(std::unique_ptr<MappedSegment> mapping);
+  std::unique_ptr<MappedSegment> mapping_;
+  GrantSegment* segment_;
+};
+
+/// CLOCK_MONOTONIC in milliseconds.
+std::uint64_t monotonic_ms();
+
+}  // namespace vgpu::shm

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sections of gpu-test that run our own small programs: demo, clean runs, faults, idleness, conformance."""
+import os
+import time
+from collections import Counter
+
+from harness.private_broker import SteadyClient
+from harness.processes import activity_of, is_alive, wait_until
+
+from .context import NATIVE, REMOTED, Context, Result, table
+
+
+def programs(context: Context) -> list[str]:
+    """The demo programs that were built; the CUDA C++ one only where nvcc was."""
+    return [name for name in ("demo", "demo_driver") if context.layout.has(name)]
+
+
+def run_demo(context: Context) -> Result:
+    """Native and remoted give the same output, and the results are right."""
+    result = Result()
+    for name in programs(context):
+        runs = {way: context.run(way, [context.layout.program(name)], name) for way in (NATIVE, REMOTED)}
+        for way, run in runs.items():
+            if not run.ok:
+                result.fail(f"{name}, {way}: {run.complaint()}")
+        if runs[NATIVE].ok and runs[REMOTED].ok and runs[NATIVE].out != runs[REMOTED].out:
+            result.fail(f"{name}: the output differs; compare {context.section}-{name}.native.out and .remoted.out")
+        result.lines += [f"  | {line}" for line in runs[REMOTED].out.splitlines()]
+    result.summary = f"{', '.join(programs(context))}: {'same output native and remoted' if result.passed else 'see above'}"
+    return result
+
+
+def run_clean(context: Context, repetitions: int) -> Result:
+    """Start, compute, end: exit status 0, the right output, nothing on standard error, and the worker goes too."""
+    result = Result()
+    for name in programs(context):
+        native = context.run(NATIVE, [context.layout.program(name)], name)
+        clean = complaints = 0
+        for _ in range(repetitions):
+            if complaints == 3:
+                break  # the rest would only cost time
+            run = context.run(REMOTED, [context.layout.program(name)], name)
+            complaint = ""
+            if not run.ok:
+                complaint = run.complaint()
+            elif run.out != native.out:
+                complaint = "its output differs from the native one"
+            elif run.err:
+                complaint = f"it wrote to standard error: {run.err.splitlines()[0]}"
+            elif not wait_until(lambda: not context.broker.workers(), 10):
+                complaint = f"10 s after its end worker {context.broker.workers()} is still there"
+            clean += not complaint
+            if complaint:
+                complaints += 1
+                result.fail(f"{name}: {complaint}")
+        result.passed = result.passed and clean == repetitions
+        result.summary += f"{'; ' if result.summary else ''}{name}: {clean} of {repetitions}"
+    return result
+
+
+def run_fault(context: Context) -> Result:
+    """One client faults and is told so on every later call; another's results stay right; a third works afterwards."""
+    result = Result()
+    driver_program = context.layout.program("demo_driver")
+    with SteadyClient(driver_program, context.environment(REMOTED), min(30, context.time_left())) as other:
+        answers = [other.first_answer]
+        faulty = context.run(REMOTED, [driver_program, "--fault"], "faulty")
+        answers.append(other.ask())
+        third = context.run(REMOTED, [driver_program], "third")
+        answers.append(other.ask())
+        status, errors = other.finish()
+    result.lines += [f"  | {line}" for line in faulty.out.splitlines()]
+    if not faulty.ok:
+        result.fail(f"the client that faulted: {faulty.complaint()}")
+    if answers != ["right"] * 3:
+        result.fail(f"the other client's results before the fault, after it, and after the third client: {', '.join(answers)}")
+    if status != 0 or errors:
+        result.fail(f"the other client did not end cleanly: exit status {status} {errors.strip()}")
+    if not third.ok:
+        result.fail(f"the client started after the fault: {third.complaint()}")
+    result.summary = "700 on every later call; the other's results right; a third works" if result.passed else "see above"
+    return result
+
+
+def run_idle(context: Context, seconds: int = 5) -> Result:
+    """After one idle second, broker, worker and client wake at most once a second each and use no CPU time."""
+    result = Result()
+    with SteadyClient(context.layout.program("demo_driver"), context.environment(REMOTED), min(30, context.time_left())) as client:
+        pids = {"broker": context.broker.pid, "client": client.pid}
+        pids |= {f"worker {pid}": pid for pid in context.broker.workers()}
+        if len(pids) < 3:
+            result.fail("no worker was found as a child of the broker")
+        time.sleep(1)  # the second of idleness after which the promise holds
+        before = {who: activity_of(pid) for who, pid in pids.items()}
+        time.sleep(seconds)
+        rows = []
+        for who, pid in pids.items():
+            if not is_alive(pid):
+                result.fail(f"{who} ended while it should have been idle")
+                continue
+            used = activity_of(pid).since(before[who])
+            rows.append((who, len(os.listdir(f"/proc/{pid}/task")), f"{used.total_wakeups() / seconds:.1f}", f"{used.cpu_seconds:.2f}"))
+            # One more than one a second: both ends of the interval may cut a second.
+            if used.total_wakeups() > seconds + 1:
+                result.fail(f"{who} woke {used.total_wakeups()} times in {seconds} s: {used.wakeups}")
+            if used.cpu_seconds > 0.011:  # the clock counts in 0.01 s
+                result.fail(f"{who} used {used.cpu_seconds:.2f} s of CPU time in {seconds} idle seconds")
+        answer = client.ask()
+        status, _ = client.finish()
+    if answer != "right" or status != 0:
+        result.fail(f"after being idle the client computed '{answer}' and ended with status {status}")
+    result.lines = table(rows, ("process", "threads", "wake-ups/s", "CPU s")) + result.lines
+    result.summary = f"at most one wake-up a second each over {seconds} s, no CPU time" if result.passed else "see above"
+    return result
+
+
+def read_tsv(path) -> dict[str, list[str]]:
+    """Case name -> the other columns."""
+    rows = [line.rstrip("\n").split("\t") for line in path.open(errors="replace") if line.strip() and not line.startswith("#")]
+    return {row[0]: row[1:] for row in rows if row[0] not in ("case", "name")}
+
+
+def run_conformance(context: Context) -> Result:
+    """The suite natively and through the shim; which cases differ."""
+    program = context.layout.program("vgpu-conformance")
+    if not program.exists():
+        return Result(skipped="vgpu-conformance was not built")
+    result, tables = Result(), {}
+    for way in (NATIVE, REMOTED):
+        tsv = context.out / f"conformance.{way}.tsv"
+        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--tsv", tsv], "suite")
+        if run.status not in (0, 1):
+            result.fail(f"{way}: the suite broke off: {run.complaint()}")
+        tables[way] = read_tsv(tsv) if tsv.exists() else {}
+        counts = Counter(columns[0] if columns else "?" for columns in tables[way].values())
+        result.lines.append(f"  {way:8} {len(tables[way])} cases: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()))
+    names = sorted(set(tables[NATIVE]) | set(tables[REMOTED]))
+    different = [n for n in names if tables[NATIVE].get(n, ["absent"])[:1] != tables[REMOTED].get(n, ["absent"])[:1]]
+    for name in different:
+        here, there = (" ".join(tables[way].get(name, ["absent"])) for way in (NATIVE, REMOTED))
+        result.fail(f"  {name}: native {here}; remoted {there}")
+    if not names:
+        result.fail("no case ran")
+    result.summary = f"{len(names)} cases, {len(different)} differ between native and remoted"
+    return result

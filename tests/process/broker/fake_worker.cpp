@@ -1,0 +1,112 @@
+// A worker that opens no driver: it obeys the contract of descriptors and arguments (docs/design/001-contracts.md) and does
+// what the test wrote at the start of the window's heap before it rang the doorbell:
+//   ready            sends WorkerReady, then waits for the next order
+//   report           writes arguments, environment and open descriptors into the heap, then waits for the next order
+//   garbage          sends a packet that is no message, then waits to be killed
+//   exit N           exits with code N
+//   signal N         dies of signal N
+//   linger           lets the test trace it, then waits to be killed
+// After an order that goes on it adds 1 to worker_state and wakes the test, which sleeps on that word.
+#include <dirent.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "common/abi/window_layout.h"
+#include "common/control/exit_class.hpp"
+#include "common/control/socket_io.hpp"
+#include "common/shm/segment.hpp"
+
+namespace {
+
+using namespace vgpu;
+
+enum Descriptor { kWindow = 3, kDoorbell = 4, kGrant = 5, kControl = 6 };
+
+char* map_window() {
+  struct stat status {};
+  if (fstat(kWindow, &status) != 0) exit(control::kExitUsage);
+  void* base = mmap(nullptr, VGPU_HEAP_OFFSET + VGPU_EXTENT_ALIGN, PROT_READ | PROT_WRITE, MAP_SHARED, kWindow, 0);
+  if (base == MAP_FAILED) exit(control::kExitUsage);
+  return static_cast<char*>(base);
+}
+
+void send_ready() {
+  control::WorkerReady ready;
+  ready.driver_version = 13000;
+  ready.device_count = 1;
+  control::set_text(ready.device_name, "Fake \x1b[31mGPU");
+  control::set_text(ready.driver, "fake");
+  (void)control::send_message(kControl, ready, {}, control::Deadline::after(std::chrono::seconds(1)));
+}
+
+std::string list_descriptors() {
+  std::string list;
+  DIR* folder = opendir("/proc/self/fd");
+  for (dirent* entry = readdir(folder); entry != nullptr; entry = readdir(folder))
+    if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(folder)) list += std::string(entry->d_name) + " ";
+  closedir(folder);
+  return list;
+}
+
+std::string report(int argc, char** argv) {
+  std::string text = "arguments:";
+  for (int i = 0; i < argc; ++i) text += std::string(" ") + argv[i];
+  text += "\nenvironment:";
+  for (char** entry = environ; *entry != nullptr; ++entry) text += std::string(" ") + *entry;
+  text += "\ndescriptors: " + list_descriptors();
+  auto grant = shm::GrantReader::map(kGrant);
+  text += std::string("\ngrant: ") + (grant && grant->is_open() ? "open" : "closed");
+  text += "\nsession: " + std::to_string(getsid(0) == getpid()) + "\n";
+  return text;
+}
+
+void wait_for_doorbell() {
+  pollfd entry{kDoorbell, POLLIN, 0};
+  poll(&entry, 1, 60'000);
+  std::uint64_t count;
+  if (read(kDoorbell, &count, sizeof count) < 0) exit(control::kExitInternal);
+}
+
+void acknowledge(char* window) {
+  auto* state = reinterpret_cast<std::uint32_t*>(window + offsetof(vgpu_control, worker_state));
+  __atomic_fetch_add(state, 1, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, state, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void obey(const std::string& order, char* heap, int argc, char** argv) {
+  const int number = atoi(order.c_str() + std::min(order.find(' '), order.size()));
+  if (order.starts_with("exit ")) exit(number);
+  if (order.starts_with("signal ")) {
+    signal(number, SIG_DFL);
+    raise(number);
+  }
+  if (order == "ready") send_ready();
+  if (order == "report") strcpy(heap, report(argc, argv).c_str());
+  if (order == "garbage" && send(kControl, "garbage", 7, MSG_NOSIGNAL) < 0) exit(control::kExitInternal);
+  if (order == "linger") prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  alarm(60);  // never left behind by a test that failed
+  char* window = map_window();
+  char* heap = window + VGPU_HEAP_OFFSET;
+  for (;;) {
+    wait_for_doorbell();
+    obey(heap, heap, argc, argv);
+    acknowledge(window);
+  }
+}

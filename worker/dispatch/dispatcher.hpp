@@ -1,0 +1,118 @@
+// The one thread that replays a client's records, in order, and never waits inside the driver (decision 10;
+// docs/design/004-dispatch.md).
+//
+// A call that must wait for the GPU is kept: a mark (an event) stands at its place, and the dispatcher looks at the
+// marks between records. What would block in the driver until the context is idle is parked until a fence over the
+// context has passed. Records of other guest threads go on meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/base/unique_fd.hpp"
+#include "common/ring/consumer.hpp"
+#include "common/shm/segment.hpp"
+#include "common/shm/window.hpp"
+#include "worker/dispatch/call.hpp"
+#include "worker/dispatch/replies.hpp"
+#include "worker/objects/contexts.hpp"
+#include "worker/objects/objects.hpp"
+
+namespace vgpu::worker {
+
+class Session;
+
+/// What wakes a sleeping worker. `client` becomes readable when the client process has ended; it may be absent.
+struct Doorbell {
+  base::UniqueFd bell;
+  base::UniqueFd client;
+};
+
+class Dispatcher {
+ public:
+  /// `grant` is the broker's permission to submit; records wait in the ring while it is closed.
+  Dispatcher(Session& session, const shm::Window& window, Doorbell doorbell, shm::GrantReader grant);
+
+  /// Serves records until the session ends; then every waiting call is answered.
+  void run();
+
+  // For handlers. --------------------------------------------------------------------------------------------------
+
+  /// Counts one command given to the driver on the stream with this handle (1: the legacy stream) of the current
+  /// context.
+  void count(uint64_t stream);
+  /// Finishes `call` when everything submitted so far on `stream` is complete.
+  void finish_after_stream(Call& call, uint64_t stream);
+  /// The same, right behind a copy on that stream: an event there orders nothing that the copy does not.
+  void finish_after_copy(Call& call, uint64_t stream);
+  /// Finishes `call` when everything submitted so far in the current context is complete.
+  void finish_after_context(Call& call);
+  /// Finishes `call` when `event` is complete; the event stays the client's.
+  void finish_after_event(Call& call, CUevent event);
+  /// Stores `value` into a word of the window's heap once `stream` got here.
+  CUresult mark_after_stream(uint64_t stream, uint64_t word, uint32_t value);
+  /// Finishes `call` when what was submitted up to the previous credit is complete, and leaves the next credit's mark
+  /// here.
+  void finish_after_credit(Call& call, uint64_t stream);
+  /// Answers whoever waits for a client's event that is about to go.
+  void forget_event(CUevent event);
+  /// Forgets marks that lie in a context which is about to go; their calls are answered.
+  void forget_context(uint64_t context);
+
+ private:
+  enum class After : uint8_t { answer, store, run };
+
+  /// Something that happens when a mark is reached.
+  struct Pending {
+    After what = After::answer;
+    bool pooled = true;     ///< the event goes back to the context's pool
+    bool by_query = false;  ///< no event: the legacy stream is queried
+    bool covers_context = false;
+    CUevent event = nullptr;
+    uint64_t context = 0;
+    uint64_t stream = 0;
+    uint64_t submitted = 0;  ///< the context's count at the mark
+    uint64_t since = 0;      ///< ns, when it was made
+    std::unique_ptr<Call> call;
+    uint64_t word = 0;
+    uint32_t value = 0;
+  };
+
+  bool may_submit();
+  void publish_usage();
+  bool take_record();
+  void execute(std::unique_ptr<Call> call, std::span<const uint8_t> body);
+  void done(std::unique_ptr<Call> call);
+  bool must_wait_for_context(const Call& call, uint64_t& busy_context);
+  void park(std::unique_ptr<Call> call, std::span<const uint8_t> body, uint64_t busy_context);
+  bool record_fence(ContextState& context, CUevent& event);
+  bool look_at_pendings();
+  CUresult state_of(Pending& pending);
+  void reached(Pending pending, CUresult result);
+  void note_complete(const Pending& pending);
+  /// The real synchronising call, now instant: it flushes device printf and gives the exact error. Only if nothing was
+  /// submitted since.
+  CUresult settle(const Pending& pending);
+  bool non_blocking_work(uint64_t context);
+  void sleep(uint64_t now);
+  uint64_t oldest_wait(uint64_t now) const;
+  void publish_progress();
+  std::unique_ptr<Call> new_call();
+  Pending pending_here(uint64_t stream);
+
+  Session& session_;
+  const shm::Window* window_;
+  Doorbell doorbell_;
+  shm::GrantReader grant_;
+  shm::Usage usage_;
+  ring::Consumer consumer_;
+  Replies replies_;
+  std::vector<Pending> pendings_;
+  std::vector<std::unique_ptr<Call>> free_calls_;
+  Call* in_hand_ = nullptr;               // the call whose handler runs
+  std::vector<Pending> made_in_handler_;  // pendings whose call is still in hand
+  bool draining_ = false;                 // a parked call starves: no new records until it ran
+};
+
+}  // namespace vgpu::worker

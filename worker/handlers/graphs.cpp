@@ -1,0 +1,74 @@
+// Graphs made by capture, and their launches.
+#include "worker/handlers/handlers.gen.hpp"
+#include "worker/session.hpp"
+
+namespace vgpu::worker::handlers {
+
+void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call) {
+  if (!session.objects().graphs.can_bind(op.result.value))
+    return call.finish(session.violation("a graph handle that cannot be made"));
+  const auto create = session.driver().cuGraphCreate;
+  CUgraph graph = nullptr;
+  const CUresult result = create == nullptr ? CUDA_ERROR_NOT_SUPPORTED : create(&graph, op.flags);
+  if (result == CUDA_SUCCESS) session.objects().graphs.bind(op.result.value, graph);
+  call.finish(result);
+}
+
+void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& call) {
+  const CUgraph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = session.driver().cuGraphDestroy(*graph);
+  session.objects().graphs.drop(op.id.value);
+  call.finish(result);
+}
+
+void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, Call& call) {
+  const CUgraph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (!session.objects().execs.can_bind(op.result.value))
+    return call.finish(session.violation("an executable graph handle that cannot be made"));
+  const auto instantiate = session.driver().cuGraphInstantiateWithFlags;
+  CUgraphExec exec = nullptr;
+  const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, *graph, op.flags);
+  if (result == CUDA_SUCCESS) session.objects().execs.bind(op.result.value, exec);
+  call.finish(result);
+}
+
+void graph_launch(Session& session, const api::ops::GraphLaunch& op, Call& call) {
+  const CUgraphExec* exec = session.objects().execs.find(op.id.value);
+  CUstream stream = nullptr;
+  if (exec == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = session.driver().cuGraphLaunch(*exec, stream);
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
+  call.finish(result);
+}
+
+void graph_upload(Session& session, const api::ops::GraphUpload& op, Call& call) {
+  const CUgraphExec* exec = session.objects().execs.find(op.id.value);
+  CUstream stream = nullptr;
+  if (exec == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const auto upload = session.driver().cuGraphUpload;
+  const CUresult result = upload == nullptr ? CUDA_ERROR_NOT_SUPPORTED : upload(*exec, stream);
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
+  call.finish(result);
+}
+
+void exec_destroy(Session& session, const api::ops::ExecDestroy& op, Call& call) {
+  const CUgraphExec* exec = session.objects().execs.find(op.id.value);
+  if (exec == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = session.driver().cuGraphExecDestroy(*exec);
+  session.objects().execs.drop(op.id.value);
+  call.finish(result);
+}
+
+void graph_node_count(Session& session, const api::ops::GraphNodeCount& op, Call& call) {
+  const CUgraph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const auto nodes = op.roots != 0 ? session.driver().cuGraphGetRootNodes : session.driver().cuGraphGetNodes;
+  size_t count = 0;
+  const CUresult result = nodes == nullptr ? CUDA_ERROR_NOT_SUPPORTED : nodes(*graph, nullptr, &count);
+  api::ops::GraphNodeCountReply{count}.encode(call.reply());
+  call.finish(result);
+}
+
+}  // namespace vgpu::worker::handlers

@@ -1,0 +1,156 @@
+// Device memory, pools, and the extents of the window that the driver may reach.
+#include "worker/handlers/handlers.gen.hpp"
+#include "worker/session.hpp"
+
+namespace vgpu::worker::handlers {
+
+void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call) {
+  CUdeviceptr address = 0;
+  const CUresult result = session.driver().cuMemAlloc_v2(&address, op.size);
+  if (result == CUDA_SUCCESS)
+    session.allocations().add(address, {op.size, Memory::device, session.context_handle(), 0});
+  api::ops::MemoryAllocReply{address}.encode(call.reply());
+  call.finish(result);
+}
+
+void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, Call& call) {
+  const auto allocate = session.driver().cuMemAllocPitch_v2;
+  CUdeviceptr address = 0;
+  size_t pitch = 0;
+  const CUresult result =
+      allocate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : allocate(&address, &pitch, op.width, op.height, op.element);
+  if (result == CUDA_SUCCESS)
+    session.allocations().add(address, {pitch * op.height, Memory::device, session.context_handle(), 0});
+  api::ops::MemoryAllocPitchReply{address, pitch}.encode(call.reply());
+  call.finish(result);
+}
+
+void memory_free(Session& session, const api::ops::MemoryFree& op, Call& call) {
+  const Allocations::Range* range = session.allocations().at(op.address);
+  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const CUresult result = session.driver().cuMemFree_v2(op.address);
+  if (result == CUDA_SUCCESS) session.allocations().remove(op.address);
+  call.finish(result);
+}
+
+void memory_range(Session& session, const api::ops::MemoryRange& op, Call& call) {
+  CUdeviceptr base = 0;
+  size_t size = 0;
+  if (!session.allocations().covers(op.address, 1)) return call.finish(CUDA_ERROR_NOT_FOUND);
+  const CUresult result = session.driver().cuMemGetAddressRange_v2(&base, &size, op.address);
+  api::ops::MemoryRangeReply{base, size}.encode(call.reply());
+  call.finish(result);
+}
+
+void pointer_attribute(Session& session, const api::ops::PointerAttribute& op, Call& call) {
+  uint64_t value[4] = {};  // no attribute of those that a guest may ask here is larger
+  const auto get = session.driver().cuPointerGetAttribute;
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  // Handles and host addresses of this process stay here; so does what needs a larger answer.
+  if (op.attribute == CU_POINTER_ATTRIBUTE_CONTEXT || op.attribute == CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE ||
+      op.attribute == 5 || !session.allocations().covers(op.address, 1))
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const CUresult result = get(value, op.attribute, op.address);
+  api::ops::PointerAttributeReply{value[0]}.encode(call.reply());
+  call.finish(result);
+}
+
+void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, Call& call) {
+  const DriverTable& driver = session.driver();
+  CUstream stream = nullptr;
+  if (driver.cuMemAllocAsync == nullptr || driver.cuMemAllocFromPoolAsync == nullptr)
+    return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUdeviceptr address = 0;
+  CUmemoryPool pool = nullptr;
+  if (op.from.value != 0 && !session.objects().find(op.from.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = pool != nullptr ? driver.cuMemAllocFromPoolAsync(&address, op.size, pool, stream)
+                                          : driver.cuMemAllocAsync(&address, op.size, stream);
+  if (result == CUDA_SUCCESS) {
+    session.allocations().add(address, {op.size, Memory::pool, session.context_handle(), 0});
+    session.dispatcher().count(op.on.value);
+  }
+  api::ops::MemoryAllocAsyncReply{address}.encode(call.reply());
+  call.finish(result);
+}
+
+void memory_free_async(Session& session, const api::ops::MemoryFreeAsync& op, Call& call) {
+  const auto free_async = session.driver().cuMemFreeAsync;
+  CUstream stream = nullptr;
+  if (free_async == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const Allocations::Range* range = session.allocations().at(op.address);
+  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const CUresult result = free_async(op.address, stream);
+  if (result == CUDA_SUCCESS) {
+    session.allocations().remove(op.address);
+    session.dispatcher().count(op.on.value);
+  }
+  call.finish(result);
+}
+
+void device_pool(Session& session, const api::ops::DevicePool& op, Call& call) {
+  const DriverTable& driver = session.driver();
+  const auto get = op.current != 0 ? driver.cuDeviceGetMemPool : driver.cuDeviceGetDefaultMemPool;
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().pools.can_bind(op.result.value))
+    return call.finish(session.violation("a pool handle that cannot be made"));
+  CUmemoryPool pool = nullptr;
+  const CUresult result = get(&pool, static_cast<int>(op.device));
+  if (result == CUDA_SUCCESS) session.objects().pools.bind(op.result.value, pool);
+  call.finish(result);
+}
+
+void pool_get_attribute(Session& session, const api::ops::PoolGetAttribute& op, Call& call) {
+  const auto get = session.driver().cuMemPoolGetAttribute;
+  CUmemoryPool pool = nullptr;
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.id.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  uint64_t value = 0;  // attributes are int or 64 bits wide
+  const CUresult result = get(pool, op.attribute, &value);
+  api::ops::PoolGetAttributeReply{value}.encode(call.reply());
+  call.finish(result);
+}
+
+void pool_set_attribute(Session& session, const api::ops::PoolSetAttribute& op, Call& call) {
+  const auto set = session.driver().cuMemPoolSetAttribute;
+  CUmemoryPool pool = nullptr;
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.id.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  uint64_t value = op.value;
+  call.finish(set(pool, op.attribute, &value));
+}
+
+// Extents.
+// -------------------------------------------------------------------------------------------------------------
+
+void extent_open(Session& session, const api::ops::ExtentOpen& op, Call& call) {
+  const bool aligned = op.offset % VGPU_EXTENT_ALIGN == 0 && op.size % VGPU_EXTENT_ALIGN == 0 && op.size != 0;
+  if (!aligned || !session.window().heap_contains(op.offset, op.size))
+    return call.finish(session.violation("an extent outside the heap"));
+  void* memory = session.window().bytes(op.offset, op.size);
+  const auto address = reinterpret_cast<uint64_t>(memory);
+  if (session.allocations().covers(address, 1)) return call.finish(session.violation("an extent that is open already"));
+  const auto reg = session.driver().cuMemHostRegister_v2;
+  const CUresult result = reg == nullptr
+                              ? CUDA_ERROR_NOT_SUPPORTED
+                              : reg(memory, op.size, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
+  if (result == CUDA_SUCCESS)
+    session.allocations().add(address, {op.size, Memory::window, session.context_handle(), 0});
+  call.finish(result);
+}
+
+void extent_close(Session& session, const api::ops::ExtentClose& op, Call& call) {
+  void* memory = session.window().bytes(op.offset, op.size);
+  const Allocations::Range* range =
+      memory == nullptr ? nullptr : session.allocations().at(reinterpret_cast<uint64_t>(memory));
+  if (range == nullptr || range->kind != Memory::window || range->size != op.size)
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const CUresult result = session.driver().cuMemHostUnregister(memory);
+  session.allocations().remove(reinterpret_cast<uint64_t>(memory));
+  call.finish(result);
+}
+
+}  // namespace vgpu::worker::handlers

@@ -1,0 +1,132 @@
+// Streams, captures, and host functions in streams.
+#include "worker/handlers/handlers.gen.hpp"
+#include "worker/session.hpp"
+
+namespace vgpu::worker::handlers {
+
+void stream_create(Session& session, const api::ops::StreamCreate& op, Call& call) {
+  if (!session.objects().streams.can_bind(op.id.value))
+    return call.finish(session.violation("a stream handle that cannot be made"));
+  CUstream real = nullptr;
+  const CUresult result = session.driver().cuStreamCreateWithPriority(&real, op.flags, op.priority);
+  if (result == CUDA_SUCCESS)
+    session.objects().streams.bind(op.id.value, {real, session.context_handle(), op.flags, 0, nullptr});
+  call.finish(result);
+}
+
+void stream_destroy(Session& session, const api::ops::StreamDestroy& op, Call& call) {
+  const Stream* stream = session.objects().streams.find(op.id.value);
+  if (stream == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (stream->credit_event != nullptr) {
+    if (ContextState* context = session.contexts().find(stream->context))
+      session.contexts().give_event(*context, stream->credit_event);
+  }
+  const CUresult result = session.driver().cuStreamDestroy_v2(stream->real);
+  session.objects().streams.drop(op.id.value);
+  call.finish(result);
+}
+
+void stream_query(Session& session, const api::ops::StreamQuery& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = session.driver().cuStreamQuery(stream);
+  if (result == CUDA_SUCCESS) session.console().collect();
+  call.finish(result);
+}
+
+void stream_credit(Session& session, const api::ops::StreamCredit& op, Call& call) {
+  session.dispatcher().finish_after_credit(call, op.on.value);
+}
+
+void stream_synchronize(Session& session, const api::ops::StreamSynchronize& op, Call& call) {
+  session.dispatcher().finish_after_stream(call, op.on.value);
+}
+
+void stream_wait_event(Session& session, const api::ops::StreamWaitEvent& op, Call& call) {
+  CUstream stream = nullptr;
+  const Event* event = session.objects().events.find(op.what.value);
+  if (event == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUresult result = session.driver().cuStreamWaitEvent(stream, event->real, op.flags);
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
+  call.finish(result);
+}
+
+void stream_get_attribute(Session& session, const api::ops::StreamGetAttribute& op, Call& call) {
+  CUstream stream = nullptr;
+  const auto get = session.driver().cuStreamGetAttribute;
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUstreamAttrValue value{};
+  const CUresult result = get(stream, op.attribute, &value);
+  api::ops::StreamGetAttributeReply{{value.bytes, sizeof value.bytes}}.encode(call.reply());
+  call.finish(result);
+}
+
+void stream_set_attribute(Session& session, const api::ops::StreamSetAttribute& op, Call& call) {
+  CUstream stream = nullptr;
+  const auto set = session.driver().cuStreamSetAttribute;
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUstreamAttrValue value{};
+  if (op.value.size() != sizeof value.bytes) return call.finish(session.violation("an attribute of the wrong size"));
+  std::memcpy(value.bytes, op.value.data(), sizeof value.bytes);
+  call.finish(set(stream, op.attribute, &value));
+}
+
+void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  // The guest keeps the rules of its own modes; here every thread is relaxed, and so is the capture (decision 11).
+  const CUresult result = session.driver().cuStreamBeginCapture_v2(stream, op.mode);
+  if (result == CUDA_SUCCESS) ++session.context().open_captures;
+  call.finish(result);
+}
+
+void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (!session.objects().graphs.can_bind(op.result.value))
+    return call.finish(session.violation("a graph handle that cannot be made"));
+  unsigned before = CU_STREAM_CAPTURE_STATUS_NONE;
+  session.driver().cuStreamIsCapturing(stream, &before);
+  CUgraph graph = nullptr;
+  const CUresult result = session.driver().cuStreamEndCapture(stream, &graph);
+  unsigned after = CU_STREAM_CAPTURE_STATUS_NONE;
+  session.driver().cuStreamIsCapturing(stream, &after);
+  const bool ended = before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE;
+  if (ended && session.context().open_captures > 0) --session.context().open_captures;
+  if (result == CUDA_SUCCESS && graph != nullptr) session.objects().graphs.bind(op.result.value, graph);
+  call.finish(result);
+}
+
+void stream_capture_info(Session& session, const api::ops::StreamCaptureInfo& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  cuuint64_t id = 0;
+  const DriverTable& driver = session.driver();
+  const CUresult result = driver.cuStreamGetCaptureInfo != nullptr ? driver.cuStreamGetCaptureInfo(stream, &status, &id)
+                                                                   : driver.cuStreamIsCapturing(stream, &status);
+  api::ops::StreamCaptureInfoReply{status, id}.encode(call.reply());
+  call.finish(result);
+}
+
+void host_function(Session& session, const api::ops::HostFunction& op, Call& call) {
+  const DriverTable& driver = session.driver();
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (driver.cuLaunchHostFunc == nullptr || (op.kind == 1 && driver.cuStreamAddCallback == nullptr))
+    return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  // Inside a capture the function becomes a node, which runs as often as the graph is launched.
+  HostSteps::Step* step = session.host_steps().make(op.callback, session.context().open_captures != 0);
+  if (step == nullptr) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  const CUresult result = op.kind == 0 ? driver.cuLaunchHostFunc(stream, &HostSteps::run_host_function, step)
+                                       : driver.cuStreamAddCallback(stream, &HostSteps::run_stream_callback, step, 0);
+  if (result == CUDA_SUCCESS)
+    session.dispatcher().count(op.on.value);
+  else
+    session.host_steps().drop(step);
+  call.finish(result);
+}
+
+}  // namespace vgpu::worker::handlers

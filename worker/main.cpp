@@ -1,0 +1,55 @@
+// vgpu-worker: one process per client. It holds the client's CUDA context and nobody else's, so that a fault stays in
+// here.
+//
+// Comes from: vgpu-broker (fork + exec), with the window, the doorbell, the grant segment and the control socket.
+// Ends with: its client, a broken protocol, or a GPU error that poisons the process. It outlives a broker that dies.
+#include <cstdio>
+#include <cstring>
+
+#include "common/base/log.hpp"
+#include "common/control/exit_class.hpp"
+#include "worker/options.hpp"
+#include "worker/start.hpp"
+
+using namespace vgpu;
+
+namespace {
+
+int exit_code(worker::End end) {
+  switch (end) {
+    case worker::End::violation:
+      return control::kExitProtocolViolation;
+    case worker::End::gpu_fault:
+      return control::kExitGpuFault;
+    default:
+      return control::kExitClean;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) return std::puts("vgpu-worker " VGPU_VERSION) < 0;
+  const auto options = worker::parse_options(argc, argv);
+  if (!options) {
+    std::fprintf(stderr, "vgpu-worker: %s\n", options.error().text.c_str());
+    return control::kExitUsage;
+  }
+  if (options->help) return std::fputs(worker::usage(), stdout) < 0;
+  log::open(fmt::format("worker[{}]", options->client), options->log_level);
+
+  auto inherited = worker::take_inherited();
+  if (!inherited) {
+    log::error("{}", inherited.error().text);
+    return inherited.error().code;
+  }
+  auto session = worker::start_session(*options, *inherited);
+  if (!session) {
+    if (session.error().code != control::kExitClean) log::error("{}", session.error().text);
+    return session.error().code;
+  }
+  worker::report_ready(**session, inherited->control.get());
+  const worker::End end = (*session)->serve();
+  // The driver's own threads and destructors have nothing left to do: the kernel gives back what this process held.
+  std::_Exit(exit_code(end));
+}

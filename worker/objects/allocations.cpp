@@ -1,0 +1,40 @@
+#include "worker/objects/allocations.hpp"
+
+namespace vgpu::worker {
+namespace {
+
+bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::pool; }
+
+}  // namespace
+
+void Allocations::add(uint64_t base, Range range) {
+  const auto [entry, added] = ranges_.try_emplace(base, range);
+  if (!added) entry->second = range;  // the driver gave the address again: what stood here is gone
+  if (!added) return;
+  if (is_charged(range.kind)) charged_ += range.size;
+  if (range.kind == Memory::window) pinned_ += range.size;
+}
+
+const Allocations::Range* Allocations::at(uint64_t base) const {
+  const auto found = ranges_.find(base);
+  return found == ranges_.end() ? nullptr : &found->second;
+}
+
+bool Allocations::remove(uint64_t base) {
+  const auto found = ranges_.find(base);
+  if (found == ranges_.end()) return false;
+  if (is_charged(found->second.kind)) charged_ -= found->second.size;
+  if (found->second.kind == Memory::window) pinned_ -= found->second.size;
+  ranges_.erase(found);
+  return true;
+}
+
+bool Allocations::covers(uint64_t address, uint64_t size) const {
+  auto next = ranges_.upper_bound(address);
+  if (next == ranges_.begin()) return false;
+  const auto& [base, range] = *--next;
+  const uint64_t offset = address - base;
+  return offset <= range.size && size <= range.size - offset;
+}
+
+}  // namespace vgpu::worker

@@ -1,0 +1,48 @@
+// The device-visible memory that this client owns, by range. A copy or fill that leaves it is refused: the driver would
+// otherwise take an address of the worker's own memory for host memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+namespace vgpu::worker {
+
+enum class Memory : uint8_t { device, pool, global, window };
+
+class Allocations {
+ public:
+  struct Range {
+    uint64_t size = 0;
+    Memory kind = Memory::device;
+    uint64_t context = 0;
+    uint64_t owner = 0;  ///< library or module of a global
+  };
+
+  void add(uint64_t base, Range range);
+  /// The range that begins at `base`; null if none does.
+  const Range* at(uint64_t base) const;
+  bool remove(uint64_t base);
+  /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
+  /// copies.
+  bool covers(uint64_t address, uint64_t size) const;
+  template <typename Drop>
+  void remove_if(Drop drop) {
+    for (auto entry = ranges_.begin(); entry != ranges_.end();) {
+      const uint64_t base = entry->first;
+      const bool gone = drop(base, entry->second);
+      ++entry;
+      if (gone) remove(base);
+    }
+  }
+  /// Bytes of ordinary and pool memory: what a quota counts.
+  uint64_t charged() const { return charged_; }
+  /// Bytes of the window that are registered with the driver.
+  uint64_t pinned() const { return pinned_; }
+
+ private:
+  std::map<uint64_t, Range> ranges_;
+  uint64_t charged_ = 0;
+  uint64_t pinned_ = 0;
+};
+
+}  // namespace vgpu::worker

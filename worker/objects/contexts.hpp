@@ -1,0 +1,63 @@
+// The client's contexts, and what is known of the work submitted to each.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/api/driver.gen.hpp"
+#include "worker/objects/handle_table.hpp"
+
+namespace vgpu::worker {
+
+using namespace vgpu::cuda;
+
+/// One context. Work is counted: `submitted` rises with every command given to the driver, and a fence that completes
+/// raises `completed` to the value that `submitted` had when the fence was recorded. Equal means idle.
+struct ContextState {
+  CUcontext real = nullptr;
+  int device = 0;
+  bool primary = false;
+  uint64_t submitted = 0;
+  uint64_t completed = 0;
+  uint64_t only_stream = 0;        ///< the one stream that has work not known to be complete; kSeveral if more than one
+  unsigned open_captures = 0;      ///< while there are any, nothing context-wide may be done (decision 11)
+  CUevent credit_event = nullptr;  ///< recorded at the last credit for the whole context
+  std::vector<CUevent> free_events;  ///< without timing, for fences and marks
+
+  static constexpr uint64_t kSeveral = ~uint64_t{0};
+  bool idle() const { return submitted == completed; }
+};
+
+class Contexts {
+ public:
+  explicit Contexts(const DriverTable& driver) : driver_(driver) {}
+
+  ContextState* find(uint64_t handle) { return table_.find(handle); }
+  bool can_bind(uint64_t handle) const { return table_.can_bind(handle); }
+  bool bind(uint64_t handle, ContextState state) { return table_.bind(handle, std::move(state)); }
+  /// Forgets a context whose real one is gone; events of its pool went with it.
+  void drop(uint64_t handle);
+  /// Handle of a device's primary context, 0 if it is not retained.
+  uint64_t primary(int device);
+
+  template <typename Visit>
+  void for_each(Visit visit) {
+    table_.for_each([&](uint64_t handle, const ContextState&) { visit(handle); });
+  }
+
+  /// Makes a context current in this thread unless it is.
+  CUresult make_current(uint64_t handle);
+  void forget_current() { current_ = 0; }
+  uint64_t current() const { return current_; }
+
+  /// An event of the context's pool; null if the driver has none to give. The context must be current.
+  CUevent take_event(ContextState& context);
+  void give_event(ContextState& context, CUevent event) { context.free_events.push_back(event); }
+
+ private:
+  const DriverTable& driver_;
+  HandleTable<ContextState> table_{wire::Kind::context};
+  uint64_t current_ = 0;
+};
+
+}  // namespace vgpu::worker

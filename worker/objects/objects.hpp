@@ -1,0 +1,96 @@
+// Everything a client's handles stand for, by kind.
+#pragma once
+
+#include <cstdint>
+
+#include "common/api/cuda_types.hpp"
+#include "worker/objects/handle_table.hpp"
+
+namespace vgpu::worker {
+
+using namespace vgpu::cuda;
+
+/// A stream of the client. `submitted` and `completed` count in the units of its context's ContextState::submitted.
+struct Stream {
+  CUstream real = nullptr;
+  uint64_t context = 0;  ///< handle
+  unsigned flags = 0;
+  uint64_t submitted = 0;          ///< when work was last submitted to it
+  CUevent credit_event = nullptr;  ///< recorded at the last credit; of the context's pool
+  bool is_non_blocking() const { return (flags & CU_STREAM_NON_BLOCKING) != 0; }
+};
+
+struct Event {
+  CUevent real = nullptr;
+  uint64_t context = 0;
+};
+
+/// A function or a kernel: what the launch path needs to know of it.
+struct Function {
+  CUfunction real = nullptr;     ///< a CUkernel where the handle's kind is kernel
+  uint64_t owner = 0;            ///< module or library
+  uint32_t parameter_bytes = 0;  ///< size of the parameter block
+};
+
+struct Module {
+  CUmodule real = nullptr;
+  uint64_t owner = 0;  ///< library whose module it is, or 0: loaded by the client
+  uint64_t context = 0;
+};
+
+class Objects {
+ public:
+  HandleTable<Stream> streams{wire::Kind::stream};
+  HandleTable<Event> events{wire::Kind::event};
+  HandleTable<Module> modules{wire::Kind::module};
+  HandleTable<CUlibrary> libraries{wire::Kind::library};
+  HandleTable<Function> functions{wire::Kind::function};
+  HandleTable<Function> kernels{wire::Kind::kernel};
+  HandleTable<CUgraph> graphs{wire::Kind::graph};
+  HandleTable<CUgraphExec> execs{wire::Kind::exec};
+  HandleTable<CUmemoryPool> pools{wire::Kind::pool};
+
+  /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
+  Function* function(uint64_t handle) {
+    return wire::kind_of(handle) == wire::Kind::kernel ? kernels.find(handle) : functions.find(handle);
+  }
+
+  // What generated code asks for.
+  bool find(uint64_t handle, CUstream& out);
+  bool find(uint64_t handle, CUfunction& out);
+  bool find(uint64_t handle, CUkernel& out);
+  bool find(uint64_t handle, CUmemoryPool& out);
+  bool can_bind(uint64_t handle, wire::Kind kind) const { return kind == wire::Kind::pool && pools.can_bind(handle); }
+  void bind(uint64_t handle, CUmemoryPool pool) { pools.bind(handle, pool); }
+  void drop(uint64_t handle) { pools.drop(handle); }
+};
+
+inline bool Objects::find(uint64_t handle, CUstream& out) {
+  if (handle == 1) {
+    out = CU_STREAM_LEGACY;
+    return true;
+  }
+  const Stream* stream = streams.find(handle);
+  if (stream != nullptr) out = stream->real;
+  return stream != nullptr;
+}
+
+inline bool Objects::find(uint64_t handle, CUfunction& out) {
+  const Function* found = function(handle);
+  if (found != nullptr) out = found->real;
+  return found != nullptr;
+}
+
+inline bool Objects::find(uint64_t handle, CUkernel& out) {
+  const Function* found = kernels.find(handle);
+  if (found != nullptr) out = reinterpret_cast<CUkernel>(found->real);
+  return found != nullptr;
+}
+
+inline bool Objects::find(uint64_t handle, CUmemoryPool& out) {
+  const CUmemoryPool* found = pools.find(handle);
+  if (found != nullptr) out = *found;
+  return found != nullptr;
+}
+
+}  // namespace vgpu::worker

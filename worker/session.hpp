@@ -1,0 +1,80 @@
+// Everything the worker knows about its one client.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/shm/window.hpp"
+#include "worker/console.hpp"
+#include "worker/dispatch/dispatcher.hpp"
+#include "worker/driver/library.hpp"
+#include "worker/host_steps.hpp"
+#include "worker/objects/allocations.hpp"
+#include "worker/objects/contexts.hpp"
+#include "worker/objects/objects.hpp"
+
+namespace vgpu::worker {
+
+/// How the session ended; main() makes the exit code of it.
+enum class End { running, client_gone, violation, gpu_fault };
+
+class Session {
+ public:
+  Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, shm::GrantReader grant);
+
+  const DriverTable& driver() const { return driver_.functions; }
+  const DriverLibrary& library() const { return driver_; }
+  const shm::Window& window() const { return window_; }
+  Objects& objects() { return objects_; }
+  Contexts& contexts() { return contexts_; }
+  Allocations& allocations() { return allocations_; }
+  Dispatcher& dispatcher() { return dispatcher_; }
+  HostSteps& host_steps() { return host_steps_; }
+  Console& console() { return console_; }
+
+  /// The context of the record in hand; valid in handlers of operations that need one.
+  ContextState& context() { return *current_context_; }
+  uint64_t context_handle() const { return contexts_.current(); }
+  /// Makes the record's context current, and says whether that worked.
+  CUresult enter(uint64_t context);
+
+  /// The client broke the protocol: it is cut off. Says why, once.
+  CUresult violation(const char* what);
+  /// Sees every result that the driver gives. A sticky error ends the client's use of the GPU: it is published and the
+  /// worker ends.
+  void observe(CUresult result);
+
+  End end() const { return end_; }
+  void set_end(End end) {
+    if (end_ == End::running) end_ = end;
+  }
+  CUresult sticky() const { return sticky_; }
+
+  /// Registers control page, slots and ring with the driver, once a context exists, so that small results are written
+  /// there directly.
+  void register_control_area();
+
+  /// Serves until the client is gone or must be cut off.
+  End serve();
+
+ private:
+  shm::Window window_;
+  DriverLibrary driver_;
+  Objects objects_;
+  Contexts contexts_;
+  Allocations allocations_;
+  Console console_;
+  HostSteps host_steps_;
+  ContextState* current_context_ = nullptr;
+  CUresult sticky_ = CUDA_SUCCESS;
+  End end_ = End::running;
+  bool control_registered_ = false;
+  Dispatcher dispatcher_;
+};
+
+/// True for results after which the real driver refuses all further work of the process.
+bool is_sticky(CUresult result);
+
+}  // namespace vgpu::worker

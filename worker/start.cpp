@@ -1,0 +1,145 @@
+#include "worker/start.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "common/control/exit_class.hpp"
+#include "common/control/messages.hpp"
+#include "common/control/socket_io.hpp"
+#include "worker/dispatch/replies.hpp"
+#include "worker/driver/confine.hpp"
+
+namespace vgpu::worker {
+namespace {
+
+constexpr int kFirstDescriptor = 3;
+constexpr int kGuestReadyMs = 30'000;
+
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
+base::UniqueFd take(int fd) {
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return base::UniqueFd(fd);
+}
+
+/// What the client wrote into the control page, read once.
+struct GuestPlaces {
+  uint64_t window_base, arena_base, arena_size;
+};
+
+base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited) {
+  vgpu_control control{};
+  for (int waited = 0; waited <= kGuestReadyMs;) {
+    if (::pread(inherited.window.get(), &control, sizeof control, 0) != sizeof control)
+      return base::Error{control::kExitUsage, "the window cannot be read"};
+    if (control.guest_ready == 1) return GuestPlaces{control.window_base, control.arena_base, control.arena_size};
+    constexpr int kStepMs = 1000;  // the client rings the doorbell; the step only bounds a lost ring
+    pollfd wait[2] = {{inherited.doorbell.get(), POLLIN, 0}, {inherited.client.get(), POLLIN, 0}};
+    const int ready = ::poll(wait, 2, kStepMs);
+    if (ready > 0 && wait[1].revents != 0) return base::Error{control::kExitClean, "the client ended before it began"};
+    if (ready > 0) {
+      uint64_t rung = 0;
+      if (::read(inherited.doorbell.get(), &rung, sizeof rung) < 0 && errno != EAGAIN)
+        return base::Error{control::kExitUsage, "the doorbell cannot be read"};
+    } else {
+      waited += kStepMs;
+    }
+  }
+  return base::Error{control::kExitProtocolViolation, "the client did not map its window in time"};
+}
+
+/// Sanitizers keep address ranges of their own for later; a worker built with one runs unconfined.
+bool may_confine() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  return true;
+#endif
+}
+
+base::Error refuse(const shm::Window& window, CUresult error, std::string text) {
+  window.word32(offsetof(vgpu_control, start_error)).store(static_cast<uint32_t>(error), std::memory_order_relaxed);
+  window.word32(offsetof(vgpu_control, worker_state)).store(VGPU_WORKER_FAILED, std::memory_order_release);
+  wake(window, offsetof(vgpu_control, worker_state));
+  return {control::kExitNoDriver, std::move(text)};
+}
+
+base::Result<DriverLibrary> open_and_initialise(const shm::Window& window, const Options& options) {
+  auto driver = open_driver(options.driver);
+  if (!driver) return refuse(window, CUDA_ERROR_NO_DEVICE, driver.error().text);
+  const CUresult initialised = driver->functions.cuInit(0);
+  if (initialised != CUDA_SUCCESS)
+    return refuse(window, initialised,
+                  fmt::format("cuInit of {} failed with error {}", driver->path, static_cast<int>(initialised)));
+  // For life: a relaxed thread may do nearly everything beside anybody's capture (measured); the guest keeps the rules
+  // of its own threads.
+  unsigned mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  if (driver->functions.cuThreadExchangeStreamCaptureMode != nullptr)
+    driver->functions.cuThreadExchangeStreamCaptureMode(&mode);
+  return driver;
+}
+
+}  // namespace
+
+base::Result<Inherited> take_inherited() {
+  for (int fd = kFirstDescriptor; fd < kFirstDescriptor + 4; ++fd) {
+    if (!is_open(fd))
+      return base::Error{control::kExitUsage,
+                         fmt::format("descriptor {} is not open: vgpu-worker is started by vgpu-broker", fd)};
+  }
+  Inherited inherited{take(3), take(4), take(5), take(6), {}};
+  if (is_open(7)) inherited.client = take(7);
+  return inherited;
+}
+
+base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inherited& inherited) {
+  const auto places = wait_for_guest(inherited);
+  if (!places) return places.error();
+  struct stat status {};
+  if (::fstat(inherited.window.get(), &status) != 0)
+    return base::Error{control::kExitUsage, "the window cannot be examined"};
+  auto window = shm::Window::map_at(inherited.window.get(), static_cast<size_t>(status.st_size), places->window_base);
+  if (!window) return base::Error{control::kExitProtocolViolation, window.error().text};
+  if (may_confine() && places->arena_size != 0) {
+    const auto confined = confine_driver(places->arena_base, places->arena_size);
+    if (!confined) return base::Error{control::kExitProtocolViolation, confined.error().text};
+  }
+  auto grant = shm::GrantReader::map(inherited.segment.get());
+  if (!grant) return base::Error{control::kExitUsage, grant.error().text};
+  auto driver = open_and_initialise(*window, options);
+  if (!driver) return driver.error();
+  log::info("client {} of VM {}: driver {}{}", options.client, options.vm, driver->path,
+            driver->is_software ? " (software GPU: a trial, not a GPU)" : "");
+  auto session = std::make_unique<Session>(std::move(*window), std::move(*driver),
+                                           Doorbell{std::move(inherited.doorbell), std::move(inherited.client)},
+                                           std::move(*grant));
+  const auto captured = session->console().capture_standard_streams();
+  if (!captured) log::warning("{}: device printf goes to the log", captured.error().text);
+  return session;
+}
+
+void report_ready(Session& session, int control) {
+  const DriverTable& driver = session.driver();
+  control::WorkerReady ready;
+  int version = 0, count = 0;
+  CUdevice device = 0;
+  char name[128] = {};
+  driver.cuDriverGetVersion(&version);
+  driver.cuDeviceGetCount(&count);
+  if (count > 0 && driver.cuDeviceGet(&device, 0) == CUDA_SUCCESS)
+    driver.cuDeviceGetName(name, sizeof name - 1, device);
+  ready.driver_version = version;
+  ready.device_count = static_cast<uint32_t>(count);
+  control::set_text(ready.device_name, name);
+  control::set_text(ready.driver, session.library().path);
+  const auto sent = control::send_message(control, ready, {}, control::Deadline::after(std::chrono::seconds(1)));
+  if (!sent) log::warning("the broker does not hear that this worker is ready: {}", sent.error().text);
+}
+
+}  // namespace vgpu::worker
