@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace vgpu::sim::memory {
 namespace {
@@ -90,6 +91,18 @@ bool DeviceArena::release(std::uint64_t address) {
   }
   free_[begin] = length;
   return true;
+}
+
+void DeviceArena::release_owned(std::uint64_t owner) {
+  std::vector<Allocation> owned;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [address, allocation] : allocations_) if (allocation.owner == owner) owned.push_back(allocation);
+  }
+  for (const Allocation& allocation : owned) {
+    set_live(allocation, false);
+    release(allocation.address);
+  }
 }
 
 void DeviceArena::set_live(const Allocation& allocation, bool live) {

@@ -56,6 +56,8 @@ class DeviceArena {
   std::optional<Allocation> allocate(std::uint64_t size, std::uint64_t owner, bool stream_ordered);
   /// Gives an allocation's address range back; the address must be its start.
   bool release(std::uint64_t address);
+  /// Poisons and gives back all allocations of an owner.
+  void release_owned(std::uint64_t owner);
   /// Makes the bytes touchable, or poisons them: every later access fails.
   void set_live(const Allocation& allocation, bool live);
 

@@ -1,8 +1,17 @@
 #include "worker/sim/memory/host_ranges.hpp"
 
+#include <sys/mman.h>
+
 #include <mutex>
 
 namespace vgpu::sim::memory {
+
+void* allocate_host(std::size_t size) {
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return at == MAP_FAILED ? nullptr : at;
+}
+
+void free_host(const HostRange& range) { ::munmap(reinterpret_cast<void*>(range.address), range.size); }
 
 bool HostRanges::add(HostRange range) {
   const std::unique_lock lock(mutex_);
@@ -21,6 +30,20 @@ std::optional<HostRange> HostRanges::remove(std::uint64_t address) {
   const HostRange range = found->second;
   ranges_.erase(found);
   return range;
+}
+
+std::vector<HostRange> HostRanges::remove_owned(std::uint64_t context) {
+  std::vector<HostRange> out;
+  const std::unique_lock lock(mutex_);
+  for (auto entry = ranges_.begin(); entry != ranges_.end();) {
+    if (entry->second.context == context) {
+      out.push_back(entry->second);
+      entry = ranges_.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+  return out;
 }
 
 std::optional<HostRange> HostRanges::find(std::uint64_t address) const {

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <shared_mutex>
+#include <vector>
 
 namespace vgpu::sim::memory {
 
@@ -21,11 +22,17 @@ struct HostRange {
   bool contains(std::uint64_t at, std::uint64_t length) const { return at - address < size && length <= size - (at - address); }
 };
 
+/// Memory for cuMemHostAlloc, whole pages; null if there is none.
+void* allocate_host(std::size_t size);
+void free_host(const HostRange& range);
+
 class HostRanges {
  public:
   /// False if it overlaps a known range.
   bool add(HostRange range);
   std::optional<HostRange> remove(std::uint64_t address);
+  /// Takes out all ranges of a context.
+  std::vector<HostRange> remove_owned(std::uint64_t context);
   std::optional<HostRange> find(std::uint64_t address) const;
   /// True if [address, address + size) meets a range without lying in it: the driver refuses such copies.
   bool straddles(std::uint64_t address, std::uint64_t size) const;
