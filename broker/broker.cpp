@@ -46,7 +46,8 @@ base::Result<void> Broker::start() {
   if (!worker) return worker.error();
   client_settings_ = {*worker, config_.driver, config_.log_level, config_.window_size, config_.kill_timeout};
   std::signal(SIGPIPE, SIG_IGN);
-  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP}, [this](int signal) { on_signal(signal); });
+  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP},
+                   [this](int signal) { on_signal(signal); });
   auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
   if (!socket) return socket.error();
   socket_.emplace(std::move(*socket));

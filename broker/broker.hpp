@@ -22,7 +22,8 @@ class Broker {
  public:
   Broker(event::Loop& loop, const Options& options, const Config& config);
 
-  /// Finds the worker, listens, takes signals. After this run the loop: it returns when the staged shutdown is complete.
+  /// Finds the worker, listens, takes signals. After this run the loop: it returns when the staged shutdown is
+  /// complete.
   base::Result<void> start();
   /// Valid once the loop has returned.
   int exit_code() const { return exit_code_; }

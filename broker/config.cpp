@@ -146,9 +146,12 @@ class Reader {
 
   void read(const toml::table& file) {
     for (const auto& [name, node] : file) {
-      if (!is_section(name.str())) complain(name.source(), "unknown section [" + std::string(name.str()) + "]");
-      else if (!node.is_table()) complain(name.source(), std::string(name.str()) + " must be a section");
-      else read_section(name.str(), *node.as_table());
+      if (!is_section(name.str()))
+        complain(name.source(), "unknown section [" + std::string(name.str()) + "]");
+      else if (!node.is_table())
+        complain(name.source(), std::string(name.str()) + " must be a section");
+      else
+        read_section(name.str(), *node.as_table());
     }
   }
 
@@ -200,8 +203,10 @@ LoadedConfig load_config(const std::string& path, bool must_exist, const Overrid
   if (must_exist || stat(path.c_str(), &status) == 0) {
     Reader reader(path, loaded);
     auto file = toml::parse_file(path);
-    if (file) reader.read(file.table());
-    else reader.complain(file.error().source(), std::string(file.error().description()));
+    if (file)
+      reader.read(file.table());
+    else
+      reader.complain(file.error().source(), std::string(file.error().description()));
   }
   apply(overrides, loaded);
   return loaded;

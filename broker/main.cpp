@@ -1,8 +1,9 @@
-// vgpu-broker. Clients (the libcuda.so.1 shim) connect to its Unix socket and say hello. For each the broker makes a window
-// (sealed memfd) and a doorbell (eventfd), starts one vgpu-worker and hands both descriptors to both; from then on client and
-// worker talk without it. It keeps: a pidfd of the client, whose end kills the worker; a pidfd of the worker, whose end is
-// told to the client through the window; a page of grants and usage shared with the worker. Workers outlive a broker that
-// crashes, and are ended by one that is stopped. The broker never loads CUDA and reads nothing that a guest puts in a window.
+// vgpu-broker. Clients (the libcuda.so.1 shim) connect to its Unix socket and say hello. For each the broker makes a
+// window (sealed memfd) and a doorbell (eventfd), starts one vgpu-worker and hands both descriptors to both; from then
+// on client and worker talk without it. It keeps: a pidfd of the client, whose end kills the worker; a pidfd of the
+// worker, whose end is told to the client through the window; a page of grants and usage shared with the worker.
+// Workers outlive a broker that crashes, and are ended by one that is stopped. The broker never loads CUDA and reads
+// nothing that a guest puts in a window.
 #include <boost/asio/io_context.hpp>
 #include <cstdio>
 

@@ -10,12 +10,15 @@ Options parse_options(int argc, char** argv) try {
   Options options;
   CLI::App app("Admits CUDA clients, starts a worker process for each and supervises it.", "vgpu-broker");
   app.set_version_flag("--version", "vgpu-broker " VGPU_VERSION);
-  auto* config = app.add_option("--config", options.config_path, "Configuration file (default " +
-                                std::string(kDefaultConfigPath) + ", which may be absent)")->type_name("FILE");
+  auto* config =
+      app.add_option("--config", options.config_path,
+                     "Configuration file (default " + std::string(kDefaultConfigPath) + ", which may be absent)")
+          ->type_name("FILE");
   app.add_flag("--check-config", options.check_config, "Say what is wrong with the configuration, and exit");
   app.add_option("--socket", options.overrides.socket, "Socket to listen on")->type_name("PATH");
   app.add_option("--worker", options.overrides.worker, "Worker program")->type_name("PATH");
-  app.add_option("--driver", options.overrides.driver, "auto, nvidia, sim, or the path of a library")->type_name("NAME");
+  app.add_option("--driver", options.overrides.driver, "auto, nvidia, sim, or the path of a library")
+      ->type_name("NAME");
   app.add_option("--log-level", options.overrides.log_level, "debug, info, warning or error")->type_name("LEVEL");
   app.footer("An ordinary user can run it: vgpu-broker --socket $HOME/vgpu.sock. See vgpu-broker(8).");
   try {

@@ -60,7 +60,7 @@ void Session::observe(CUresult result) {
 }
 
 void Session::register_control_area() {
-  if (control_registered_) return;
+  if (control_registered_by_ != 0) return;
   void* area = window_.bytes(0, VGPU_HEAP_OFFSET);
   const CUresult result = driver_.functions.cuMemHostRegister_v2 == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED
@@ -69,7 +69,11 @@ void Session::register_control_area() {
   if (result != CUDA_SUCCESS)
     log::warning("the control area cannot be registered with the driver (error {}): small copies take the slow path",
                  static_cast<int>(result));
-  control_registered_ = true;
+  control_registered_by_ = contexts_.current();
+}
+
+void Session::forget_control_area(uint64_t context) {
+  if (control_registered_by_ == context) control_registered_by_ = 0;
 }
 
 End Session::serve() {

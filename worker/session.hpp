@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/shm/window.hpp"
+#include "worker/code_scan.hpp"
 #include "worker/console.hpp"
 #include "worker/dispatch/dispatcher.hpp"
 #include "worker/driver/library.hpp"
@@ -50,11 +52,18 @@ class Session {
   void set_end(End end) {
     if (end_ == End::running) end_ = end;
   }
+  /// Whether waits must make the real synchronising call too: for clients whose code can print (device printf, assert),
+  /// and for those that use pools, which the driver trims when it synchronises.
+  bool needs_real_waits() const { return needs_real_waits_; }
+  void note_code(std::span<const uint8_t> image) { needs_real_waits_ = needs_real_waits_ || can_print(image); }
+  void note_pool() { needs_real_waits_ = true; }
   CUresult sticky() const { return sticky_; }
 
   /// Registers control page, slots and ring with the driver, once a context exists, so that small results are written
   /// there directly.
   void register_control_area();
+  /// The context that registered it is gone, and so is the registration.
+  void forget_control_area(uint64_t context);
 
   /// Serves until the client is gone or must be cut off.
   End serve();
@@ -70,7 +79,8 @@ class Session {
   ContextState* current_context_ = nullptr;
   CUresult sticky_ = CUDA_SUCCESS;
   End end_ = End::running;
-  bool control_registered_ = false;
+  uint64_t control_registered_by_ = 0;  // context
+  bool needs_real_waits_ = false;
   Dispatcher dispatcher_;
 };
 

@@ -1,6 +1,7 @@
-// The broker's event loop as the rest of it sees it: descriptors that become readable, timers, signals. Asio is behind this
-// header, because few files should pay for compiling it and because of lifetimes: the destructor of each class ends its
-// callbacks for good, even one that is already queued, so an owner may capture itself by raw pointer. One thread only.
+// The broker's event loop as the rest of it sees it: descriptors that become readable, timers, signals. Asio is behind
+// this header, because few files should pay for compiling it and because of lifetimes: the destructor of each class
+// ends its callbacks for good, even one that is already queued, so an owner may capture itself by raw pointer. One
+// thread only.
 #pragma once
 
 #include <chrono>

@@ -41,8 +41,7 @@ void Acceptor::pause(int error) {
                std::generic_category().message(error), kRetryDelay.count());
   paused_ = socket_->release();
   socket_.reset();
-  retry_.start(kRetryDelay,
-               [this] { socket_.emplace(loop_, std::move(paused_), [this] { accept_some(); }); });
+  retry_.start(kRetryDelay, [this] { socket_.emplace(loop_, std::move(paused_), [this] { accept_some(); }); });
 }
 
 }  // namespace vgpu::broker::listener

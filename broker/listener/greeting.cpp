@@ -17,10 +17,14 @@ Greeting::Greeting(event::Loop& loop, Guest guest, std::chrono::milliseconds tim
 void Greeting::read() {
   const auto result = control::read_some(readable_->descriptor(), parser_);
   switch (result.status) {
-    case control::ReadStatus::would_block: return;
-    case control::ReadStatus::closed: return finish(HelloStatus::malformed, "it closed the connection without a hello");
-    case control::ReadStatus::error: return finish(HelloStatus::malformed, "its connection broke before a hello");
-    case control::ReadStatus::progress: break;
+    case control::ReadStatus::would_block:
+      return;
+    case control::ReadStatus::closed:
+      return finish(HelloStatus::malformed, "it closed the connection without a hello");
+    case control::ReadStatus::error:
+      return finish(HelloStatus::malformed, "its connection broke before a hello");
+    case control::ReadStatus::progress:
+      break;
   }
   if (parser_.state() != FrameParser::State::incomplete) judge();
 }

@@ -31,7 +31,8 @@ struct Greeted {
 
 class Greeting {
  public:
-  /// `on_done` is called once, unless the greeting is destroyed first. It may destroy the greeting only by event::defer.
+  /// `on_done` is called once, unless the greeting is destroyed first. It may destroy the greeting only by
+  /// event::defer.
   Greeting(event::Loop& loop, Guest guest, std::chrono::milliseconds timeout, std::function<void(Greeted)> on_done);
 
  private:

@@ -10,8 +10,8 @@
 
 namespace vgpu::broker::listener {
 
-/// Owns the socket, its file and the lock beside it ("<path>.lock", which holds our pid). Removes both files at the end,
-/// unless the socket's file is somebody else's by then.
+/// Owns the socket, its file and the lock beside it ("<path>.lock", which holds our pid). Removes both files at the
+/// end, unless the socket's file is somebody else's by then.
 class ListenSocket {
  public:
   struct Access {

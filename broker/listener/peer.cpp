@@ -13,8 +13,8 @@ namespace {
 // Linux 6.5; not in the headers of Debian 12.
 constexpr int kSoPeerPidfd = 77;
 
-// SO_PEERPIDFD names the very process that connected. On older kernels the pid could belong to another process by now, if
-// the peer has already died: then its connection is closed, or held by a child of it, and the worker serves nobody.
+// SO_PEERPIDFD names the very process that connected. On older kernels the pid could belong to another process by now,
+// if the peer has already died: then its connection is closed, or held by a child of it, and the worker serves nobody.
 base::UniqueFd open_pidfd(int connection, pid_t pid) {
   int fd = -1;
   socklen_t length = sizeof fd;

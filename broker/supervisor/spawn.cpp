@@ -54,8 +54,8 @@ void reset_signals(const sigset_t& mask) {
   sigprocmask(SIG_SETMASK, &mask, nullptr);
 }
 
-// Runs in the parent's memory on a stack of its own, while the parent waits: only async-signal-safe calls, no allocation,
-// no exception.
+// Runs in the parent's memory on a stack of its own, while the parent waits: only async-signal-safe calls, no
+// allocation, no exception.
 int run_child(void* argument) {
   auto& plan = *static_cast<ChildPlan*>(argument);
   reset_signals(plan.mask);
@@ -98,8 +98,13 @@ base::Result<SpawnedProcess> spawn(const SpawnRequest& request) {
   const auto environment = pointers(request.environment);
   const Stack stack;
   if (!stack.is_valid() || request.descriptors.size() > kMaxDescriptors) return spawn_error(ENOMEM, request.path);
-  ChildPlan plan{request.path.c_str(), arguments.data(), environment.data(), request.descriptors.data(),
-                 static_cast<int>(request.descriptors.size()), {}, 0};
+  ChildPlan plan{request.path.c_str(),
+                 arguments.data(),
+                 environment.data(),
+                 request.descriptors.data(),
+                 static_cast<int>(request.descriptors.size()),
+                 {},
+                 0};
   // No handler of ours may run in the child, which shares our memory.
   sigset_t all;
   sigfillset(&all);

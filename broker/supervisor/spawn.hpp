@@ -15,7 +15,7 @@ struct SpawnRequest {
   std::string path;
   std::vector<std::string> arguments;    // argv[0] included
   std::vector<std::string> environment;  // "NAME=value": all of it
-  std::vector<int> descriptors;          // the program's descriptor i is a copy of descriptors[i]; all others are closed
+  std::vector<int> descriptors;  // the program's descriptor i is a copy of descriptors[i]; all others are closed
 };
 
 struct SpawnedProcess {

@@ -30,11 +30,12 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
   if (!null) return base::Error{errno, "cannot open /dev/null: " + std::generic_category().message(errno)};
   SpawnRequest request;
   request.path = launch.path;
-  request.arguments = {"vgpu-worker", "--client", std::to_string(launch.client), "--vm", launch.vm,
-                       "--driver", launch.driver, "--log-level", launch.log_level};
+  request.arguments = {"vgpu-worker", "--client",    std::to_string(launch.client),
+                       "--vm",        launch.vm,     "--driver",
+                       launch.driver, "--log-level", launch.log_level};
   request.environment = environment_of(launch);
-  request.descriptors = {null.get(), STDERR_FILENO, STDERR_FILENO, launch.window,
-                         launch.doorbell, launch.grant, launch.control};
+  request.descriptors = {null.get(),      STDERR_FILENO, STDERR_FILENO, launch.window,
+                         launch.doorbell, launch.grant,  launch.control};
   if (launch.client_pidfd >= 0) request.descriptors.push_back(launch.client_pidfd);
   return spawn(request);
 }
@@ -49,7 +50,8 @@ base::Result<std::string> find_worker(const std::string& configured) {
   const auto folder = fs::read_symlink("/proc/self/exe", error).parent_path();
   for (const char* place : {"vgpu-worker", "../libexec/vgpu-worker", "../libexec/vgpu/vgpu-worker"})
     if (is_program(folder / place)) return (folder / place).lexically_normal().string();
-  return base::Error{ENOENT, "there is no vgpu-worker in " + folder.string() + " or in libexec beside it; say where with " +
+  return base::Error{ENOENT, "there is no vgpu-worker in " + folder.string() +
+                                 " or in libexec beside it; say where with " +
                                  "--worker, or worker in the configuration"};
 }
 

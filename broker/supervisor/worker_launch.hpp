@@ -26,7 +26,8 @@ struct WorkerLaunch {
 /// Starts it. The descriptors stay the caller's.
 base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch);
 
-/// `configured` if it is set, else vgpu-worker beside our own executable or in ../libexec. Fails if it cannot be executed.
+/// `configured` if it is set, else vgpu-worker beside our own executable or in ../libexec. Fails if it cannot be
+/// executed.
 base::Result<std::string> find_worker(const std::string& configured);
 
 }  // namespace vgpu::broker::supervisor

@@ -21,7 +21,8 @@ WorkerProcess::WorkerProcess(event::Loop& loop, SpawnedProcess process,
     : pid_(process.pid), on_exit_(std::move(on_exit)), pidfd_(loop, std::move(process.pidfd), [this] { reap(); }) {}
 
 WorkerProcess::~WorkerProcess() {
-  if (!reaped_ && !abandoned_) log::error("worker process {} is forgotten before it has ended: a bug of the broker", pid_);
+  if (!reaped_ && !abandoned_)
+    log::error("worker process {} is forgotten before it has ended: a bug of the broker", pid_);
 }
 
 void WorkerProcess::kill(control::KillReason reason) {

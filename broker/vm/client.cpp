@@ -81,19 +81,19 @@ base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, std::uin
   if (!grant) return grant.error();
   auto control = create_socket_pair();
   if (!control) return control.error();
-  auto process = supervisor::launch_worker({settings.worker_path, id, vm_name(greeted.guest.peer.uid), settings.driver,
-                                            settings.log_level, std::move(*environment), window->descriptor(),
-                                            doorbell.get(), grant->descriptor(), control->workers.get(),
-                                            greeted.guest.peer.pidfd.get()});
+  auto process =
+      supervisor::launch_worker({settings.worker_path, id, vm_name(greeted.guest.peer.uid), settings.driver,
+                                 settings.log_level, std::move(*environment), window->descriptor(), doorbell.get(),
+                                 grant->descriptor(), control->workers.get(), greeted.guest.peer.pidfd.get()});
   if (!process) return process.error();
 
   const auto reply = make_reply(greeted.agreement, id, settings.window_size, process->pid);
   const int fds[] = {window->descriptor(), doorbell.get()};
   const auto answered = control::send_message(greeted.guest.connection.get(), reply, fds,
                                               control::Deadline::after(std::chrono::milliseconds(0)));
-  std::unique_ptr<Client> client(new Client(
-      loop, Parts{id, settings.kill_timeout, limiter, std::move(on_finished), std::move(greeted.guest),
-                  std::move(*window), std::move(*grant), std::move(control->ours), std::move(*process)}));
+  std::unique_ptr<Client> client(
+      new Client(loop, Parts{id, settings.kill_timeout, limiter, std::move(on_finished), std::move(greeted.guest),
+                             std::move(*window), std::move(*grant), std::move(control->ours), std::move(*process)}));
   // Only a client that has gone already cannot take its answer.
   if (!answered) client->reclaim(KillReason::client_gone);
   return client;
@@ -115,8 +115,8 @@ Client::Client(event::Loop& loop, Parts parts)
   peer_socket_.emplace(loop, std::move(guest_->connection), [this] { on_peer_socket(); });
 }
 
-// The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a client
-// that lives on without us: it gave the channel back, or became another program by exec.
+// The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a
+// client that lives on without us: it gave the channel back, or became another program by exec.
 void Client::on_peer_socket() {
   char byte;
   const auto count = recv(peer_socket_->descriptor(), &byte, sizeof byte, MSG_DONTWAIT);
@@ -166,9 +166,10 @@ void Client::reclaim(KillReason reason) {
 
 void Client::on_kill_timeout() {
   quarantined_ = true;
-  log::error("ALARM: worker {} of client {} (VM {}) has not ended {} ms after SIGKILL; its window stays quarantined "
-             "until it does. Look at /proc/{}/stack and the kernel log",
-             worker_->pid(), id_, vm_name(uid_), kill_timeout_.count(), worker_->pid());
+  log::error(
+      "ALARM: worker {} of client {} (VM {}) has not ended {} ms after SIGKILL; its window stays quarantined "
+      "until it does. Look at /proc/{}/stack and the kernel log",
+      worker_->pid(), id_, vm_name(uid_), kill_timeout_.count(), worker_->pid());
 }
 
 void Client::finish(control::WorkerExit exit) {

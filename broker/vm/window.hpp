@@ -1,5 +1,6 @@
-// The window as the broker has it: a sealed memfd. The broker never reads it, and dereferences no pointer into it: it writes
-// its few words through the descriptor, so that no fault in memory that the guest can punch holes into ends the broker.
+// The window as the broker has it: a sealed memfd. The broker never reads it, and dereferences no pointer into it: it
+// writes its few words through the descriptor, so that no fault in memory that the guest can punch holes into ends the
+// broker.
 #pragma once
 
 #include <cstdint>

@@ -14,6 +14,8 @@ namespace vgpu::shim {
 
 using namespace vgpu::cuda;
 
+struct Context;
+
 /// A record in preparation. It lives on the stack of one call; nothing is sent before call() or post().
 ///
 /// If the call must be refused at once (not initialised, a sticky error, no current context, a fork child) every put is harmless and call()
@@ -26,6 +28,8 @@ class Request {
   Request& operator=(const Request&) = delete;
 
   CUresult refusal() const { return refusal_; }
+  /// Speaks for this context instead of the thread's current one.
+  void use_context(const Context& context);
   wire::Writer& body() { return writer_; }
 
   /// Handles of the program. A stream of 0, CU_STREAM_LEGACY or CU_STREAM_PER_THREAD becomes what it stands for in this thread and context.
@@ -35,7 +39,8 @@ class Request {
     writer_.put(reinterpret_cast<uint64_t>(handle));
   }
 
-  /// A fresh handle for an object that this call creates; discard it if the call fails, or when the object is gone.
+  /// A fresh handle for an object that this call creates; discard it if the call fails (it stays taken if the call took effect all the same), or when
+  /// the object is gone.
   uint64_t make_handle(wire::Kind kind);
   void discard_handle(uint64_t handle);
 
@@ -45,17 +50,25 @@ class Request {
   /// Sends the record and returns; failures surface on a later call of this thread that waits.
   CUresult post(std::span<const uint8_t> tail = {});
   wire::Reader& reply() { return reader_; }
+  /// Whether the worker did what was asked. It may have, although call() failed: the failure may be an earlier, deferred one. Handles of objects
+  /// that were made must not come back while the worker holds them.
+  bool took_effect() const { return took_effect_; }
 
  private:
   static constexpr size_t kInline = 1024;  // bodies larger than this pass their bulk as `tail`
   api::Op op_;
   CUresult refusal_ = CUDA_SUCCESS;
+  bool took_effect_ = false;
   uint64_t context_ = 0;
+  uint64_t stream_ = 0;  // the last one put, as it travels
   uint8_t body_[kInline];
   wire::Writer writer_;
   uint8_t answer_[VGPU_SLOT_DATA];
   wire::Reader reader_;
 };
+
+/// Waits for the worker to have read everything this thread posted, and answers what failed of it.
+CUresult surface_deferred();
 
 /// Sends an operation of ops.table and waits.
 template <typename Op>

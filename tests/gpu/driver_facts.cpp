@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <thread>
 
 #include "common/api/driver.gen.hpp"
 
@@ -43,7 +44,9 @@ L: ld.volatile.global.u32 %v, [%a];
 }
 )";
 
-double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now_us() {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 void fact(const char* what, const char* format, auto... values) {
   std::fprintf(stderr, "%s\t", what);
@@ -63,20 +66,90 @@ struct Rig {
 };
 
 bool set_up(Rig& rig) {
-  return cu.cuInit(0) == 0 && cu.cuDeviceGet(&rig.device, 0) == 0 && cu.cuDevicePrimaryCtxRetain(&rig.context, rig.device) == 0 && cu.cuCtxSetCurrent(rig.context) == 0 &&
-         cu.cuModuleLoadData(&rig.module, kKernels) == 0 && cu.cuModuleGetFunction(&rig.spin, rig.module, "spin") == 0 &&
-         cu.cuModuleGetFunction(&rig.two, rig.module, "two") == 0 && cu.cuModuleGetFunction(&rig.say, rig.module, "say") == 0 &&
-         cu.cuStreamCreate(&rig.stream, CU_STREAM_NON_BLOCKING) == 0 && cu.cuEventCreate(&rig.event, CU_EVENT_DISABLE_TIMING) == 0 &&
-         cu.cuMemHostAlloc(const_cast<void**>(reinterpret_cast<volatile void**>(const_cast<volatile uint32_t**>(&rig.flag))), 4096, 3) == 0 && cu.cuMemAlloc_v2(&rig.memory, 1 << 20) == 0;
+  return cu.cuInit(0) == 0 && cu.cuDeviceGet(&rig.device, 0) == 0 &&
+         cu.cuDevicePrimaryCtxRetain(&rig.context, rig.device) == 0 && cu.cuCtxSetCurrent(rig.context) == 0 &&
+         cu.cuModuleLoadData(&rig.module, kKernels) == 0 &&
+         cu.cuModuleGetFunction(&rig.spin, rig.module, "spin") == 0 &&
+         cu.cuModuleGetFunction(&rig.two, rig.module, "two") == 0 &&
+         cu.cuModuleGetFunction(&rig.say, rig.module, "say") == 0 &&
+         cu.cuStreamCreate(&rig.stream, CU_STREAM_NON_BLOCKING) == 0 &&
+         cu.cuEventCreate(&rig.event, CU_EVENT_DISABLE_TIMING) == 0 &&
+         cu.cuMemHostAlloc(
+             const_cast<void**>(reinterpret_cast<volatile void**>(const_cast<volatile uint32_t**>(&rig.flag))), 4096,
+             3) == 0 &&
+         cu.cuMemAlloc_v2(&rig.memory, 1 << 20) == 0;
 }
 
-CUresult launch(CUfunction function, CUstream stream, void** arguments) { return cu.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, nullptr); }
+CUresult launch(CUfunction function, CUstream stream, void** arguments) {
+  return cu.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, nullptr);
+}
 
 void start_spin(Rig& rig) {
   *rig.flag = 0;
   CUdeviceptr at = reinterpret_cast<CUdeviceptr>(rig.flag);
   void* arguments[] = {&at};
   launch(rig.spin, rig.stream, arguments);
+}
+
+/// Which calls wait for a running kernel: each is made once while one spins, which a timer ends after 300 ms.
+void under_a_spin(Rig& rig) {
+  const auto step = [&](const char* what, const std::function<CUresult()>& call) {
+    cu.cuCtxSynchronize();
+    start_spin(rig);
+    std::thread timer([&] {
+      ::usleep(300000);
+      *rig.flag = 1;
+    });
+    const double begin = now_us();
+    const CUresult result = call();
+    const double took = now_us() - begin;
+    timer.join();
+    cu.cuCtxSynchronize();
+    fact("under a spin", "%s: result %d, %s (%.0f us)", what, result, took > 250000 ? "BLOCKS" : "returns", took);
+  };
+  CUmodule module = nullptr;
+  CUfunction function = nullptr;
+  size_t offset = 0, size = 0;
+  int value = 0;
+  CUstream other = nullptr;
+  cu.cuStreamCreate(&other, CU_STREAM_NON_BLOCKING);
+  cu.cuModuleLoadData(&module, kKernels);
+  step("cuModuleGetFunction", [&] { return cu.cuModuleGetFunction(&function, module, "two"); });
+  step("cuFuncGetParamInfo of a function never used",
+       [&] { return cu.cuFuncGetParamInfo(function, 0, &offset, &size); });
+  cu.cuModuleUnload(module);
+  cu.cuModuleLoadData(&module, kKernels);
+  cu.cuModuleGetFunction(&function, module, "two");
+  step("cuFuncGetAttribute of a function never used",
+       [&] { return cu.cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function); });
+  CUdeviceptr at = rig.memory;
+  uint32_t v = 0;
+  void* arguments[] = {&at, &v};
+  step("first launch of a module's function, other stream", [&] { return launch(function, other, arguments); });
+  step("second launch", [&] { return launch(function, other, arguments); });
+  step("launch and cuStreamSynchronize, other stream", [&] {
+    launch(function, other, arguments);
+    return cu.cuStreamSynchronize(other);
+  });
+  CUlibrary library = nullptr;
+  CUkernel kernel = nullptr;
+  cu.cuLibraryLoadData(&library, kKernels, nullptr, nullptr, 0, nullptr, nullptr, 0);
+  step("cuLibraryGetKernel", [&] { return cu.cuLibraryGetKernel(&kernel, library, "two"); });
+  step("cuKernelGetParamInfo of a kernel never used",
+       [&] { return cu.cuKernelGetParamInfo(kernel, 0, &offset, &size); });
+  step("cuKernelGetAttribute of a kernel never used",
+       [&] { return cu.cuKernelGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kernel, rig.device); });
+  step("cuFuncGetAttribute of a CUkernel", [&] {
+    return cu.cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, reinterpret_cast<CUfunction>(kernel));
+  });
+  step("cuOccupancyMaxActiveBlocksPerMultiprocessor of a CUkernel", [&] {
+    return cu.cuOccupancyMaxActiveBlocksPerMultiprocessor(&value, reinterpret_cast<CUfunction>(kernel), 128, 0);
+  });
+  step("cuKernelSetCacheConfig of a kernel never used",
+       [&] { return cu.cuKernelSetCacheConfig(kernel, 0, rig.device); });
+  step("cuKernelGetFunction, first", [&] { return cu.cuKernelGetFunction(&function, kernel); });
+  step("cuKernelGetFunction, second", [&] { return cu.cuKernelGetFunction(&function, kernel); });
+  step("cuFuncGetParamInfo of it", [&] { return cu.cuFuncGetParamInfo(function, 0, &offset, &size); });
 }
 
 /// Where printf text arrives, and after which call.
@@ -95,7 +168,8 @@ void device_printf(Rig& rig) {
     const CUresult result = call();
     const long direct = written() - before;
     std::fflush(stdout);
-    fact("printf", "after %s (result %d): %ld bytes on descriptor 1 at once, %ld after fflush(stdout)", after, result, direct, written() - before);
+    fact("printf", "after %s (result %d): %ld bytes on descriptor 1 at once, %ld after fflush(stdout)", after, result,
+         direct, written() - before);
     cu.cuCtxSynchronize();
     std::fflush(stdout);
   };
@@ -130,9 +204,11 @@ void launch_blocks(Rig& rig) {
   for (size_t size : {12, 8, 4, 0, 16, 64}) {
     size_t given = size;
     void* extra[] = {reinterpret_cast<void*>(1), block, reinterpret_cast<void*>(2), &given, nullptr};
-    fact("extra", "12 bytes wanted, %zu given: result %d", size, cu.cuLaunchKernel(rig.two, 1, 1, 1, 1, 1, 1, 0, rig.stream, nullptr, extra));
+    fact("extra", "12 bytes wanted, %zu given: result %d", size,
+         cu.cuLaunchKernel(rig.two, 1, 1, 1, 1, 1, 1, 0, rig.stream, nullptr, extra));
   }
-  fact("extra", "no parameters at all: result %d", cu.cuLaunchKernel(rig.two, 1, 1, 1, 1, 1, 1, 0, rig.stream, nullptr, nullptr));
+  fact("extra", "no parameters at all: result %d",
+       cu.cuLaunchKernel(rig.two, 1, 1, 1, 1, 1, 1, 0, rig.stream, nullptr, nullptr));
   cu.cuCtxSynchronize();
 }
 
@@ -148,7 +224,8 @@ void pageable_source(Rig& rig) {
     *rig.flag = 1;
     cu.cuCtxSynchronize();
     cu.cuMemcpyDtoH_v2(back, rig.memory, size);
-    fact("pageable", "%zu bytes behind a spin: result %d in %.1f us; changed afterwards, the copy shows %s", size, result, took, back[0] == 1 && back[size - 1] == 1 ? "the old bytes" : "the NEW bytes");
+    fact("pageable", "%zu bytes behind a spin: result %d in %.1f us; changed afterwards, the copy shows %s", size,
+         result, took, back[0] == 1 && back[size - 1] == 1 ? "the old bytes" : "the NEW bytes");
   }
 }
 
@@ -169,18 +246,21 @@ void costs(Rig& rig) {
   measure("launch + cuCtxRecordEvent + polled cuEventQuery", 5000, [&] {
     launch(rig.two, nullptr, arguments);
     cu.cuCtxRecordEvent(rig.context, rig.event);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
   });
   measure("the same + cuCtxSynchronize", 5000, [&] {
     launch(rig.two, nullptr, arguments);
     cu.cuCtxRecordEvent(rig.context, rig.event);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
     cu.cuCtxSynchronize();
   });
   measure("the same + cuEventSynchronize instead", 5000, [&] {
     launch(rig.two, nullptr, arguments);
     cu.cuCtxRecordEvent(rig.context, rig.event);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
     cu.cuEventSynchronize(rig.event);
   });
   int word = 0;
@@ -190,19 +270,22 @@ void costs(Rig& rig) {
   measure("cuMemcpyDtoHAsync 4 B pinned + cuEventRecord + polled cuEventQuery", 5000, [&] {
     cu.cuMemcpyDtoHAsync_v2(pinned, rig.memory, 4, nullptr);
     cu.cuEventRecord(rig.event, nullptr);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
   });
   measure("cuMemcpyHtoD 4 B pageable", 5000, [&] { cu.cuMemcpyHtoD_v2(rig.memory, &word, 4); });
   measure("cuMemcpyHtoD 4 B pinned", 5000, [&] { cu.cuMemcpyHtoD_v2(rig.memory, pinned, 4); });
   measure("cuMemcpyHtoDAsync 4 B pageable + cuEventRecord + polled cuEventQuery", 5000, [&] {
     cu.cuMemcpyHtoDAsync_v2(rig.memory, &word, 4, nullptr);
     cu.cuEventRecord(rig.event, nullptr);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
   });
   measure("cuMemcpyHtoDAsync 4 B pinned + cuEventRecord + polled cuEventQuery", 5000, [&] {
     cu.cuMemcpyHtoDAsync_v2(rig.memory, pinned, 4, nullptr);
     cu.cuEventRecord(rig.event, nullptr);
-    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {}
+    while (cu.cuEventQuery(rig.event) == CUDA_ERROR_NOT_READY) {
+    }
   });
   struct stat status {};
   measure("fstat", 5000, [&] { ::fstat(1, &status); });
@@ -219,6 +302,7 @@ int main(int argc, char** argv) {
   costs(rig);
   launch_blocks(rig);
   pageable_source(rig);
+  under_a_spin(rig);
   device_printf(rig);
   ::_exit(0);
 }

@@ -178,6 +178,8 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
 
 void Dispatcher::done(std::unique_ptr<Call> call) {
   session_.observe(call->result());
+  if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug))
+    log::debug("{} gives {}", call->row()->name, static_cast<int>(call->result()));
   replies_.answer(*call);
   free_calls_.push_back(std::move(call));
 }
@@ -423,15 +425,14 @@ void Dispatcher::publish_progress() {
 }
 
 void Dispatcher::reached(Pending pending, CUresult result) {
-  session_.observe(result);
   if (result == CUDA_SUCCESS) note_complete(pending);
+  if (result == CUDA_SUCCESS && pending.what == After::answer) result = settle(pending);
+  session_.observe(result);
   ContextState* context = session_.contexts().find(pending.context);
   if (pending.pooled && pending.event != nullptr && context != nullptr)
     session_.contexts().give_event(*context, pending.event);
   switch (pending.what) {
     case After::answer:
-      if (result == CUDA_SUCCESS) result = settle(pending);
-      session_.console().collect();
       pending.call->finish(result);
       return done(std::move(pending.call));
     case After::store:
@@ -450,12 +451,10 @@ void Dispatcher::reached(Pending pending, CUresult result) {
 }
 
 CUresult Dispatcher::settle(const Pending& pending) {
-  const ContextState* context = session_.contexts().find(pending.context);
-  if (context == nullptr || context->submitted != pending.submitted || context->open_captures != 0) return CUDA_SUCCESS;
-  if (session_.contexts().make_current(pending.context) != CUDA_SUCCESS) return CUDA_SUCCESS;
-  if (pending.covers_context) return session_.driver().cuCtxSynchronize();
-  CUstream real = nullptr;
-  return session_.objects().find(pending.stream, real) ? session_.driver().cuStreamSynchronize(real) : CUDA_SUCCESS;
+  if (!session_.needs_real_waits() || pending.event == nullptr) return CUDA_SUCCESS;
+  const CUresult result = session_.driver().cuEventSynchronize(pending.event);
+  session_.console().collect();
+  return result;
 }
 
 void Dispatcher::forget_event(CUevent event) {

@@ -91,8 +91,8 @@ class Dispatcher {
   CUresult state_of(Pending& pending);
   void reached(Pending pending, CUresult result);
   void note_complete(const Pending& pending);
-  /// The real synchronising call, now instant: it flushes device printf and gives the exact error. Only if nothing was
-  /// submitted since.
+  /// The real synchronising call on a mark that was reached, so an instant one: it flushes device printf. It costs 1.3
+  /// us, so only for clients whose code can print.
   CUresult settle(const Pending& pending);
   bool non_blocking_work(uint64_t context);
   void sleep(uint64_t now);

@@ -16,9 +16,9 @@ void forget(Session& session, uint64_t context) {
     objects.functions.drop_if([&](uint64_t, const Function& function) { return function.owner == handle; });
     return true;
   });
-  session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) {
-    return range.context == context && range.kind != Memory::window;
-  });
+  // Extents too: a registration ends with the context that made it, and the guest opens them anew.
+  session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.context == context; });
+  session.forget_control_area(context);
 }
 
 /// The new context is current in no thread of ours; the driver makes a created one current, which our bookkeeping must

@@ -159,6 +159,7 @@ void copy_to_host_inline_wait(Session& session, const api::ops::CopyToHostInline
   const CUresult found = find_stream(session, op.on.value, stream);
   if (found != CUDA_SUCCESS) return call.finish(found);
   if (!session.allocations().covers(op.from, op.size)) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  session.register_control_area();
   // The GPU writes the bytes behind their length in the reply slot: no copy of ours is between.
   call.reply().put(op.size);
   void* to = session.window().bytes(shm::slot_offset(call.header().slot) + offsetof(vgpu_slot, data) + sizeof(uint32_t),

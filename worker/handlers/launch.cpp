@@ -49,7 +49,6 @@ CUresult run(Session& session, const Op& op) {
   const Function* function = session.objects().function(op.what.value);
   CUstream stream = nullptr;
   if (function == nullptr || !session.objects().find(op.on.value, stream)) return CUDA_ERROR_INVALID_HANDLE;
-  if (op.parameters.size() < function->parameter_bytes) return CUDA_ERROR_INVALID_VALUE;
   size_t size = op.parameters.size();
   void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<uint8_t*>(op.parameters.data()),
                    reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};

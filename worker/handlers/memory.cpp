@@ -69,6 +69,7 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
                                           : driver.cuMemAllocAsync(&address, op.size, stream);
   if (result == CUDA_SUCCESS) {
     session.allocations().add(address, {op.size, Memory::pool, session.context_handle(), 0});
+    session.note_pool();
     session.dispatcher().count(op.on.value);
   }
   api::ops::MemoryAllocAsyncReply{address}.encode(call.reply());

@@ -120,7 +120,6 @@ CUresult kernel_parameter(const DriverTable& driver, CUfunction function, size_t
 /// Layout of a function's parameters: all of them are counted, `most` of them from `first` on are listed.
 struct Layout {
   uint32_t count = 0;
-  uint32_t bytes = 0;
   std::vector<uint32_t> pairs;
 
   wire::Bytes view() const { return {reinterpret_cast<const uint8_t*>(pairs.data()), pairs.size() * sizeof(uint32_t)}; }
@@ -132,7 +131,6 @@ Layout layout_of(const DriverTable& driver, CUfunction function, ParameterInfo i
   size_t offset = 0, size = 0;
   for (size_t i = 0; i < kMostParameters && info(driver, function, i, &offset, &size) == CUDA_SUCCESS; ++i) {
     ++layout.count;
-    layout.bytes = std::max(layout.bytes, static_cast<uint32_t>(offset + size));
     if (i < first || layout.pairs.size() >= most * 2) continue;
     layout.pairs.push_back(static_cast<uint32_t>(offset));
     layout.pairs.push_back(static_cast<uint32_t>(size));
@@ -175,10 +173,12 @@ void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owne
 void module_load(Session& session, const api::ops::ModuleLoad& op, Call& call) {
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
-    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!copy_image(session, op.offset, op.size, image))
+    return call.finish(session.violation("an image outside the heap"));
+  if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!session.objects().modules.can_bind(op.id.value))
     return call.finish(session.violation("a module handle that cannot be made"));
+  session.note_code(image);
   options.add_logs(op.info_log_size, op.error_log_size);
   CUmodule module = nullptr;
   const CUresult result = session.driver().cuModuleLoadDataEx(&module, image.data(), options.count(),
@@ -208,7 +208,7 @@ void module_get_function(Session& session, const api::ops::ModuleGetFunction& op
   const CUresult result = session.driver().cuModuleGetFunction(&function, module->real, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
   const Layout layout = layout_of(session.driver(), function, &function_parameter, 0, kLayoutPage);
-  session.objects().functions.bind(op.result.value, {function, op.id.value, layout.bytes});
+  session.objects().functions.bind(op.result.value, {function, op.id.value});
   api::ops::ModuleGetFunctionReply{layout.count, layout.view()}.encode(call.reply());
   call.finish(result);
 }
@@ -249,7 +249,7 @@ void module_function_at(Session& session, const api::ops::ModuleFunctionAt& op, 
   if (driver.cuFuncGetName == nullptr || driver.cuFuncGetName(&name, function) != CUDA_SUCCESS || name == nullptr)
     name = "";
   const Layout layout = layout_of(driver, function, &function_parameter, 0, kShortLayoutPage);
-  session.objects().functions.bind(op.result.value, {function, op.id.value, layout.bytes});
+  session.objects().functions.bind(op.result.value, {function, op.id.value});
   api::ops::ModuleFunctionAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
       call.reply());
   call.finish(result);
@@ -259,11 +259,13 @@ void library_load(Session& session, const api::ops::LibraryLoad& op, Call& call)
   const auto load = session.driver().cuLibraryLoadData;
   std::vector<uint8_t> image;
   LoadOptions options;
-  if (!copy_image(session, op.offset, op.size, image) || !options.read(op.options))
-    return call.finish(session.violation("an image or an option that cannot be"));
+  if (!copy_image(session, op.offset, op.size, image))
+    return call.finish(session.violation("an image outside the heap"));
+  if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!session.objects().libraries.can_bind(op.id.value))
     return call.finish(session.violation("a library handle that cannot be made"));
   if (load == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  session.note_code(image);
   options.add_logs(op.info_log_size, op.error_log_size);
   // The image lies in this call's memory only, so the driver must take a copy: BINARY_IS_PRESERVED is not passed on.
   CUlibrary library = nullptr;
@@ -300,7 +302,7 @@ void library_get_kernel(Session& session, const api::ops::LibraryGetKernel& op, 
   if (result != CUDA_SUCCESS) return call.finish(result);
   const auto function = reinterpret_cast<CUfunction>(kernel);
   const Layout layout = layout_of(session.driver(), function, &kernel_parameter, 0, kLayoutPage);
-  session.objects().kernels.bind(op.result.value, {function, op.id.value, layout.bytes});
+  session.objects().kernels.bind(op.result.value, {function, op.id.value});
   api::ops::LibraryGetKernelReply{layout.count, layout.view()}.encode(call.reply());
   call.finish(result);
 }
@@ -356,7 +358,7 @@ void library_kernel_at(Session& session, const api::ops::LibraryKernelAt& op, Ca
     name = "";
   const auto function = reinterpret_cast<CUfunction>(kernel);
   const Layout layout = layout_of(driver, function, &kernel_parameter, 0, kShortLayoutPage);
-  session.objects().kernels.bind(op.result.value, {function, op.id.value, layout.bytes});
+  session.objects().kernels.bind(op.result.value, {function, op.id.value});
   api::ops::LibraryKernelAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
       call.reply());
   call.finish(result);
@@ -371,8 +373,7 @@ void kernel_get_function(Session& session, const api::ops::KernelGetFunction& op
   CUfunction function = nullptr;
   const CUresult result =
       get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&function, reinterpret_cast<CUkernel>(kernel->real));
-  if (result == CUDA_SUCCESS)
-    session.objects().functions.bind(op.result.value, {function, kernel->owner, kernel->parameter_bytes});
+  if (result == CUDA_SUCCESS) session.objects().functions.bind(op.result.value, {function, kernel->owner});
   call.finish(result);
 }
 

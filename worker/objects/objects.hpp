@@ -27,9 +27,8 @@ struct Event {
 
 /// A function or a kernel: what the launch path needs to know of it.
 struct Function {
-  CUfunction real = nullptr;     ///< a CUkernel where the handle's kind is kernel
-  uint64_t owner = 0;            ///< module or library
-  uint32_t parameter_bytes = 0;  ///< size of the parameter block
+  CUfunction real = nullptr;  ///< a CUkernel where the handle's kind is kernel
+  uint64_t owner = 0;         ///< module or library
 };
 
 struct Module {

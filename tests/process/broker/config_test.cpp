@@ -64,11 +64,11 @@ TEST_CASE("every error of a configuration is told with its line") {
       "[paint]\n"
       "x = 1\n");
   CHECK(result.code == 1);
-  for (const char* line : {"b.toml:2: socket must be an absolute path", "b.toml:3: socket_mode must be an octal number",
-                           "b.toml:4: unknown key colour in [broker]", "b.toml:5: max_clients must be from 1",
-                           "b.toml:6: max_clients_per_uid must be an integer", "b.toml:8: driver must be",
-                           "b.toml:10: window_size must be", "b.toml:11: hello_timeout_ms must be",
-                           "b.toml:12: unknown section [paint]"})
+  for (const char* line :
+       {"b.toml:2: socket must be an absolute path", "b.toml:3: socket_mode must be an octal number",
+        "b.toml:4: unknown key colour in [broker]", "b.toml:5: max_clients must be from 1",
+        "b.toml:6: max_clients_per_uid must be an integer", "b.toml:8: driver must be",
+        "b.toml:10: window_size must be", "b.toml:11: hello_timeout_ms must be", "b.toml:12: unknown section [paint]"})
     CHECK_THAT(result.output, Contains(line));
 }
 

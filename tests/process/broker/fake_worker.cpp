@@ -1,5 +1,5 @@
-// A worker that opens no driver: it obeys the contract of descriptors and arguments (docs/design/001-contracts.md) and does
-// what the test wrote at the start of the window's heap before it rang the doorbell:
+// A worker that opens no driver: it obeys the contract of descriptors and arguments (docs/design/001-contracts.md) and
+// does what the test wrote at the start of the window's heap before it rang the doorbell:
 //   ready            sends WorkerReady, then waits for the next order
 //   report           writes arguments, environment and open descriptors into the heap, then waits for the next order
 //   garbage          sends a packet that is no message, then waits to be killed

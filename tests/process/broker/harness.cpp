@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -44,15 +43,13 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 Process::Process(const std::vector<std::string>& command, const std::vector<std::string>& environment) {
-  int ends[2];
-  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  output_fd_.reset(ends[0]);
-  const base::UniqueFd write_end(ends[1]);
-  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  // A file and not a pipe: nobody drains a pipe while a test does something else.
+  output_fd_.reset(memfd_create("output", MFD_CLOEXEC));
+  REQUIRE(output_fd_);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output_fd_.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output_fd_.get(), STDERR_FILENO);
   std::vector<char*> argv, envp;
   for (const auto& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -69,25 +66,16 @@ Process::~Process() {
   waitpid(pid_, nullptr, 0);
 }
 
-void Process::read_output(int timeout_ms) {
-  pollfd entry{output_fd_.get(), POLLIN, 0};
-  if (poll(&entry, 1, timeout_ms) <= 0) return;
-  char buffer[4096];
-  for (ssize_t count; (count = read(output_fd_.get(), buffer, sizeof buffer)) > 0;)
-    output_.append(buffer, static_cast<std::size_t>(count));
-}
-
 bool Process::says(const std::string& text) {
-  for (const auto deadline = soon(); output_.find(text) == std::string::npos; read_output(20))
-    if (deadline.passed()) {
-      UNSCOPED_INFO("the process did not say \"" << text << "\" but:\n" << output_);
-      return false;
-    }
-  return true;
+  if (eventually([&] { return output().find(text) != std::string::npos; })) return true;
+  UNSCOPED_INFO("the process did not say \"" << text << "\" but:\n" << output_);
+  return false;
 }
 
 const std::string& Process::output() {
-  read_output(0);
+  char buffer[4096];
+  for (ssize_t count; (count = pread(output_fd_.get(), buffer, sizeof buffer, static_cast<off_t>(output_.size()))) > 0;)
+    output_.append(buffer, static_cast<std::size_t>(count));
   return output_;
 }
 
@@ -95,13 +83,8 @@ void Process::signal(int number) { kill(pid_, number); }
 
 int Process::wait() {
   int status = 0;
-  if (!eventually([&] {
-        read_output(0);
-        return waitpid(pid_, &status, WNOHANG) == pid_;
-      }))
-    return -1;
+  if (!eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) return -1;
   pid_ = -1;
-  read_output(0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -46,7 +46,6 @@ class Process {
   int wait();
 
  private:
-  void read_output(int timeout_ms);
   pid_t pid_ = -1;
   base::UniqueFd output_fd_;
   std::string output_;

@@ -42,8 +42,8 @@ control::Hello complete_hello() {
   return hello;
 }
 
-std::string refusal_of(const std::string& socket, const control::Hello& hello, std::size_t size = sizeof(control::Hello),
-                       std::size_t fds = 0) {
+std::string refusal_of(const std::string& socket, const control::Hello& hello,
+                       std::size_t size = sizeof(control::Hello), std::size_t fds = 0) {
   const auto connection = connect_raw(socket);
   send_with_descriptors(connection.get(), hello, size, fds);
   const auto reply = read_reply(connection.get());
@@ -100,7 +100,7 @@ TEST_CASE("a worker has exactly its descriptors, arguments and environment") {
   CHECK_THAT(report, Contains("arguments: vgpu-worker --client 1 --vm uid-" + std::to_string(getuid()) +
                               " --driver sim --log-level info\n"));
   CHECK_THAT(report, Contains(" CUDA_VISIBLE_DEVICES=0") && Contains(" PATH=") && !Contains("evil"));
-  CHECK_THAT(report, Contains("descriptors: 0 1 2 3 4 5 6 \n"));
+  CHECK_THAT(report, Contains("descriptors: 0 1 2 3 4 5 6 7 \n"));
   CHECK_THAT(report, Contains("grant: open\n") && Contains("session: 1\n"));
   unsetenv("CUDA_VISIBLE_DEVICES");
   unsetenv("CUDA_INJECTION64_PATH");

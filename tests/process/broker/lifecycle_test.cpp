@@ -24,8 +24,8 @@ TEST_CASE("SIGTERM ends clients, workers and socket, in order, with exit code 0"
     CHECK_FALSE(is_process_alive(static_cast<pid_t>(client.connection.worker_pid)));
     CHECK_FALSE(std::filesystem::exists(broker.socket));
     CHECK_FALSE(std::filesystem::exists(broker.socket + ".lock"));
-    CHECK_THAT(broker.process.output(), Contains("1 client(s) to end") && Contains("ended: revoked by the host") &&
-                                            Contains("shut down\n"));
+    CHECK_THAT(broker.process.output(),
+               Contains("1 client(s) to end") && Contains("ended: revoked by the host") && Contains("shut down\n"));
   }
 }
 

@@ -6,9 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <atomic>
 #include <thread>
 
 #include "common/control/exit_class.hpp"

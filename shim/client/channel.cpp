@@ -1,0 +1,173 @@
+#include "shim/client/channel.hpp"
+
+#include <cstddef>
+#include <vector>
+
+#include "common/control/exit_class.hpp"
+#include "shim/client/diagnostics.hpp"
+#include "shim/client/waiting.hpp"
+
+namespace vgpu::shim {
+namespace {
+
+constinit std::atomic<Channel*> g_channel{nullptr};
+constinit std::atomic<bool> g_fork_child{false};
+constinit std::mutex g_slots_mutex;
+constinit uint32_t g_next_slot = 0;        // slots below it were handed out at least once
+constinit uint32_t g_shared_slot = 0;      // round robin once all are in use
+std::vector<uint32_t>& returned_slots() {  // never destroyed
+  static auto* const slots = new std::vector<uint32_t>;
+  return *slots;
+}
+
+}  // namespace
+
+Channel* open_channel() { return g_channel.load(std::memory_order_acquire); }
+void publish_channel(Channel* channel) { g_channel.store(channel, std::memory_order_release); }
+bool is_fork_child() { return g_fork_child.load(std::memory_order_relaxed); }
+
+void abandon_channel() {
+  g_fork_child.store(true, std::memory_order_relaxed);
+  g_channel.store(nullptr, std::memory_order_relaxed);
+}
+
+bool take_slot(uint32_t& slot) {
+  const std::lock_guard lock(g_slots_mutex);
+  auto& returned = returned_slots();
+  if (!returned.empty()) {
+    slot = returned.back();
+    returned.pop_back();
+    return false;
+  }
+  if (g_next_slot < VGPU_SLOT_COUNT) {
+    slot = g_next_slot++;
+    return false;
+  }
+  slot = g_shared_slot++ % VGPU_SLOT_COUNT;
+  return true;
+}
+
+void give_back_slot(uint32_t slot) {
+  const std::lock_guard lock(g_slots_mutex);
+  returned_slots().push_back(slot);
+}
+
+Channel::Channel(std::unique_ptr<transport::Transport> transport, shm::Window window, Arena arena)
+    : transport_(std::move(transport)), window_(std::move(window)), arena_(arena), producer_(window_) {}
+
+CUresult Channel::unhealthy() const {
+  static constinit Once once;
+  // acquire: pairs with the worker's store; whoever says "lost" says it after the worker's last word.
+  const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_acquire);
+  if (once.first()) {
+    if (sticky != 0) {
+      say("the GPU reported error %u; every later CUDA call of this process returns it", sticky);
+    } else {
+      const auto exit = control::from_word(word(offsetof(vgpu_control, exit_class)).load(std::memory_order_relaxed));
+      say("the worker of this process is gone (%s); every later CUDA call returns error 719", control::describe(exit).c_str());
+    }
+  }
+  return sticky != 0 ? static_cast<CUresult>(sticky) : CUDA_ERROR_LAUNCH_FAILED;
+}
+
+CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail) {
+  if (sizeof header + body.size() + tail.size() > VGPU_RECORD_MAX) return CUDA_ERROR_INVALID_VALUE;
+  Backoff backoff;
+  for (;;) {
+    {
+      const std::lock_guard lock(append_);
+      if (producer_.try_append(header, body, tail)) {
+        position_.store(producer_.position(), std::memory_order_relaxed);
+        break;
+      }
+    }
+    // A full ring: the worker reads on as soon as the GPU's queues have room. No deadline, for GPU work may be long; its end is seen here.
+    if (const CUresult lost = health(); lost != CUDA_SUCCESS) return lost;
+    backoff.pause();
+  }
+  if (producer_.must_ring()) transport_->ring_doorbell();
+  return CUDA_SUCCESS;
+}
+
+CUresult Channel::post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail) {
+  vgpu_record_header header{};
+  header.op = op;
+  header.flags = VGPU_RECORD_POSTED;
+  header.slot = slot;
+  header.context = context;
+  return append(header, body, tail);
+}
+
+CUresult Channel::call(uint32_t index, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail,
+                       std::span<uint8_t> data, Answer& answer) {
+  Slot& slot = slots_[index];
+  const std::lock_guard lock(slot.mutex);
+  if (++slot.sequence == 0) slot.sequence = 1;
+  vgpu_record_header header{};
+  header.op = op;
+  header.slot = index;
+  header.sequence = slot.sequence;
+  header.context = context;
+  if (const CUresult result = append(header, body, tail); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = wait_for_reply(index, slot.sequence); result != CUDA_SUCCESS) return result;
+  read_answer(index, data, answer);
+  return CUDA_SUCCESS;
+}
+
+void Channel::read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const {
+  const uint64_t at = shm::slot_offset(slot);
+  answer.result = static_cast<CUresult>(word(at + offsetof(vgpu_slot, result)).load(std::memory_order_relaxed));
+  answer.deferred = static_cast<CUresult>(word(at + offsetof(vgpu_slot, deferred)).load(std::memory_order_relaxed));
+  const uint32_t length = word(at + offsetof(vgpu_slot, length)).load(std::memory_order_relaxed);
+  answer.length = static_cast<uint32_t>(std::min<size_t>(length, data.size()));
+  window_.copy_out(at + offsetof(vgpu_slot, data), data.first(answer.length));
+}
+
+bool Channel::is_idle() const {
+  return word64(offsetof(vgpu_control, completed)).load(std::memory_order_acquire) >= position_.load(std::memory_order_relaxed);
+}
+
+CUresult Channel::wait_for_reply(uint32_t slot, uint32_t sequence) {
+  const uint64_t at = shm::slot_offset(slot);
+  const auto answered = [&] {
+    // acquire: pairs with the worker's release store; the answer is complete before its sequence.
+    return word(at + offsetof(vgpu_slot, sequence)).load(std::memory_order_acquire) == sequence;
+  };
+  if (spin_until(answered)) return CUDA_SUCCESS;
+  auto sleeping = word(at + offsetof(vgpu_slot, sleeping));
+  for (bool waited = false;; waited = true) {
+    sleeping.store(1, std::memory_order_relaxed);
+    // Store-load fence: pairs with the worker's between its store of `sequence` and its load of `sleeping`.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const uint32_t seen = word(at + offsetof(vgpu_slot, sequence)).load(std::memory_order_acquire);
+    if (seen != sequence) {
+      const bool lost = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_acquire) != VGPU_PEER_ALIVE;
+      // A worker with a sticky error still answers; one second later it is not going to.
+      const bool silent = waited && word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed) != 0;
+      if ((lost || silent) && !answered()) {
+        sleeping.store(0, std::memory_order_relaxed);
+        return unhealthy();
+      }
+      futex_wait(address(at + offsetof(vgpu_slot, sequence)), seen);
+    }
+    if (answered()) {
+      sleeping.store(0, std::memory_order_relaxed);
+      return CUDA_SUCCESS;
+    }
+  }
+}
+
+CUresult Channel::wait_for_word(uint64_t offset, uint32_t value, CUresult (*check)()) {
+  const auto arrived = [&] { return word(offset).load(std::memory_order_acquire) == value; };
+  if (spin_until(arrived)) return CUDA_SUCCESS;
+  for (;;) {
+    const uint32_t seen = word(offset).load(std::memory_order_acquire);
+    if (seen == value) return CUDA_SUCCESS;
+    if (const CUresult lost = health(); lost != CUDA_SUCCESS) return lost;
+    // The worker always wakes this word, and a second later we look again in any case.
+    if (!futex_wait(address(offset), seen) && !arrived())
+      if (const CUresult result = check(); result != CUDA_SUCCESS) return result;
+  }
+}
+
+}  // namespace vgpu::shim

@@ -1,0 +1,102 @@
+// The process's channel to its worker: append records, wait for answers, notice that the other side is gone.
+//
+// Lock order: slot mutex, then append lock. The console lock is taken with neither held.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "common/api/cuda_types.hpp"
+#include "common/ring/producer.hpp"
+#include "common/shm/window.hpp"
+#include "shim/client/arena.hpp"
+#include "shim/transport/transport.hpp"
+
+namespace vgpu::shim {
+
+using namespace vgpu::cuda;
+
+/// One answer, copied out of the reply slot.
+struct Answer {
+  CUresult result = CUDA_SUCCESS;
+  CUresult deferred = CUDA_SUCCESS;
+  uint32_t length = 0;
+};
+
+class Channel {
+ public:
+  Channel(std::unique_ptr<transport::Transport> transport, shm::Window window, Arena arena);
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  const shm::Window& window() const { return window_; }
+  const Arena& arena() const { return arena_; }
+  const transport::Transport& transport() const { return *transport_; }
+
+  /// CUDA_SUCCESS, or what every call gets: the GPU's sticky error, or 719 if the worker is gone.
+  CUresult health() const {
+    const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed);
+    const uint32_t peer = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed);
+    if ((sticky | peer) == 0) [[likely]] return CUDA_SUCCESS;
+    return unhealthy();
+  }
+
+  /// Appends a record that nobody waits for.
+  CUresult post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail);
+  /// Appends a record and waits for its answer; at most `data.size()` bytes of it are copied out.
+  CUresult call(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail, std::span<uint8_t> data,
+                Answer& answer);
+
+  /// True if the worker knows all GPU work complete that was appended before.
+  bool is_idle() const;
+
+  /// Waits until the word at `offset` of the window holds `value` (the GPU's stream got to a staging_mark). `check` is asked about once a second
+  /// whether waiting still makes sense.
+  CUresult wait_for_word(uint64_t offset, uint32_t value, CUresult (*check)());
+
+  std::atomic_ref<uint32_t> word(uint64_t offset) const { return window_.word32(offset); }
+  std::atomic_ref<uint64_t> word64(uint64_t offset) const { return window_.word64(offset); }
+  /// Address of a word, to sleep on.
+  void* address(uint64_t offset) const { return window_.bytes(offset, sizeof(uint32_t)); }
+  void ring_doorbell() const { transport_->ring_doorbell(); }
+
+ private:
+  struct Slot {
+    std::mutex mutex;  // held from append to reply: threads may share a slot
+    uint32_t sequence = 0;
+  };
+
+  CUresult unhealthy() const;
+  CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail);
+  CUresult wait_for_reply(uint32_t slot, uint32_t sequence);
+  void read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const;
+
+  const std::unique_ptr<transport::Transport> transport_;
+  const shm::Window window_;
+  const Arena arena_;
+  std::mutex append_;
+  ring::Producer producer_;
+  std::atomic<uint64_t> position_{0};  // of the producer, readable without the lock
+  std::array<Slot, VGPU_SLOT_COUNT> slots_;
+};
+
+/// The open channel, or null: not initialised yet, or a forked child, which must not touch its parent's.
+Channel* open_channel();
+/// Makes it the process's channel for good.
+void publish_channel(Channel* channel);
+/// In the child of a fork: from now on there is no channel, and never will be.
+void abandon_channel();
+bool is_fork_child();
+
+/// A reply slot for the calling thread; true if it shares it with others because there are more threads than slots.
+bool take_slot(uint32_t& slot);
+void give_back_slot(uint32_t slot);
+
+/// Prints what the device's printf and assert have said since.
+void drain_console(Channel& channel);
+
+}  // namespace vgpu::shim

@@ -1,0 +1,82 @@
+#include "shim/client/device_memory.hpp"
+
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+#include "shim/client/channel.hpp"
+#include "shim/client/contexts.hpp"
+#include "shim/client/request.hpp"
+
+namespace vgpu::shim {
+namespace {
+
+std::shared_mutex& lock_of_map() {
+  static auto* const mutex = new std::shared_mutex;
+  return *mutex;
+}
+std::map<CUdeviceptr, DeviceAllocation>& allocations() {
+  static auto* const all = new std::map<CUdeviceptr, DeviceAllocation>;
+  return *all;
+}
+
+void forget_memory_of(Context& context) {
+  const std::unique_lock lock(lock_of_map());
+  std::erase_if(allocations(), [&](const auto& item) { return item.second.context == &context; });
+}
+
+}  // namespace
+
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind) {
+  after_context_end(&forget_memory_of);
+  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id()};
+  const std::unique_lock lock(lock_of_map());
+  allocations()[base] = allocation;
+}
+
+bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken) {
+  const std::unique_lock lock(lock_of_map());
+  const auto found = allocations().find(base);
+  if (found == allocations().end() || found->second.kind == DeviceMemoryKind::global) return false;
+  taken = found->second;
+  allocations().erase(found);
+  return true;
+}
+
+void put_back_device_memory(const DeviceAllocation& allocation) {
+  const std::unique_lock lock(lock_of_map());
+  allocations().try_emplace(allocation.base, allocation);
+}
+
+bool find_device_memory(CUdeviceptr address, DeviceAllocation& found) {
+  const std::shared_lock lock(lock_of_map());
+  auto next = allocations().upper_bound(address);
+  if (next == allocations().begin()) return false;
+  const DeviceAllocation& candidate = (--next)->second;
+  if (address - candidate.base >= candidate.size) return false;
+  found = candidate;
+  return true;
+}
+
+CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
+  if (find_device_memory(address, found)) return CUDA_SUCCESS;
+  const Channel* channel = open_channel();
+  if (channel == nullptr || !channel->arena().contains(address)) return CUDA_ERROR_NOT_FOUND;
+  Request request(api::ops::MemoryRange::kOp, api::ops::MemoryRange::kNeedsContext);
+  api::ops::MemoryRangeReply reply;
+  if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS) return result;
+  remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
+  return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+
+Where locate(uint64_t address) {
+  const Channel* channel = open_channel();
+  if (channel == nullptr) return {Place::pageable, 0};
+  uint64_t offset = 0;
+  if (channel->window().offset_of(reinterpret_cast<const void*>(address), offset)) return {Place::pinned, offset};
+  if (channel->arena().contains(address)) return {Place::device, 0};
+  DeviceAllocation allocation;
+  return {find_device_memory(address, allocation) ? Place::device : Place::pageable, 0};
+}
+
+}  // namespace vgpu::shim

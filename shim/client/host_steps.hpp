@@ -1,0 +1,26 @@
+// Guest steps: functions of the program that run when a stream gets there. A thread of the shim, the agent, runs them one after the other.
+#pragma once
+
+#include <cstdint>
+
+#include "common/api/cuda_types.hpp"
+
+namespace vgpu::shim {
+
+using namespace vgpu::cuda;
+
+/// What the agent runs. `function` or `callback` is set.
+struct HostStep {
+  CUhostFn function = nullptr;
+  CUstreamCallback callback = nullptr;
+  CUstream stream = nullptr;
+  void* user = nullptr;
+  bool repeats = false;  // part of a graph: runs as often as that is launched
+};
+
+/// The number under which the worker asks for the step; 0 if no agent thread can be had.
+uint64_t add_host_step(const HostStep& step);
+/// Takes one back that was not sent.
+void drop_host_step(uint64_t id);
+
+}  // namespace vgpu::shim

@@ -1,0 +1,126 @@
+#include "shim/staging/extents.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "shim/client/channel.hpp"
+#include "shim/client/contexts.hpp"
+#include "shim/client/diagnostics.hpp"
+#include "shim/client/request.hpp"
+#include "shim/staging/range_allocator.hpp"
+
+namespace vgpu::shim {
+namespace {
+
+constinit std::mutex g_heap_mutex;  // guards heap() and extents()
+constinit Once g_full;
+
+RangeAllocator* heap() {
+  static RangeAllocator* allocator = nullptr;
+  if (allocator == nullptr) {
+    const Channel* channel = open_channel();
+    if (channel == nullptr) return nullptr;
+    allocator = new RangeAllocator(VGPU_HEAP_OFFSET, channel->window().size() - VGPU_HEAP_OFFSET, VGPU_EXTENT_ALIGN);
+  }
+  return allocator;
+}
+
+std::vector<Extent*>& extents() {
+  static auto* const all = new std::vector<Extent*>;
+  return *all;
+}
+
+CUresult register_extent(Extent& extent) {
+  Context* context = current_context();
+  const CUresult result = call(api::ops::ExtentOpen{extent.offset, extent.size});
+  if (result != CUDA_SUCCESS) return result;
+  extent.context.store(context, std::memory_order_relaxed);
+  extent.open.store(true, std::memory_order_release);
+  return CUDA_SUCCESS;
+}
+
+CUresult unregister_extent(Extent& extent) {
+  if (!extent.open.exchange(false, std::memory_order_acq_rel)) return CUDA_SUCCESS;
+  return call(api::ops::ExtentClose{extent.offset, extent.size});
+}
+
+/// Memory that goes on being used (staging of threads) is registered again on its next use, in another context.
+void close_extents_of(Context& context) {
+  std::vector<Extent*> ending;
+  {
+    const std::lock_guard lock(g_heap_mutex);
+    for (Extent* extent : extents())
+      if (extent->context.load(std::memory_order_relaxed) == &context) ending.push_back(extent);
+  }
+  for (Extent* extent : ending) unregister_extent(*extent);
+}
+
+}  // namespace
+
+uint64_t take_heap(uint64_t size) {
+  const std::lock_guard lock(g_heap_mutex);
+  RangeAllocator* allocator = heap();
+  const uint64_t offset = allocator == nullptr ? RangeAllocator::kNone : allocator->allocate(size, VGPU_EXTENT_ALIGN);
+  if (offset == RangeAllocator::kNone && allocator != nullptr && g_full.first())
+    say("the shared window has no room for %llu bytes of pinned memory or staging; window_size in the broker's configuration sets its size",
+        static_cast<unsigned long long>(size));
+  return offset;
+}
+
+void give_back_heap(uint64_t offset) {
+  const std::lock_guard lock(g_heap_mutex);
+  RangeAllocator* allocator = heap();
+  if (allocator == nullptr) return;
+  // Before it is free again: the next owner's pages must not be taken away.
+  ::madvise(heap_address(offset), allocator->size_at(offset), MADV_REMOVE);
+  allocator->release(offset);
+}
+
+uint8_t* heap_address(uint64_t offset) {
+  const Channel* channel = open_channel();
+  return channel == nullptr ? nullptr : static_cast<uint8_t*>(channel->window().bytes(offset, 0));
+}
+
+CUresult open_extent(uint64_t size, Extent*& extent) {
+  before_context_end(&close_extents_of);
+  if (size > ~uint64_t{0} - VGPU_EXTENT_ALIGN) return CUDA_ERROR_OUT_OF_MEMORY;
+  size = (size + VGPU_EXTENT_ALIGN - 1) & ~uint64_t{VGPU_EXTENT_ALIGN - 1};
+  const uint64_t offset = take_heap(size);
+  if (offset == RangeAllocator::kNone) return open_channel() == nullptr ? CUDA_ERROR_NOT_INITIALIZED : CUDA_ERROR_OUT_OF_MEMORY;
+  auto* made = new Extent;
+  made->offset = offset;
+  made->size = size;
+  if (const CUresult result = register_extent(*made); result != CUDA_SUCCESS) {
+    give_back_heap(offset);
+    delete made;
+    return result;
+  }
+  {
+    const std::lock_guard lock(g_heap_mutex);
+    extents().push_back(made);
+  }
+  extent = made;
+  return CUDA_SUCCESS;
+}
+
+CUresult reopen_extent(Extent& extent) {
+  if (extent.open.load(std::memory_order_acquire)) [[likely]] return CUDA_SUCCESS;
+  return register_extent(extent);
+}
+
+CUresult close_extent(Extent* extent) {
+  const CUresult result = unregister_extent(*extent);
+  {
+    const std::lock_guard lock(g_heap_mutex);
+    std::erase(extents(), extent);
+  }
+  // Memory that the driver may still know is never given to anybody else.
+  if (result == CUDA_SUCCESS) give_back_heap(extent->offset);
+  delete extent;
+  return result;
+}
+
+}  // namespace vgpu::shim

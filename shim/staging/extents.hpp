@@ -1,0 +1,38 @@
+// Extents: pieces of the window's heap that the driver of the host knows as pinned memory.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "common/api/cuda_types.hpp"
+
+namespace vgpu::shim {
+
+using namespace vgpu::cuda;
+
+struct Context;
+
+/// Lives until the process ends, or until close_extent.
+struct Extent {
+  uint64_t offset = 0;
+  uint64_t size = 0;                      // of both, multiples of 2 MiB
+  std::atomic<bool> open{false};          // registered with the driver now
+  std::atomic<Context*> context{nullptr};  // in which it was registered
+};
+
+/// Takes heap memory and registers it, in the current context. CUDA_ERROR_OUT_OF_MEMORY, with one log line, when the window is full.
+CUresult open_extent(uint64_t size, Extent*& extent);
+/// Registers it again if its context has ended since.
+CUresult reopen_extent(Extent& extent);
+/// Unregisters it, which waits for earlier work, and gives the memory back. The object is gone afterwards, whatever the result.
+CUresult close_extent(Extent* extent);
+
+/// Heap memory that nothing registers, in units of 2 MiB; RangeAllocator::kNone when the window is full.
+uint64_t take_heap(uint64_t size);
+/// Gives it back, and its pages to the host.
+void give_back_heap(uint64_t offset);
+
+/// Address of a place in the heap; null without a channel.
+uint8_t* heap_address(uint64_t offset);
+
+}  // namespace vgpu::shim

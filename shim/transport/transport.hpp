@@ -1,0 +1,34 @@
+// How a channel is obtained and how its doorbell is rung. The rest of the shim does not know which transport it runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/control/deadline.hpp"
+#include "common/control/messages.hpp"
+
+namespace vgpu::shim::transport {
+
+/// An open way to one worker. It is never closed while the process lives: the host learns of our end by itself.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  /// Memory of the channel; the transport owns the descriptor.
+  virtual int window_fd() const = 0;
+  virtual uint64_t window_size() const = 0;
+  /// Where the host would like the window and the arena to lie, best first.
+  virtual const std::vector<control::AddressCandidate>& candidates() const = 0;
+  /// Wakes a worker that said it sleeps. Never blocks.
+  virtual void ring_doorbell() const = 0;
+  /// The host's number of this client, for logs.
+  virtual uint64_t client_id() const = 0;
+};
+
+/// Finds a transport: VGPU_SOCKET, else the broker's usual sockets. The error names all that was tried.
+base::Result<std::unique_ptr<Transport>> connect(control::Deadline deadline);
+
+}  // namespace vgpu::shim::transport

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that a driver under test may lack: it must say so or do them, and never crash.
+// What must not be tried on a device that others use (multicast, foreign checkpoints, large managed memory) is not here.
+#include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/harness/registry.hpp"
+
+namespace conformance {
+namespace {
+
+bool works(Outcome outcome, Where where = Where::current()) {
+  return expect_one_of(outcome, {CUDA_SUCCESS, CUDA_ERROR_NOT_SUPPORTED}, where) == CUDA_SUCCESS;
+}
+
+CASE(optional, managed_memory) {
+  const Context context;
+  CUdeviceptr address = 0;
+  if (!works(CU(cuMemAllocManaged, &address, 4096, 1))) return;
+  expect_ok(CU(cuMemFree_v2, address));
+}
+CASE(optional, address_reservation) {
+  const Context context;
+  CUdeviceptr address = 0;
+  if (!works(CU(cuMemAddressReserve, &address, 2 << 20, 0, 0, 0))) return;
+  expect_ok(CU(cuMemAddressFree, address, 2 << 20));
+}
+CASE(optional, stream_values) {
+  const Context context;
+  const Stream stream;
+  const DeviceMemory memory(8);
+  memory.write_word(0);
+  if (works(CU(cuStreamWriteValue32_v2, stream, memory.at(), 5, 0))) {
+    stream.synchronize();
+    expect_equal(memory.word(), 5U, "the word");
+  }
+  works(CU(cuStreamWaitValue32_v2, stream, memory.at(), 0, 0));
+  stream.synchronize();
+}
+CASE(optional, linker) {
+  const Context context;
+  CUlinkState state = nullptr;
+  if (works(CU(cuLinkCreate_v2, 0, nullptr, nullptr, &state))) expect_ok(CU(cuLinkDestroy, state));
+}
+CASE(optional, context_event) {
+  const Context context;
+  const Event event;
+  if (works(CU(cuCtxRecordEvent, context.get(), event))) expect_ok(CU(cuEventSynchronize, event));
+}
+CASE(optional, empty_graph_node) {
+  const Context context;
+  CUgraph made = nullptr;
+  expect_ok(CU(cuGraphCreate, &made, 0));
+  const Graph graph(made);
+  CUgraphNode node = nullptr;
+  if (!works(CU(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 0))) return;
+  size_t nodes = 0;
+  expect_ok(CU(cuGraphGetNodes, graph.get(), nullptr, &nodes));
+  expect_equal(nodes, size_t{1}, "the number of nodes");
+}
+CASE(optional, graph_clone) {
+  const Context context;
+  CUgraph made = nullptr, copy = nullptr;
+  expect_ok(CU(cuGraphCreate, &made, 0));
+  const Graph graph(made);
+  if (works(CU(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
+}
+CASE(optional, user_object) {
+  const Context context;
+  CUuserObject object = nullptr;
+  if (works(CU(cuUserObjectCreate, &object, nullptr, [](void*) {}, 1, 1))) expect_ok(CU(cuUserObjectRelease, object, 1));
+}
+CASE(optional, texture_reference) {
+  const Context context;
+  CUtexref reference = nullptr;
+  if (works(CU(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
+}
+CASE(optional, copy_3d) {
+  const Context context;
+  const DeviceMemory memory(4096);
+  const auto host = pattern(4096);
+  CUDA_MEMCPY3D copy = {};
+  copy.srcMemoryType = CU_MEMORYTYPE_HOST, copy.srcHost = host.data(), copy.srcPitch = 64, copy.srcHeight = 8;
+  copy.dstMemoryType = CU_MEMORYTYPE_DEVICE, copy.dstDevice = memory.at(), copy.dstPitch = 64, copy.dstHeight = 8;
+  copy.WidthInBytes = 64, copy.Height = 8, copy.Depth = 8;
+  if (works(CU(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
+}
+CASE(optional, graph_memory_attribute) {
+  const Context context;
+  uint64_t value = 0;
+  works(CU(cuDeviceGetGraphMemAttribute, 0, 0, &value));
+}
+CASE(optional, stream_of_green_context) {
+  const Context context;
+  const Stream stream;
+  CUcontext owner = nullptr;
+  CUgreenCtx green = nullptr;
+  works(CU(cuStreamGetCtx_v2, stream, &owner, &green));
+}
+CASE(optional, texture_width) {
+  const Context context;
+  size_t width = 0;
+  works(CU(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
+}
+CASE(optional, exec_affinity) {
+  int supported = 0;
+  works(CU(cuDeviceGetExecAffinitySupport, &supported, 0, 0));
+}
+CASE(optional, profiler) {
+  const Context context;
+  works(CU(cuProfilerStart));
+  works(CU(cuProfilerStop));
+}
+
+}  // namespace
+}  // namespace conformance

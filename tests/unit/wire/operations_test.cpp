@@ -1,0 +1,67 @@
+// Every operation's structure: what it encodes it decodes, and neither a byte less nor one more.
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "common/api/ops.gen.hpp"
+
+using namespace vgpu;
+
+namespace {
+
+template <typename Op>
+std::vector<uint8_t> encode(const Op& op) {
+  std::vector<uint8_t> buffer(65536);
+  wire::Writer out{std::span<uint8_t>(buffer)};
+  op.encode(out);
+  REQUIRE_FALSE(out.failed());
+  buffer.resize(out.size());
+  return buffer;
+}
+
+template <typename Op>
+bool decode(Op& op, wire::Bytes bytes) {
+  wire::Reader in(bytes);
+  return op.decode(in);
+}
+
+template <typename Op>
+void check_length(const Op& op) {
+  const auto bytes = encode(op);
+  Op decoded;
+  CHECK(decode(decoded, bytes));
+  CHECK(encode(decoded) == bytes);
+  auto longer = bytes;
+  longer.push_back(0);
+  CHECK_FALSE(decode(decoded, longer));
+  for (size_t length = 0; length < bytes.size(); ++length) CHECK_FALSE(decode(decoded, wire::Bytes(bytes).first(length)));
+}
+
+}  // namespace
+
+TEST_CASE("operations") {
+  const uint8_t data[] = {9, 8, 7};
+  check_length(api::ops::DriverFactsReply{13000, 2});
+  check_length(api::ops::ExtentOpen{0x400000, 0x200000});
+  check_length(api::ops::PrimaryRetain{1, {0x100000000001}});
+  check_length(api::ops::ModuleGetFunction{{1}, {2}, "kernel"});
+  check_length(api::ops::CopyToDevice{1, 2, 3, {4}});
+  check_length(api::ops::CopyToDeviceInline{1, {2}, data});
+  check_length(api::ops::Launch{{1}, 2, 3, 4, 5, 6, 7, 8, {9}, data, data});
+  check_length(api::ops::StreamCreate{{1}, 2, -5});
+  check_length(api::ops::EventElapsedReply{0.25f});
+}
+
+TEST_CASE("bytes above their cap are refused") {
+  const std::vector<uint8_t> data(881);
+  api::ops::CopyToHostInlineWaitReply reply;
+  CHECK_FALSE(decode(reply, encode(api::ops::CopyToHostInlineWaitReply{data})));
+  CHECK(decode(reply, encode(api::ops::CopyToHostInlineWaitReply{wire::Bytes(data).first(880)})));
+}
+
+TEST_CASE("the bytes of an operation are settled") {
+  // What a released version has sent, all later ones must understand.
+  CHECK(encode(api::ops::StreamCreate{{0x0102}, 1, -1}) ==
+        std::vector<uint8_t>{2, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff});
+  CHECK(static_cast<unsigned>(api::Op::launch) == 120);
+  CHECK(static_cast<unsigned>(api::Op::copy_to_device) == 70);
+}
