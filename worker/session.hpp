@@ -15,6 +15,7 @@
 #include "worker/host_steps.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
+#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/objects.hpp"
 
 namespace vgpu::worker {
@@ -33,6 +34,7 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   Dispatcher& dispatcher() { return dispatcher_; }
+  GraphNodes& graph_nodes() { return graph_nodes_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
 
@@ -74,6 +76,7 @@ class Session {
   Objects objects_;
   Contexts contexts_;
   Allocations allocations_;
+  GraphNodes graph_nodes_;
   Console console_;
   HostSteps host_steps_;
   ContextState* current_context_ = nullptr;

@@ -40,6 +40,10 @@ def forward(api, row):
             lines.append(f"  if ({p.name} == nullptr) return CUDA_ERROR_INVALID_VALUE;")
     context = "true" if row.needs_context else "false"
     lines.append(f"  Request request(api::Op::{row.symbol}, {context});")
+    if row.attrs.get("capture", "safe") != "safe":
+        rule = {"unsafe": "by_mode", "conflicting": "context_wide"}[row.attrs["capture"]]
+        lines.append("  if (request.refusal() != CUDA_SUCCESS) return request.refusal();")
+        lines.append(f"  if (const CUresult refused = refuse_if_capturing(capture::Unsafe::{rule}); refused != CUDA_SUCCESS) return refused;")
     created = [p for p in row.params if p.note == "new"]
     for p in row.params:
         if p.note in ("out", "out?"):
@@ -93,7 +97,7 @@ def files(api):
                 declared.append(f"vgpu::cuda::CUresult {row.symbol}{suffix}({with_namespace(api, row)});")
     yield "shim/cuda/symbols.gen.hpp", "\n".join(declared + ["}", ""])
 
-    text = ['#include "shim/client/request.hpp"', '#include "shim/cuda/calls.gen.hpp"', "", "namespace vgpu::shim::calls {", ""]
+    text = ['#include "shim/client/capture_state.hpp"', '#include "shim/client/request.hpp"', '#include "shim/cuda/calls.gen.hpp"', "", "namespace vgpu::shim::calls {", ""]
     text += [forward(api, r) for r in api.rows if r.cls == "forward"]
     text += ["}  // namespace vgpu::shim::calls", ""]
     yield "shim/cuda/forward.gen.cpp", "\n".join(text)

@@ -10,8 +10,8 @@
 
 namespace vgpu::wire {
 
-enum class Kind : uint8_t { none, context, module, library, kernel, function, stream, event, graph, exec, pool };
-inline constexpr unsigned kKinds = 11;
+enum class Kind : uint8_t { none, context, module, library, kernel, function, stream, event, graph, exec, pool, node };
+inline constexpr unsigned kKinds = 12;
 inline constexpr uint32_t kMaxIndex = (1u << 20) - 1;
 inline constexpr uint32_t kMaxGeneration = (1u << 24) - 1;
 

@@ -7,6 +7,7 @@
 
 #include "shim/client/context.hpp"
 #include "shim/client/context_end.hpp"
+#include "shim/client/handles.hpp"
 
 namespace vgpu::shim::capture {
 namespace {
@@ -18,6 +19,7 @@ struct Capture {
   uint64_t id;
   const void* thread;
   bool invalidated;
+  uint64_t graph;  // handle that was promised for the graph; 0: none
 };
 
 std::mutex mutex;
@@ -53,7 +55,11 @@ bool forbids(const Capture& one) {
 template <typename Matches>
 void forget_if(Matches matches) {
   const std::lock_guard lock(mutex);
-  std::erase_if(captures, matches);
+  std::erase_if(captures, [&matches](const Capture& one) {
+    const bool gone = matches(one);
+    if (gone && one.graph != 0) handles(wire::Kind::graph).discard(one.graph);
+    return gone;
+  });
   publish_count();
 }
 
@@ -64,7 +70,7 @@ std::atomic<uint32_t> open_captures{0};
 void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id) {
   watch_context_ends();
   const std::lock_guard lock(mutex);
-  captures.push_back({stream, context, mode, id, this_thread(), false});
+  captures.push_back({stream, context, mode, id, this_thread(), false, 0});
   publish_count();
 }
 
@@ -72,7 +78,7 @@ Ended ended(uint64_t stream) {
   const std::lock_guard lock(mutex);
   const auto found = find(stream);
   if (found == captures.end()) return {};
-  const Ended how{.known = true, .invalidated = found->invalidated};
+  const Ended how{.known = true, .invalidated = found->invalidated, .graph = found->graph};
   captures.erase(found);
   publish_count();
   return how;
@@ -99,6 +105,14 @@ bool is_invalidated(uint64_t id) {
   const std::lock_guard lock(mutex);
   return std::any_of(captures.begin(), captures.end(),
                      [id](const Capture& one) { return one.id == id && one.invalidated; });
+}
+
+uint64_t graph_of(uint64_t id) {
+  const std::lock_guard lock(mutex);
+  const auto found = std::find_if(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id; });
+  if (found == captures.end()) return 0;
+  if (found->graph == 0) found->graph = handles(wire::Kind::graph).make();
+  return found->graph;
 }
 
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode) { return std::exchange(thread_mode, mode); }

@@ -29,6 +29,7 @@ void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_
 struct Ended {
   bool known = false;
   bool invalidated = false;
+  uint64_t graph = 0;  ///< the handle that was told by graph_of(), 0 if nobody asked; the caller's from now on
 };
 Ended ended(uint64_t stream);
 /// CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD if only another thread may end the capture on `stream`.
@@ -39,6 +40,9 @@ CUresult check_may_end(uint64_t stream);
 bool status_of(uint64_t stream, CUstreamCaptureStatus& status, uint64_t& id);
 /// True if the capture with this id was invalidated in the guest.
 bool is_invalidated(uint64_t id);
+/// The handle that the graph of the capture with this id will have once it is complete: made when first asked for, 0 if
+/// there is no such capture or no handle left. The worker hears of it with the end of the capture.
+uint64_t graph_of(uint64_t id);
 /// Swaps the calling thread's mode.
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode);
 /// The stream, or the context with all its streams, is gone.

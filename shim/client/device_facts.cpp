@@ -33,6 +33,7 @@ constexpr unsigned kNotOffered[] = {
     CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,          // graphics interoperability
     CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,                // pools are not shared between processes
     CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED,                           // nor are events
+    CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,       // registering is bookkeeping of the guest
     CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,  // NVLink multicast is a matter of the host's fabric
 };
 

@@ -27,9 +27,9 @@ void forget_memory_of(Context& context) {
 
 }  // namespace
 
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind) {
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
   after_context_end(&forget_memory_of);
-  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id()};
+  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id(), pool};
   const std::unique_lock lock(lock_of_map());
   allocations()[base] = allocation;
 }
@@ -56,6 +56,11 @@ bool find_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   if (address - candidate.base >= candidate.size) return false;
   found = candidate;
   return true;
+}
+
+bool is_known_device_memory(CUdeviceptr address, size_t size) {
+  DeviceAllocation found;
+  return find_device_memory(address, found) && size <= found.size - (address - found.base);
 }
 
 CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {

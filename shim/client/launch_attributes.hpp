@@ -42,7 +42,7 @@ class LaunchAttributes {
   /// A grid consists of whole clusters.
   CUresult check_cluster(const std::array<unsigned, 3>& grid) const {
     for (unsigned i = 0; i < 3; ++i) {
-      if (cluster_[i] != 0 && grid[i] % cluster_[i] != 0) return CUDA_ERROR_INVALID_VALUE;
+      if (cluster_[i] != 0 && grid[i] % cluster_[i] != 0) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
     }
     return CUDA_SUCCESS;
   }

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/credits.hpp"
@@ -84,7 +85,9 @@ CUresult Request::post(std::span<const uint8_t> tail) {
   if (writer_.failed()) return CUDA_ERROR_INVALID_VALUE;
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
-  if (is_strict()) return call(tail);
+  // While something is being captured, the driver refuses at once what would break the capture, and programs rely on that.
+  if (is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return call(tail);
   const CUresult sent = channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
   if (stream_ == 0 || sent != CUDA_SUCCESS) return sent;
   return take_credit(context_, stream_);

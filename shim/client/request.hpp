@@ -47,7 +47,8 @@ class Request {
   /// Sends the record and waits for the answer; after success reply() reads it. A deferred error of an earlier posted record of this
   /// thread is returned if the call itself succeeded.
   CUresult call(std::span<const uint8_t> tail = {});
-  /// Sends the record and returns; failures surface on a later call of this thread that waits.
+  /// Sends the record and returns; failures surface on a later call of this thread that waits. While a stream of this
+  /// process is being captured, and with VGPU_STRICT=1, it waits for the answer as call() does.
   CUresult post(std::span<const uint8_t> tail = {});
   wire::Reader& reply() { return reader_; }
   /// Whether the worker did what was asked. It may have, although call() failed: the failure may be an earlier, deferred one. Handles of objects

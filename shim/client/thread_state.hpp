@@ -25,6 +25,9 @@ struct ThreadState {
   std::vector<Context*> contexts;  // the stack; the last one is current
   std::vector<DefaultStream> default_streams;
   std::unique_ptr<Staging> staging;
+  // What cuStreamGetCaptureInfo answered last: the driver lends its array, so we lend ours.
+  std::vector<CUgraphNode> capture_nodes;
+  std::vector<CUgraphEdgeData> capture_edges;
 
   ThreadState();
   ~ThreadState();

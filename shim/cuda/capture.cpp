@@ -1,13 +1,15 @@
 // Stream capture: the driver captures on the host; the rules about threads and modes are kept here
 // (shim/client/capture_state.hpp).
+#include <algorithm>
+#include <cstring>
+
 #include "shim/client/capture_state.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/handles.hpp"
-#include "shim/client/named_lookup.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/thread_state.hpp"
 #include "shim/cuda/calls.gen.hpp"
-#include "shim/cuda/entry.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -25,8 +27,8 @@ CUresult ask_worker(uint64_t stream, CaptureInfo& info) {
   return result;
 }
 
-/// Asks the worker only if something is being captured, and not on this stream: it may have joined a capture through an
-/// event.
+/// The worker knows: a stream may have joined a capture through an event, and the driver may have ended a capture for
+/// what was done to its stream. It is asked only while something is being captured.
 CUresult info_of(CUstream stream, CaptureInfo& info) {
   info = {};
   if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]] {
@@ -38,7 +40,6 @@ CUresult info_of(CUstream stream, CaptureInfo& info) {
   uint64_t resolved = 0;
   CUresult result = resolve_stream(stream, resolved);
   if (result != CUDA_SUCCESS) return result;
-  if (capture::status_of(resolved, info.status, info.id)) return CUDA_SUCCESS;
   result = ask_worker(resolved, info);
   if (result == CUDA_SUCCESS && info.status == CU_STREAM_CAPTURE_STATUS_ACTIVE && capture::is_invalidated(info.id)) {
     info.status = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
@@ -46,16 +47,75 @@ CUresult info_of(CUstream stream, CaptureInfo& info) {
   return result;
 }
 
-CUresult answer(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, bool wants_graph, const char* symbol) {
+CUresult answer(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CaptureInfo& info) {
   if (status == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  CaptureInfo info;
   const CUresult result = info_of(stream, info);
   if (result != CUDA_SUCCESS) return result;
   *status = info.status;
-  if (info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE) return CUDA_SUCCESS;
-  if (id != nullptr) *id = info.id;
-  // The graph being captured and its nodes have no handles in the guest.
-  return wants_graph ? static_cast<CUresult>(not_supported(symbol)) : CUDA_SUCCESS;
+  if (info.status == CU_STREAM_CAPTURE_STATUS_ACTIVE && id != nullptr) *id = info.id;
+  return CUDA_SUCCESS;
+}
+
+/// Fills the calling thread's arrays with what the next node on the stream depends on.
+CUresult fetch_dependencies(CUstream stream, ThreadState& thread) {
+  using Op = api::ops::StreamCaptureDependencies;
+  thread.capture_nodes.clear();
+  thread.capture_edges.clear();
+  uint64_t resolved = 0;
+  if (const CUresult result = resolve_stream(stream, resolved); result != CUDA_SUCCESS) return result;
+  for (uint64_t count = 1; thread.capture_nodes.size() < count;) {
+    Request request(Op::kOp, Op::kNeedsContext);
+    api::ops::StreamCaptureDependenciesReply reply;
+    const auto first = static_cast<uint32_t>(thread.capture_nodes.size());
+    const CUresult result = call(request, Op{.on = {resolved}, .first = first}, reply);
+    if (result != CUDA_SUCCESS) return result;
+    count = reply.count;
+    constexpr size_t kEntry = sizeof(CUgraphNode) + sizeof(CUgraphEdgeData);
+    for (size_t at = 0; at + kEntry <= reply.dependencies.size(); at += kEntry) {
+      std::memcpy(&thread.capture_nodes.emplace_back(), &reply.dependencies[at], sizeof(CUgraphNode));
+      std::memcpy(&thread.capture_edges.emplace_back(), &reply.dependencies[at + sizeof(CUgraphNode)],
+                  sizeof(CUgraphEdgeData));
+    }
+    if (thread.capture_nodes.size() == first) break;  // fewer now than a moment ago
+  }
+  return CUDA_SUCCESS;
+}
+
+/// Where the newer forms put the rest.
+struct Details {
+  CUgraph* graph = nullptr;
+  const CUgraphNode** nodes = nullptr;
+  const CUgraphEdgeData** edges = nullptr;
+  size_t* count = nullptr;
+};
+
+/// Edges that say more than "after" are lost on who does not take them.
+bool loses_edges(const ThreadState& thread, const Details& out) {
+  constexpr CUgraphEdgeData kPlain{};
+  return out.nodes != nullptr && out.edges == nullptr &&
+         std::any_of(thread.capture_edges.begin(), thread.capture_edges.end(), [&](const CUgraphEdgeData& edge) {
+           return std::memcmp(&edge, &kPlain, sizeof edge) != 0;
+         });
+}
+
+CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, const Details& out) {
+  CaptureInfo info;
+  CUresult result = answer(stream, status, id, info);
+  if (result != CUDA_SUCCESS || info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE) return result;
+  if (out.graph != nullptr) {
+    const uint64_t graph = capture::graph_of(info.id);
+    if (graph == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    *out.graph = reinterpret_cast<CUgraph>(graph);
+  }
+  if (out.nodes == nullptr && out.edges == nullptr && out.count == nullptr) return CUDA_SUCCESS;
+  ThreadState& thread = this_thread();
+  result = fetch_dependencies(stream, thread);
+  if (result != CUDA_SUCCESS) return result;
+  if (loses_edges(thread, out)) return CUDA_ERROR_LOSSY_QUERY;
+  if (out.nodes != nullptr) *out.nodes = thread.capture_nodes.data();
+  if (out.edges != nullptr) *out.edges = thread.capture_edges.data();
+  if (out.count != nullptr) *out.count = thread.capture_nodes.size();
+  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -86,13 +146,14 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   if (result != CUDA_SUCCESS) return result;
   *phGraph = nullptr;
   Request request(api::ops::StreamEndCapture::kOp, api::ops::StreamEndCapture::kNeedsContext);
-  NewHandle id(request, wire::Kind::graph);
-  if (id.value() == 0) return id.why();
+  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const capture::Ended how = capture::ended(stream);
-  api::ops::StreamEndCapture{.on = {stream}, .result = {id.value()}}.encode(request.body());
-  result = request.call();
+  const uint64_t id = how.graph != 0 ? how.graph : handles(wire::Kind::graph).make();
+  api::ops::StreamEndCapture{.on = {stream}, .result = {id}}.encode(request.body());
+  result = id != 0 ? request.call() : CUDA_ERROR_OUT_OF_MEMORY;
+  if (!request.took_effect()) handles(wire::Kind::graph).discard(id);
   if (result != CUDA_SUCCESS) return result;
-  const auto graph = reinterpret_cast<CUgraph>(id.keep());
+  const auto graph = reinterpret_cast<CUgraph>(id);
   if (how.invalidated) {  // the driver on the host does not know that the guest broke a rule
     static_cast<void>(cuGraphDestroy(graph));
     return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
@@ -102,26 +163,27 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
 }
 
 CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus* captureStatus) {
-  return answer(hStream, captureStatus, nullptr, false, "cuStreamIsCapturing");
+  CaptureInfo info;
+  return answer(hStream, captureStatus, nullptr, info);
 }
 
 CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out) {
-  return answer(hStream, captureStatus_out, id_out, false, "cuStreamGetCaptureInfo");
+  CaptureInfo info;
+  return answer(hStream, captureStatus_out, id_out, info);
 }
 
 CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out,
                                    CUgraph* graph_out, const CUgraphNode** dependencies_out,
                                    size_t* numDependencies_out) {
-  const bool wants_graph = graph_out != nullptr || dependencies_out != nullptr || numDependencies_out != nullptr;
-  return answer(hStream, captureStatus_out, id_out, wants_graph, "cuStreamGetCaptureInfo_v2");
+  return answer_in_detail(hStream, captureStatus_out, id_out,
+                          {.graph = graph_out, .nodes = dependencies_out, .count = numDependencies_out});
 }
 
 CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out,
                                    CUgraph* graph_out, const CUgraphNode** dependencies_out,
                                    const CUgraphEdgeData** edgeData_out, size_t* numDependencies_out) {
-  const bool wants_graph =
-      graph_out != nullptr || dependencies_out != nullptr || edgeData_out != nullptr || numDependencies_out != nullptr;
-  return answer(hStream, captureStatus_out, id_out, wants_graph, "cuStreamGetCaptureInfo_v3");
+  return answer_in_detail(hStream, captureStatus_out, id_out,
+                          {graph_out, dependencies_out, edgeData_out, numDependencies_out});
 }
 
 CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {

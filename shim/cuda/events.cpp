@@ -1,6 +1,7 @@
 // Events: made and recorded without waiting.
 #include "shim/client/capture_state.hpp"
 #include "shim/client/contexts.hpp"
+#include "shim/client/default_stream.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/stream_table.hpp"
@@ -29,11 +30,14 @@ CUresult record(CUevent event, CUstream stream, unsigned flags) {
   Request request(api::Op::event_record, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (flags > CU_EVENT_RECORD_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
-  if (find_event(event) == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  const EventFacts* facts = find_event(event);
+  if (facts == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   request.put(event);
   request.put(stream);
   request.body().put(flags);
-  return request.post();
+  if (request.refusal() == CUDA_SUCCESS && facts->context != context_of(stream)) return CUDA_ERROR_INVALID_HANDLE;
+  // External events are for captures; outside of one the driver says so at once.
+  return flags == CU_EVENT_RECORD_DEFAULT ? request.post() : request.call();
 }
 
 }  // namespace

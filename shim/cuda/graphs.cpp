@@ -1,10 +1,12 @@
 // cuGraph*: graphs come from captures and stay on the host; building them node by node is not supported.
+#include <algorithm>
+#include <cstring>
+
 #include "shim/client/capture_state.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/named_lookup.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
-#include "shim/cuda/entry.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -46,16 +48,35 @@ CUresult post_on_stream(api::Op op, CUgraphExec exec, CUstream stream) {
   return request.post();
 }
 
-/// Nodes have no handles in the guest, but their number is known.
-CUresult count_nodes(CUgraph graph, const CUgraphNode* nodes, size_t* count, bool roots, const char* symbol) {
-  if (count == nullptr || !is_kind(graph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
-  if (nodes != nullptr) return static_cast<CUresult>(not_supported(symbol));
+CUresult count_nodes(CUgraph graph, size_t* count, bool roots) {
   Request request(api::ops::GraphNodeCount::kOp, api::ops::GraphNodeCount::kNeedsContext);
   api::ops::GraphNodeCountReply reply;
   const CUresult result =
       call(request, api::ops::GraphNodeCount{.id = {reinterpret_cast<uint64_t>(graph)}, .roots = roots}, reply);
   if (result == CUDA_SUCCESS) *count = reply.count;
   return result;
+}
+
+/// Fills the array, with null behind the last node, and says how many there are; without an array, only that.
+CUresult list_nodes(CUgraph graph, CUgraphNode* nodes, size_t* count, bool roots) {
+  if (count == nullptr || !is_kind(graph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
+  if (nodes == nullptr) return count_nodes(graph, count, roots);
+  size_t filled = 0;
+  for (uint64_t total = 1; filled < *count && filled < total;) {
+    Request request(api::ops::GraphNodes::kOp, api::ops::GraphNodes::kNeedsContext);
+    const api::ops::GraphNodes op{.id = {reinterpret_cast<uint64_t>(graph)}, .roots = roots, .first = filled};
+    api::ops::GraphNodesReply reply;
+    const CUresult result = call(request, op, reply);
+    if (result != CUDA_SUCCESS) return result;
+    total = reply.count;
+    const size_t came = std::min(reply.nodes.size() / sizeof *nodes, *count - filled);
+    if (came == 0) break;
+    std::memcpy(nodes + filled, reply.nodes.data(), came * sizeof *nodes);
+    filled += came;
+  }
+  std::fill(nodes + filled, nodes + *count, nullptr);
+  *count = filled;
+  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -125,11 +146,11 @@ CUresult cuGraphUpload(CUgraphExec hGraph, CUstream hStream) {
 }
 
 CUresult cuGraphGetNodes(CUgraph hGraph, CUgraphNode* nodes, size_t* numNodes) {
-  return count_nodes(hGraph, nodes, numNodes, false, "cuGraphGetNodes");
+  return list_nodes(hGraph, nodes, numNodes, false);
 }
 
 CUresult cuGraphGetRootNodes(CUgraph hGraph, CUgraphNode* rootNodes, size_t* numRootNodes) {
-  return count_nodes(hGraph, rootNodes, numRootNodes, true, "cuGraphGetRootNodes");
+  return list_nodes(hGraph, rootNodes, numRootNodes, true);
 }
 
 }  // namespace vgpu::shim::calls

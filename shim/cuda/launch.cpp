@@ -86,6 +86,28 @@ CUresult check_cooperative(const FunctionInfo& info, const Shape& shape, const D
   return shape.blocks() > room ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
+/// Launches whose attributes the driver has accepted, by a hash of all that its checks look at: the next one like it need
+/// not be asked about.
+constinit thread_local std::array<uint64_t, 64> accepted{};
+
+uint64_t mark_of(const FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes) {
+  uint64_t hash = info.handle;
+  const auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0x9e3779b97f4a7c15 ^ (hash >> 29); };
+  for (const unsigned dimension : shape.block) mix(dimension);
+  mix(shape.shared_bytes);
+  const wire::Bytes bytes = attributes.encoded();
+  static_assert(LaunchAttributes::kEncoded % sizeof(uint64_t) == 0);
+  for (size_t at = 0; at < bytes.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, &bytes[at], sizeof word);
+    mix(word);
+  }
+  return hash | 1;  // 0 means none
+}
+
+bool is_accepted(uint64_t mark) { return accepted[(mark >> 32) % accepted.size()] == mark; }
+void set_accepted(uint64_t mark) { accepted[(mark >> 32) % accepted.size()] = mark; }
+
 void put_header(Request& request, const FunctionInfo& info, const Shape& shape) {
   wire::Writer& body = request.body();
   body.put(info.handle);
@@ -130,12 +152,15 @@ CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& 
   const auto context_handle = reinterpret_cast<uint64_t>(handle_of(context));
   const bool seen = info.is_loaded_in(context_handle);
   const bool waits = every_launch_waits();
-  const bool asks = waits || (!seen && info.loads_lazily()) || is_doubtful(info, shape);
-  Request request(asks ? api::Op::launch_sync : api::Op::launch, true);
+  const bool may_block = waits || (!seen && info.loads_lazily());
+  const uint64_t mark = attributes.encoded().empty() ? 0 : mark_of(info, shape, attributes);
+  const bool asks = may_block || is_doubtful(info, shape) || (mark != 0 && !is_accepted(mark));
+  Request request(may_block ? api::Op::launch_sync : api::Op::launch, true);
   put_header(request, info, shape);
   const Body body(request, attributes, parameters);
   const CUresult result = asks ? request.call(body.tail) : request.post(body.tail);
   if (result != CUDA_SUCCESS) return result;
+  if (mark != 0) set_accepted(mark);
   if (!seen) info.set_loaded_in(context_handle);
   return waits ? wait_for(shape.stream) : CUDA_SUCCESS;
 }

@@ -1,6 +1,8 @@
 // Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an address is.
 #include "shim/client/capture_state.hpp"
+#include "shim/client/default_stream.hpp"
 #include "shim/client/device_memory.hpp"
+#include "shim/client/pools.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/pinned_memory.hpp"
@@ -17,7 +19,9 @@ CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CU
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) return result;
   *dptr = request.reply().take<uint64_t>();
-  remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool);
+  const Context* context = context_of(stream);
+  if (pool == nullptr && context != nullptr) pool = current_pool(device_of(*context));
+  remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool);
   return CUDA_SUCCESS;
 }
 

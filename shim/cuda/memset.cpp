@@ -1,4 +1,5 @@
 // Fills. The synchronous ones are answered when submitted, as the driver does for device memory.
+#include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
@@ -13,7 +14,7 @@ struct Area {
 };
 
 CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream stream, bool posted) {
-  Request request(posted ? api::Op::fill : api::Op::fill_sync, true);
+  Request request(posted ? api::Op::fill : api::Op::fill_sync, true);  // fill answers as well, when it is called
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (area.width == 0 || area.height == 0) return CUDA_SUCCESS;
   const bool overflows = area.width > ~size_t{0} / element;
@@ -27,7 +28,9 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
   request.body().put(static_cast<uint64_t>(area.width));
   request.body().put(static_cast<uint64_t>(area.height));
   request.put(stream);
-  return posted ? request.post() : request.call();
+  const size_t reach = area.height > 1 ? area.pitch * (area.height - 1) + area.width * element : area.width * element;
+  const bool known = locate(area.to).place == Place::pinned || is_known_device_memory(area.to, reach);
+  return posted && known ? request.post() : request.call();
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ struct PointerFacts {
   uint64_t buffer_id = 0;
   uint64_t base = 0;
   uint64_t size = 0;
+  bool is_pooled = false;
+  CUmemoryPool pool = nullptr;  // null: the device's own
 };
 
 PointerFacts facts_of(CUdeviceptr pointer) {
@@ -33,8 +35,16 @@ PointerFacts facts_of(CUdeviceptr pointer) {
     return {true, CU_MEMORYTYPE_HOST, registered.context, 0, pointer, registered.buffer_id, registered.base, registered.size};
   DeviceAllocation device;
   if (look_up_device_memory(pointer, device) == CUDA_SUCCESS)
-    return {true, CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id, device.base, device.size};
+    return {true, CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id, device.base, device.size, device.kind == DeviceMemoryKind::pool, device.pool};
   return {};
+}
+
+/// Null for memory that comes from no pool.
+CUmemoryPool pool_of(const PointerFacts& facts) {
+  CUmemoryPool pool = facts.pool;
+  if (facts.is_pooled && pool == nullptr && facts.context != nullptr)
+    static_cast<void>(cuDeviceGetDefaultMemPool(&pool, facts.context->device));
+  return pool;
 }
 
 template <typename T>
@@ -66,7 +76,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
     case CU_POINTER_ATTRIBUTE_MAPPED: return result(store<uint32_t>(data, facts.device_pointer != 0 ? 1 : 0));
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return result(store<uint64_t>(data, 0));
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store<uint64_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store(data, pool_of(facts)));
     default: return CUDA_ERROR_INVALID_VALUE;
   }
 }

@@ -1,4 +1,6 @@
 // Graphs made by capture, and their launches.
+#include <vector>
+
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/session.hpp"
 
@@ -69,6 +71,25 @@ void graph_node_count(Session& session, const api::ops::GraphNodeCount& op, Call
   const CUresult result = nodes == nullptr ? CUDA_ERROR_NOT_SUPPORTED : nodes(*graph, nullptr, &count);
   api::ops::GraphNodeCountReply{count}.encode(call.reply());
   call.finish(result);
+}
+
+void graph_nodes(Session& session, const api::ops::GraphNodes& op, Call& call) {
+  const CUgraph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const auto get = op.roots != 0 ? session.driver().cuGraphGetRootNodes : session.driver().cuGraphGetNodes;
+  size_t count = 0;
+  CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(*graph, nullptr, &count);
+  std::vector<CUgraphNode> nodes(result == CUDA_SUCCESS ? count : 0);
+  if (!nodes.empty()) result = get(*graph, nodes.data(), &count);
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  constexpr size_t kMost = 100;
+  uint64_t numbers[kMost] = {};
+  size_t written = 0;
+  for (uint64_t i = op.first; i < nodes.size() && written < kMost; ++i, ++written)
+    numbers[written] = session.graph_nodes().number_of(nodes[i]);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(numbers);
+  api::ops::GraphNodesReply{nodes.size(), {bytes, written * sizeof numbers[0]}}.encode(call.reply());
+  call.finish(CUDA_SUCCESS);
 }
 
 }  // namespace vgpu::worker::handlers

@@ -49,12 +49,12 @@ bool takes_an_integer(CUjit_option option) {
     case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
     case CU_JIT_WALL_TIME:
       return false;
+    case 17:
+    case 18:
     case 19:
-    case 20:
-    case 21:
-      return false;  // arrays of symbol names and addresses
+      return false;  // arrays of symbol names and addresses, and their length
     default:
-      return option < CU_JIT_NUM_OPTIONS && option < 24;  // later ones carry lists of names
+      return option <= 24;  // 25 to 28 carry lists of names; the shim sends none of the later ones
   }
 }
 

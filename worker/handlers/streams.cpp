@@ -111,6 +111,36 @@ void stream_capture_info(Session& session, const api::ops::StreamCaptureInfo& op
   call.finish(result);
 }
 
+void stream_capture_dependencies(Session& session, const api::ops::StreamCaptureDependencies& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  cuuint64_t id = 0;
+  CUgraph graph = nullptr;
+  const CUgraphNode* nodes = nullptr;
+  const CUgraphEdgeData* edges = nullptr;
+  size_t count = 0;
+  const DriverTable& driver = session.driver();
+  CUresult result = CUDA_ERROR_NOT_SUPPORTED;
+  if (driver.cuStreamGetCaptureInfo_v3 != nullptr)
+    result = driver.cuStreamGetCaptureInfo_v3(stream, &status, &id, &graph, &nodes, &edges, &count);
+  else if (driver.cuStreamGetCaptureInfo_v2 != nullptr)
+    result = driver.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &nodes, &count);
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE || nodes == nullptr) count = 0;
+  constexpr size_t kMost = 50;
+  uint8_t bytes[kMost * 16] = {};
+  size_t written = 0;
+  for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
+    const uint64_t number = session.graph_nodes().number_of(nodes[i]);
+    std::memcpy(bytes + written * 16, &number, sizeof number);
+    static_assert(sizeof(CUgraphEdgeData) == 8);
+    if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);
+  }
+  api::ops::StreamCaptureDependenciesReply{status, id, count, {bytes, written * 16}}.encode(call.reply());
+  call.finish(CUDA_SUCCESS);
+}
+
 void host_function(Session& session, const api::ops::HostFunction& op, Call& call) {
   const DriverTable& driver = session.driver();
   CUstream stream = nullptr;
