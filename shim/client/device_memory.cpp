@@ -20,6 +20,14 @@ std::map<CUdeviceptr, DeviceAllocation>& allocations() {
   return *all;
 }
 
+/// What the driver gives out anew was given back before, if only with the module whose global it was.
+void forget_overlapped(CUdeviceptr base, size_t size) {
+  auto& all = allocations();
+  auto next = all.lower_bound(base);
+  if (next != all.begin() && base - std::prev(next)->first < std::prev(next)->second.size) --next;
+  while (next != all.end() && next->first < base + size) next = all.erase(next);
+}
+
 void forget_memory_of(Context& context) {
   const std::unique_lock lock(lock_of_map());
   std::erase_if(allocations(), [&](const auto& item) { return item.second.context == &context; });
@@ -31,6 +39,7 @@ void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind
   after_context_end(&forget_memory_of);
   const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id(), pool};
   const std::unique_lock lock(lock_of_map());
+  forget_overlapped(base, size);
   allocations()[base] = allocation;
 }
 

@@ -112,6 +112,16 @@ CUresult on_host(const Transfer& copy) {
   return CUDA_SUCCESS;
 }
 
+/// Whether the driver has nothing to object to where this side lies. What it would refuse it refuses at once, so a copy in
+/// doubt is one that waits.
+bool is_beyond_doubt(const Where& where, uint64_t address, size_t size) {
+  if (where.place != Place::device || is_known_device_memory(address, size)) return true;
+  DeviceAllocation found;  // a global that the program has not asked for by name, perhaps
+  return look_up_device_memory(address, found) == CUDA_SUCCESS && is_known_device_memory(address, size);
+}
+
+CUresult transfer_checked(const Transfer& copy);
+
 }  // namespace
 
 bool is_capturing(CUstream stream) {
@@ -142,6 +152,19 @@ CUresult transfer(const Transfer& copy) {
   const Place from = copy.from_where.place;
   // A captured copy reads and writes when its graph runs; the program's own pages are out of reach then.
   if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  const bool posted =
+      copy.posted && is_beyond_doubt(copy.to_where, copy.to, copy.size) && is_beyond_doubt(copy.from_where, copy.from, copy.size);
+  if (posted == copy.posted) return transfer_checked(copy);
+  Transfer waiting = copy;
+  waiting.posted = false;
+  return transfer_checked(waiting);
+}
+
+namespace {
+
+CUresult transfer_checked(const Transfer& copy) {
+  const Place to = copy.to_where.place;
+  const Place from = copy.from_where.place;
   if (to != Place::device && from != Place::device) return on_host(copy);
   if (to == Place::device && from == Place::device)
     return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size, copy.stream, copy.posted);
@@ -154,5 +177,7 @@ CUresult transfer(const Transfer& copy) {
     return send(copy.posted ? api::Op::copy_to_host : api::Op::copy_to_host_wait, copy.to_where.offset, copy.from, copy.size, copy.stream, copy.posted);
   return copy.size <= kInlineToHost ? to_host_inline(copy) : to_host_staged(copy);
 }
+
+}  // namespace
 
 }  // namespace vgpu::shim

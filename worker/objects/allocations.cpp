@@ -8,9 +8,8 @@ bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::
 }  // namespace
 
 void Allocations::add(uint64_t base, Range range) {
-  const auto [entry, added] = ranges_.try_emplace(base, range);
-  if (!added) entry->second = range;  // the driver gave the address again: what stood here is gone
-  if (!added) return;
+  remove(base);  // the driver gave the address again: what stood here is gone
+  ranges_.emplace(base, range);
   if (is_charged(range.kind)) charged_ += range.size;
   if (range.kind == Memory::window) pinned_ += range.size;
 }

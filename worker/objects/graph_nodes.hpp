@@ -2,6 +2,7 @@
 // the driver's own addresses stay here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 

@@ -2,6 +2,8 @@
 // kind, generation and bounds.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

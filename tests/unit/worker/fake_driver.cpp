@@ -1,0 +1,99 @@
+#include "fake_driver.hpp"
+
+namespace fake {
+namespace {
+
+using namespace vgpu::cuda;
+
+/// Handles: distinct addresses that nobody looks behind.
+template <typename Handle>
+Handle make() {
+  static std::atomic<uintptr_t> next{0x1000};
+  return reinterpret_cast<Handle>(next.fetch_add(16));
+}
+
+CUresult get_version(int* version) {
+  *version = 13000;
+  return CUDA_SUCCESS;
+}
+CUresult get_count(int* count) {
+  *count = 1;
+  return CUDA_SUCCESS;
+}
+CUresult create_context(CUcontext* context, unsigned, CUdevice) {
+  *context = make<CUcontext>();
+  return CUDA_SUCCESS;
+}
+CUresult set_current(CUcontext) { return CUDA_SUCCESS; }
+CUresult synchronize_context() {
+  ++state().context_waits;
+  return CUDA_SUCCESS;
+}
+CUresult record_context(CUcontext, CUevent) {
+  ++state().fences;
+  return CUDA_SUCCESS;
+}
+CUresult create_event(CUevent* event, unsigned) {
+  *event = make<CUevent>();
+  return CUDA_SUCCESS;
+}
+CUresult record_event(CUevent, CUstream) { return CUDA_SUCCESS; }
+CUresult query_event(CUevent) {
+  const int failure = state().failure.load();
+  if (failure != 0) return static_cast<CUresult>(failure);
+  return state().finished ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+CUresult create_stream(CUstream* stream, unsigned, int) {
+  ++state().streams_created;
+  *stream = make<CUstream>();
+  return CUDA_SUCCESS;
+}
+CUresult query_stream(CUstream) { return query_event(nullptr); }
+CUresult destroy_stream(CUstream) { return CUDA_SUCCESS; }
+CUresult allocate(CUdeviceptr* address, size_t) {
+  static std::atomic<CUdeviceptr> next{0x7f0000000000};
+  *address = next.fetch_add(1 << 21);
+  return CUDA_SUCCESS;
+}
+CUresult release(CUdeviceptr) {
+  ++state().frees;
+  return CUDA_SUCCESS;
+}
+CUresult copy(CUdeviceptr, CUdeviceptr, size_t, CUstream) { return CUDA_SUCCESS; }
+CUresult register_memory(void*, size_t, unsigned) { return CUDA_SUCCESS; }
+
+}  // namespace
+
+State& state() {
+  static State one;
+  return one;
+}
+
+vgpu::worker::DriverLibrary open() {
+  State& all = state();
+  all.finished = true;
+  all.failure = 0;
+  all.fences = all.frees = all.context_waits = all.streams_created = 0;
+  vgpu::worker::DriverLibrary library;
+  library.path = "fake";
+  DriverTable& table = library.functions;
+  table.cuDriverGetVersion = get_version;
+  table.cuDeviceGetCount = get_count;
+  table.cuCtxCreate_v2 = create_context;
+  table.cuCtxSetCurrent = set_current;
+  table.cuCtxSynchronize = synchronize_context;
+  table.cuCtxRecordEvent = record_context;
+  table.cuEventCreate = create_event;
+  table.cuEventRecord = record_event;
+  table.cuEventQuery = query_event;
+  table.cuStreamCreateWithPriority = create_stream;
+  table.cuStreamQuery = query_stream;
+  table.cuStreamDestroy_v2 = destroy_stream;
+  table.cuMemAlloc_v2 = allocate;
+  table.cuMemFree_v2 = release;
+  table.cuMemcpyDtoDAsync_v2 = copy;
+  table.cuMemHostRegister_v2 = register_memory;
+  return library;
+}
+
+}  // namespace fake
