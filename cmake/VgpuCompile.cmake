@@ -41,6 +41,10 @@ endif()
 if(VGPU_FUZZ)  # coverage of everything of ours steers the fuzzers
   target_compile_options(vgpu_compile INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+if(VGPU_FUZZ)
+  # Coverage of everything, so that the fuzzer sees what its inputs reach; the targets alone link libFuzzer's main.
+  target_compile_options(vgpu_compile INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 target_link_libraries(vgpu_compile INTERFACE Threads::Threads)
 
 # vgpu_library(NAME sources...): a static library of ours.

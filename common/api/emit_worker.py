@@ -49,7 +49,7 @@ def forward(api, row):
 def flags(attrs, posted, context):
     blocks = {"no": "Blocks::no", "context": "Blocks::context"}[attrs.get("blocks", "no")]
     capture = "Capture::" + attrs.get("capture", "safe")
-    return f"{blocks}, {capture}, {str(posted).lower()}, {str(context).lower()}"
+    return f"{blocks}, {capture}, {str(posted).lower()}, {str(context).lower()}, {str('waits' in attrs).lower()}"
 
 
 def files(api):

@@ -18,12 +18,13 @@ struct CodeObject {
   uint64_t library = 0;
   std::map<std::string, uint64_t, std::less<>> by_name;
   std::vector<uint64_t> by_index;
-  std::vector<uint64_t> made;  // every function or kernel handle, aliases included
+  std::vector<uint64_t> made;  // every handle that came out of it and is not in in_context, aliases included
   std::optional<uint32_t> count;
   std::map<std::pair<CUcontext, uint64_t>, uint64_t> in_context;  // (context, kernel or 0) -> function or module
 };
 
-/// Guards everything here; never held while the worker is asked. Neither is ever destroyed: calls come until the end of the process.
+/// Guards everything here; never held while the worker is asked. Neither is ever destroyed: calls come until the end of
+/// the process.
 std::mutex mutex;
 auto& objects = *new std::unordered_map<uint64_t, CodeObject>;
 
@@ -34,11 +35,13 @@ CodeObject* find(uint64_t handle) {
 
 void remove_locked(uint64_t handle);
 
+/// Something that came out of an object that is gone.
 void drop_derived(uint64_t handle) {
   if (wire::kind_of(handle) == wire::Kind::module) {
     remove_locked(handle);
   } else {
-    functions::remove(handle);
+    functions::forget(handle);
+    handles(wire::kind_of(handle)).discard(handle);
   }
 }
 
@@ -46,7 +49,7 @@ void remove_locked(uint64_t handle) {
   auto node = objects.extract(handle);
   if (node.empty()) return;
   for (const auto& [place, derived] : node.mapped().in_context) drop_derived(derived);
-  for (const uint64_t function : node.mapped().made) functions::remove(function);
+  for (const uint64_t derived : node.mapped().made) drop_derived(derived);
   handles(wire::kind_of(handle)).discard(handle);
 }
 
@@ -81,7 +84,10 @@ void forget_context(CUcontext context) {
     const auto first = object.in_context.lower_bound({context, 0});
     auto last = first;
     for (; last != object.in_context.end() && last->first.first == context; ++last) {
-      if (wire::kind_of(last->second) == wire::Kind::function) functions::remove(last->second);
+      if (wire::kind_of(last->second) != wire::Kind::function) continue;
+      // The worker holds a kernel's function until the library is unloaded: until then the number is not free.
+      functions::forget(last->second);
+      object.made.push_back(last->second);
     }
     object.in_context.erase(first, last);
   }

@@ -12,8 +12,28 @@ constexpr unsigned kMaxLibraryOptions = 8;
 /// The longest log we carry; a longer buffer of the program stays partly unused.
 constexpr uint64_t kMaxLog = 1u << 20;
 
-// Options whose values point to names and addresses in the program.
-constexpr CUjit_option kPointerOptions[] = {17 /* global symbol names */, 18 /* their addresses */, 25 /* referenced kernels */, 27 /* referenced variables */};
+/// Options that are numbers and concern the compiler: these travel. Others point into the program, or are about
+/// linking.
+bool travels(CUjit_option option) {
+  switch (option) {
+    case CU_JIT_MAX_REGISTERS:
+    case CU_JIT_THREADS_PER_BLOCK:
+    case CU_JIT_OPTIMIZATION_LEVEL:
+    case CU_JIT_GENERATE_DEBUG_INFO:
+    case CU_JIT_LOG_VERBOSE:
+    case CU_JIT_GENERATE_LINE_INFO:
+    case CU_JIT_CACHE_MODE:
+    case 8:  // target from the context
+    case CU_JIT_TARGET:
+    case 10:  // fallback strategy
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Accepted without effect: about link-time optimisation, or internal.
+bool has_no_effect(CUjit_option option) { return option == 15 || option == 16 || (option >= 20 && option <= 24); }
 
 void append(std::vector<uint8_t>& to, uint32_t option, uint64_t value) {
   uint8_t triple[16] = {};
@@ -30,9 +50,15 @@ CUresult JitOptions::read(unsigned count, const CUjit_option* options, void** va
   for (unsigned i = 0; i < count; ++i) {
     const auto number = reinterpret_cast<uint64_t>(values[i]);
     switch (options[i]) {
-      case CU_JIT_WALL_TIME: wall_time_value_ = &values[i]; break;
-      case CU_JIT_INFO_LOG_BUFFER: info_.buffer = static_cast<char*>(values[i]); break;
-      case CU_JIT_ERROR_LOG_BUFFER: error_.buffer = static_cast<char*>(values[i]); break;
+      case CU_JIT_WALL_TIME:
+        wall_time_value_ = &values[i];
+        break;
+      case CU_JIT_INFO_LOG_BUFFER:
+        info_.buffer = static_cast<char*>(values[i]);
+        break;
+      case CU_JIT_ERROR_LOG_BUFFER:
+        error_.buffer = static_cast<char*>(values[i]);
+        break;
       case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
         info_.size = static_cast<uint32_t>(std::min(number & UINT32_MAX, kMaxLog));
         info_.size_value = &values[i];
@@ -42,8 +68,9 @@ CUresult JitOptions::read(unsigned count, const CUjit_option* options, void** va
         error_.size_value = &values[i];
         break;
       default:
-        if (std::find(std::begin(kPointerOptions), std::end(kPointerOptions), options[i]) != std::end(kPointerOptions)) return CUDA_ERROR_NOT_SUPPORTED;
-        append(encoded_, options[i], number);
+        if (options[i] >= CU_JIT_NUM_OPTIONS) return CUDA_ERROR_INVALID_VALUE;
+        if (!travels(options[i]) && !has_no_effect(options[i])) return CUDA_ERROR_NOT_SUPPORTED;
+        if (travels(options[i])) append(encoded_, options[i], number);
     }
   }
   if (info_.buffer == nullptr) info_.size = 0;
@@ -66,7 +93,8 @@ void JitOptions::finish(const uint8_t* logs, uint32_t info_used, uint32_t error_
   if (wall_time_value_ != nullptr) std::memcpy(wall_time_value_, &wall_time, sizeof wall_time);
 }
 
-CUresult encode_library_options(unsigned count, const CUlibraryOption* options, void** values, std::vector<uint8_t>& encoded) {
+CUresult encode_library_options(unsigned count, const CUlibraryOption* options, void** values,
+                                std::vector<uint8_t>& encoded) {
   if (count == 0) return CUDA_SUCCESS;
   if (count > kMaxLibraryOptions || options == nullptr || values == nullptr) return CUDA_ERROR_INVALID_VALUE;
   for (unsigned i = 0; i < count; ++i) {

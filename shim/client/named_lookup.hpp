@@ -22,20 +22,24 @@ inline CUresult ask_by_name(Request& request, uint64_t owner, uint64_t result, s
   return request.call({reinterpret_cast<const uint8_t*>(name.data()), name.size()});
 }
 
-/// A fresh handle that is given back unless it is kept.
+/// A fresh handle for what a request creates. Unless kept it comes back, but not if the worker made the object all the
+/// same.
 class NewHandle {
  public:
-  explicit NewHandle(wire::Kind kind) : value_(handles(kind).make()) {}
+  NewHandle(const Request& request, wire::Kind kind)
+      : request_(request), value_(request.refusal() == CUDA_SUCCESS ? handles(kind).make() : 0) {}
   NewHandle(const NewHandle&) = delete;
   NewHandle& operator=(const NewHandle&) = delete;
   ~NewHandle() {
-    if (value_ != 0) handles(wire::kind_of(value_)).discard(value_);
+    if (value_ != 0 && !request_.took_effect()) handles(wire::kind_of(value_)).discard(value_);
   }
-  /// 0 if there is none left.
+  /// 0 if there is none left, or the request is refused anyway: why() says which.
   uint64_t value() const { return value_; }
+  CUresult why() const { return request_.refusal() != CUDA_SUCCESS ? request_.refusal() : CUDA_ERROR_OUT_OF_MEMORY; }
   uint64_t keep() { return std::exchange(value_, 0); }
 
  private:
+  const Request& request_;
   uint64_t value_;
 };
 

@@ -74,6 +74,7 @@ CUresult Request::call(std::span<const uint8_t> tail) {
       channel->call(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail, std::span<uint8_t>(answer_), answer);
   drain_console(*channel);
   if (sent != CUDA_SUCCESS) return sent;
+  took_effect_ = answer.result == CUDA_SUCCESS;
   reader_ = wire::Reader(wire::Bytes(answer_, answer.length));
   return answer.result != CUDA_SUCCESS ? answer.result : answer.deferred;
 }

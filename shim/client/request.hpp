@@ -39,7 +39,8 @@ class Request {
     writer_.put(reinterpret_cast<uint64_t>(handle));
   }
 
-  /// A fresh handle for an object that this call creates; discard it if the call fails, or when the object is gone.
+  /// A fresh handle for an object that this call creates; discard it if the call fails (it stays taken if the call took effect all the same), or when
+  /// the object is gone.
   uint64_t make_handle(wire::Kind kind);
   void discard_handle(uint64_t handle);
 
@@ -49,11 +50,15 @@ class Request {
   /// Sends the record and returns; failures surface on a later call of this thread that waits.
   CUresult post(std::span<const uint8_t> tail = {});
   wire::Reader& reply() { return reader_; }
+  /// Whether the worker did what was asked. It may have, although call() failed: the failure may be an earlier, deferred one. Handles of objects
+  /// that were made must not come back while the worker holds them.
+  bool took_effect() const { return took_effect_; }
 
  private:
   static constexpr size_t kInline = 1024;  // bodies larger than this pass their bulk as `tail`
   api::Op op_;
   CUresult refusal_ = CUDA_SUCCESS;
+  bool took_effect_ = false;
   uint64_t context_ = 0;
   uint64_t stream_ = 0;  // the last one put, as it travels
   uint8_t body_[kInline];

@@ -178,6 +178,8 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
 
 void Dispatcher::done(std::unique_ptr<Call> call) {
   session_.observe(call->result());
+  if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug))
+    log::debug("{} gives {}", call->row()->name, static_cast<int>(call->result()));
   replies_.answer(*call);
   free_calls_.push_back(std::move(call));
 }

@@ -1,5 +1,7 @@
 #include "worker/dispatch/replies.hpp"
 
+#include "worker/dispatch/rows.hpp"
+
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,13 +23,15 @@ void Replies::answer(const Call& call) {
       deferred_[slot] = static_cast<uint32_t>(call.result());
     return;
   }
+  // A call that makes something must not fail for what an earlier one did: the guest would forget what was made.
+  const uint32_t deferred = call.row()->surfaces ? std::exchange(deferred_[slot], 0) : 0;
   const uint64_t base = shm::slot_offset(slot);
   const wire::Bytes data = call.result() == cuda::CUDA_SUCCESS ? call.reply().written() : wire::Bytes{};
   window_->copy_in(base + offsetof(vgpu_slot, data), data);
   window_->word32(base + offsetof(vgpu_slot, result))
       .store(static_cast<uint32_t>(call.result()), std::memory_order_relaxed);
   window_->word32(base + offsetof(vgpu_slot, deferred))
-      .store(std::exchange(deferred_[slot], 0), std::memory_order_relaxed);
+      .store(deferred, std::memory_order_relaxed);
   window_->word32(base + offsetof(vgpu_slot, length))
       .store(static_cast<uint32_t>(data.size() + call.direct()), std::memory_order_relaxed);
   // release: pairs with the waiting thread's acquire load of sequence; the answer is complete before it is announced.

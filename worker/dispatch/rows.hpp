@@ -22,6 +22,7 @@ struct Row {
   Capture capture = Capture::safe;
   bool posted = false;  ///< may be posted
   bool needs_context = false;
+  bool surfaces = false;  ///< tells deferred errors: a call that waits or asks, never one that makes something
 };
 
 /// The row of an operation number; null if there is none.
