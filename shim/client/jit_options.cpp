@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "shim/client/diagnostics.hpp"
+
 namespace vgpu::shim {
 namespace {
 
@@ -46,7 +48,12 @@ void append(std::vector<uint8_t>& to, uint32_t option, uint64_t value) {
 
 CUresult JitOptions::read(unsigned count, const CUjit_option* options, void** values) {
   if (count == 0) return CUDA_SUCCESS;
-  if (count > kMaxJitOptions || options == nullptr || values == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (count > kMaxJitOptions || options == nullptr || values == nullptr) {
+    if (debug_enabled())
+      say("%u JIT options at %p with values at %p", count, static_cast<const void*>(options),
+          static_cast<void*>(values));
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   for (unsigned i = 0; i < count; ++i) {
     const auto number = reinterpret_cast<uint64_t>(values[i]);
     switch (options[i]) {
@@ -96,12 +103,16 @@ void JitOptions::finish(const uint8_t* logs, uint32_t info_used, uint32_t error_
 CUresult encode_library_options(unsigned count, const CUlibraryOption* options, void** values,
                                 std::vector<uint8_t>& encoded) {
   if (count == 0) return CUDA_SUCCESS;
-  if (count > kMaxLibraryOptions || options == nullptr || values == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  // cuBLASLt hands over options without values.
+  if (count > kMaxLibraryOptions || options == nullptr) return CUDA_ERROR_INVALID_VALUE;
   for (unsigned i = 0; i < count; ++i) {
     // The table of host functions is the program's own business; the driver does not need it.
     if (options[i] == CU_LIBRARY_HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE) continue;
-    if (options[i] != CU_LIBRARY_BINARY_IS_PRESERVED) return CUDA_ERROR_INVALID_VALUE;
-    append(encoded, options[i], values[i] != nullptr ? 1 : 0);
+    if (options[i] != CU_LIBRARY_BINARY_IS_PRESERVED) {
+      if (debug_enabled()) say("library option %u is none that is known", options[i]);
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    append(encoded, options[i], values != nullptr && values[i] != nullptr ? 1 : 0);
   }
   return CUDA_SUCCESS;
 }
