@@ -35,6 +35,9 @@ def run_clean(context: Context, repetitions: int) -> Result:
     result = Result()
     for name in programs(context):
         native = context.run(NATIVE, [context.layout.program(name)], name)
+        if not native.ok:
+            result.fail(f"{name}, native: {native.complaint()}")
+            continue
         clean = complaints = 0
         for _ in range(repetitions):
             if complaints == 3:
