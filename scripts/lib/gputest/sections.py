@@ -136,7 +136,7 @@ def run_conformance(context: Context) -> Result:
     result, tables = Result(), {}
     for way in (NATIVE, REMOTED):
         tsv = context.out / f"conformance.{way}.tsv"
-        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--tsv", tsv], "suite")
+        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "2", "--tsv", tsv], "suite")
         if run.status not in (0, 1):
             result.fail(f"{way}: the suite broke off: {run.complaint()}")
         tables[way] = read_tsv(tsv) if tsv.exists() else {}
