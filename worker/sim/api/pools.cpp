@@ -1,0 +1,211 @@
+// Stream-ordered memory: an allocation can be touched from its place in the stream on, and no longer after the place of its free.
+#include <cstring>
+
+#include "worker/sim/api/enqueue.hpp"
+
+using namespace vgpu::sim::api;
+using vgpu::sim::device::MemoryPool;
+namespace memory = vgpu::sim::memory;
+
+VGPU_SIM_EXPORT(cuMemAllocAsync);
+VGPU_SIM_EXPORT(cuMemAllocFromPoolAsync);
+VGPU_SIM_EXPORT(cuMemFreeAsync);
+VGPU_SIM_EXPORT(cuMemPoolCreate);
+VGPU_SIM_EXPORT(cuMemPoolDestroy);
+VGPU_SIM_EXPORT(cuMemPoolGetAttribute);
+VGPU_SIM_EXPORT(cuMemPoolSetAttribute);
+VGPU_SIM_EXPORT(cuMemPoolTrimTo);
+VGPU_SIM_EXPORT(cuDeviceGetDefaultMemPool);
+VGPU_SIM_EXPORT(cuDeviceGetMemPool);
+VGPU_SIM_EXPORT(cuDeviceSetMemPool);
+
+namespace {
+
+using PoolPtr = std::shared_ptr<MemoryPool>;
+
+template <typename Body>
+CUresult with_pool(CUmemoryPool handle, Body body) {
+  return without_context([&] {
+    const PoolPtr pool = Simulator::get().pools.find(handle);
+    return pool == nullptr ? CUDA_ERROR_INVALID_VALUE : static_cast<CUresult>(body(pool));
+  });
+}
+
+CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstream handle) {
+  return with_context([&](const ContextPtr& context) {
+    StreamPtr stream;
+    if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
+    if (out == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    {
+      const std::lock_guard lock(Simulator::get().capture_mutex);
+      if (stream->capture != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
+    const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true);
+    if (!allocation) {
+      pool->discharge(size);
+      return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    const Work work = [allocation = *allocation](Context&) { Simulator::get().arena.set_live(allocation, true); };
+    const CUresult result = enqueue(stream, {.work = work, .through_gate = false});
+    if (result == CUDA_SUCCESS) *out = allocation->address;
+    return result;
+  });
+}
+
+/// The attributes that are numbers of 64 bits.
+bool read_account(const MemoryPool& pool, CUmemPool_attribute attribute, std::uint64_t& out) {
+  const MemoryPool::State state = pool.state();
+  switch (attribute) {
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: out = state.release_threshold; return true;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: out = state.reserved; return true;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH: out = state.reserved_high; return true;
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: out = state.used; return true;
+    case CU_MEMPOOL_ATTR_USED_MEM_HIGH: out = state.used_high; return true;
+    default: return false;
+  }
+}
+
+bool is_switch(CUmemPool_attribute attribute) {
+  return attribute >= CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES && attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+}
+
+}  // namespace
+
+CUresult cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
+  PoolPtr pool;
+  {
+    Simulator& sim = Simulator::get();
+    const std::lock_guard lock(sim.primary_mutex);
+    pool = sim.current_pool;
+  }
+  return allocate(pool, out, size, stream);
+}
+
+CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool pool_handle, CUstream stream) {
+  return with_pool(pool_handle, [&](const PoolPtr& pool) { return allocate(pool, out, size, stream); });
+}
+
+CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
+  return with_context([&](const ContextPtr& context) {
+    StreamPtr stream;
+    if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
+    if (address == 0) return CUDA_SUCCESS;
+    if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    const auto allocation = Simulator::get().arena.find(address);
+    if (!allocation || allocation->address != address) return CUDA_ERROR_INVALID_VALUE;
+    const Work work = [allocation = *allocation](Context&) {
+      Simulator& sim = Simulator::get();
+      // Another free may have been quicker; the address may even be in use again.
+      const auto now = sim.arena.find(allocation.address);
+      if (!now || now->id != allocation.id) return;
+      sim.arena.set_live(allocation, false);
+      sim.arena.release(allocation.address);
+      const PoolPtr pool = sim.pools.find(as_handle<const void*>(allocation.owner));
+      if (pool != nullptr) pool->discharge(allocation.size);
+    };
+    return enqueue(stream, {.work = work, .through_gate = false});
+  });
+}
+
+CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
+  return without_context([&] {
+    if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
+    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_INVALID_VALUE;
+    if (props->location.id != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
+    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize);
+    Simulator::get().pools.add(pool->handle, pool);
+    *out = as_handle<CUmemoryPool>(pool->handle);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemPoolDestroy(CUmemoryPool handle) {
+  return with_pool(handle, [&](const PoolPtr& pool) {
+    Simulator& sim = Simulator::get();
+    if (pool == sim.default_pool) return CUDA_ERROR_INVALID_VALUE;
+    {
+      const std::lock_guard lock(sim.primary_mutex);
+      if (sim.current_pool == pool) sim.current_pool = sim.default_pool;
+    }
+    sim.pools.take(handle);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemPoolGetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
+  return with_pool(handle, [&](const PoolPtr& pool) {
+    if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (is_switch(attribute)) {
+      std::memcpy(value, &pool->reuse[attribute - 1], sizeof(int));
+      return CUDA_SUCCESS;
+    }
+    std::uint64_t number = 0;
+    if (!read_account(*pool, attribute, number)) return CUDA_ERROR_INVALID_VALUE;
+    std::memcpy(value, &number, sizeof number);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
+  return with_pool(handle, [&](const PoolPtr& pool) {
+    if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (is_switch(attribute)) {
+      std::memcpy(&pool->reuse[attribute - 1], value, sizeof(int));
+      return CUDA_SUCCESS;
+    }
+    std::uint64_t number = 0;
+    std::memcpy(&number, value, sizeof number);
+    if (attribute == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD) {
+      pool->set_release_threshold(number);
+      return CUDA_SUCCESS;
+    }
+    // High-water marks can only be reset.
+    if ((attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH && attribute != CU_MEMPOOL_ATTR_USED_MEM_HIGH) || number != 0) return CUDA_ERROR_INVALID_VALUE;
+    pool->reset_high();
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemPoolTrimTo(CUmemoryPool handle, std::size_t keep) {
+  return with_pool(handle, [&](const PoolPtr& pool) {
+    ContextPtr context;
+    if (current_context(context) == CUDA_SUCCESS) {
+      if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    }
+    pool->trim(keep);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
+  return without_context([&] {
+    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    *out = as_handle<CUmemoryPool>(Simulator::get().default_pool->handle);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) {
+  return without_context([&] {
+    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    Simulator& sim = Simulator::get();
+    const std::lock_guard lock(sim.primary_mutex);
+    *out = as_handle<CUmemoryPool>(sim.current_pool->handle);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool handle) {
+  return with_pool(handle, [&](const PoolPtr& pool) {
+    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    Simulator& sim = Simulator::get();
+    const std::lock_guard lock(sim.primary_mutex);
+    sim.current_pool = pool;
+    return CUDA_SUCCESS;
+  });
+}

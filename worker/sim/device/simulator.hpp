@@ -1,0 +1,85 @@
+// The one device of the process and everything that hangs on it. Created at the first use and never destroyed: threads of
+// streams may run until the process ends.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <vector>
+
+#include "worker/sim/device/context.hpp"
+#include "worker/sim/device/graph.hpp"
+#include "worker/sim/device/handle_table.hpp"
+#include "worker/sim/device/loaded_module.hpp"
+#include "worker/sim/device/memory_pool.hpp"
+#include "worker/sim/memory/device_arena.hpp"
+#include "worker/sim/memory/host_ranges.hpp"
+
+namespace vgpu::sim::device {
+
+struct Settings {
+  std::uint64_t seed = 1;                   ///< VGPU_SIM_SEED; 0: no delays, no reordering
+  std::uint64_t memory_bytes = 4ull << 30;  ///< VGPU_SIM_MEMORY, in bytes or with K, M, G
+};
+
+struct Event {
+  std::uint64_t handle = 0;
+  std::shared_ptr<Context> context;
+  unsigned flags = 0;
+  std::mutex mutex;
+  // Guarded by mutex.
+  bool recorded = false;
+  std::vector<MarkPtr> marks;
+  std::shared_ptr<Capture> capture;  ///< if the last record was captured
+  std::vector<std::shared_ptr<GraphNode>> capture_ends;
+};
+
+class Simulator {
+ public:
+  static Simulator& get();
+
+  const Settings& settings() const { return settings_; }
+
+  memory::DeviceArena arena;
+  memory::HostRanges host;
+
+  /// Held exclusively by calls that wait for the context and hold up other threads' submissions meanwhile.
+  std::shared_mutex gate;
+  /// Held by allocations and creations, and by what holds them up.
+  std::mutex allocation_gate;
+  /// Guards the captures and graphs of all streams.
+  std::mutex capture_mutex;
+  std::vector<std::shared_ptr<Capture>> captures;
+
+  HandleTable<Context> contexts;
+  HandleTable<Stream> streams;
+  HandleTable<Event> events;
+  HandleTable<LoadedModule> modules;
+  HandleTable<Library> libraries;
+  HandleTable<FunctionObject> functions;
+  HandleTable<KernelObject> kernels;
+  HandleTable<Graph> graphs;
+  HandleTable<GraphExec> graph_execs;
+  HandleTable<GraphNode> graph_nodes;
+  HandleTable<MemoryPool> pools;
+
+  // The primary context: its handle is the same for ever, the context behind it comes and goes.
+  std::mutex primary_mutex;
+  std::shared_ptr<Context> primary;
+  std::uint64_t primary_handle = 0;
+  unsigned primary_flags = 0;
+  int primary_users = 0;
+
+  std::shared_ptr<MemoryPool> default_pool;
+  std::shared_ptr<MemoryPool> current_pool;  ///< guarded by primary_mutex
+
+  /// Gives back everything that belongs to a context, and ends it.
+  void destroy_context(const std::shared_ptr<Context>& context);
+
+ private:
+  explicit Simulator(Settings settings);
+
+  const Settings settings_;
+};
+
+}  // namespace vgpu::sim::device
