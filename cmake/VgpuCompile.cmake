@@ -33,6 +33,17 @@ endif()
 if(VGPU_SANITIZE)
   target_compile_options(vgpu_compile INTERFACE -fsanitize=${VGPU_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(vgpu_compile INTERFACE -fsanitize=${VGPU_SANITIZE})
+  if(VGPU_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Fences that ThreadSanitizer does not follow only decide about sleeping; what data relies on are acquire and release.
+    target_compile_options(vgpu_compile INTERFACE -Wno-tsan)
+  endif()
+endif()
+if(VGPU_FUZZ)  # coverage of everything of ours steers the fuzzers
+  target_compile_options(vgpu_compile INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(VGPU_FUZZ)
+  # Coverage of everything, so that the fuzzer sees what its inputs reach; the targets alone link libFuzzer's main.
+  target_compile_options(vgpu_compile INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 target_link_libraries(vgpu_compile INTERFACE Threads::Threads)
 

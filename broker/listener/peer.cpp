@@ -36,10 +36,11 @@ base::Result<Peer> identify_peer(int connection) {
   Peer peer{credentials.pid, credentials.uid, credentials.gid, {}};
   errno = 0;
   peer.pidfd = open_pidfd(connection, credentials.pid);
-  if (!peer.pidfd)
-    return base::Error{errno, "cannot watch process " + std::to_string(credentials.pid) +
-                                  " (pidfd): it has ended, or lives in a pid namespace that this host cannot see"};
-  return peer;
+  if (peer.pidfd) return peer;
+  const int error = errno;
+  const auto name = "cannot watch process " + std::to_string(credentials.pid) + " (pidfd): ";
+  if (credentials.pid > 0 && error != ESRCH) return base::Error{error, name + std::generic_category().message(error)};
+  return base::Error{error, name + "it has ended, or lives in a pid namespace that this host cannot see"};
 }
 
 }  // namespace vgpu::broker::listener

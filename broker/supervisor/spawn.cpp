@@ -16,9 +16,8 @@ namespace {
 using base::Error;
 
 constexpr std::size_t kStackSize = 64 * 1024;
-// Copies of the wanted descriptors are made up here first, so that no source is overwritten as a target.
-constexpr int kCopiesFrom = 64;
 constexpr std::size_t kMaxDescriptors = 16;
+constexpr std::size_t kKernelMaskSize = 8;  // of a signal set, as the kernel counts it
 
 /// What the child needs; prepared by the parent, because the child must not allocate.
 struct ChildPlan {
@@ -31,14 +30,17 @@ struct ChildPlan {
   int error;      // of the child's failed call; the parent reads it, for memory is shared until exec
 };
 
-bool place_descriptors(const ChildPlan& plan) {
+// The functions of the child leave their stack by exec, never by return: AddressSanitizer's marks on it would stay, and
+// trap the next use of that memory.
+[[gnu::no_sanitize_address]] bool place_descriptors(const ChildPlan& plan) {
   int copies[kMaxDescriptors];
   for (int i = 0; i < plan.descriptor_count; ++i) {
-    copies[i] = fcntl(plan.descriptors[i], F_DUPFD_CLOEXEC, kCopiesFrom);
+    // First copied above all targets, so that no source is overwritten as a target.
+    copies[i] = fcntl(plan.descriptors[i], F_DUPFD_CLOEXEC, plan.descriptor_count);
     if (copies[i] < 0) return false;
   }
   for (int i = 0; i < plan.descriptor_count; ++i)
-    if (dup2(copies[i], i) < 0) return false;
+    if (syscall(SYS_dup3, copies[i], i, 0) < 0) return false;
   const auto first = static_cast<unsigned>(plan.descriptor_count);
   if (syscall(SYS_close_range, first, ~0u, 0) == 0) return true;
   // Kernels before 5.9. Ours are all close-on-exec anyway; this is for what our own parent left open.
@@ -47,22 +49,24 @@ bool place_descriptors(const ChildPlan& plan) {
   return true;
 }
 
-void reset_signals(const sigset_t& mask) {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &action, nullptr);
-  sigprocmask(SIG_SETMASK, &mask, nullptr);
+[[gnu::no_sanitize_address]] void reset_signals(const sigset_t& mask) {
+  const unsigned long default_action[8] = {};  // the kernel's struct, larger than on any architecture; 0 is SIG_DFL
+  for (int signal = 1; signal < NSIG; ++signal)
+    syscall(SYS_rt_sigaction, signal, default_action, nullptr, kKernelMaskSize);
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, kKernelMaskSize);
 }
 
 // Runs in the parent's memory on a stack of its own, while the parent waits: only async-signal-safe calls, no
-// allocation, no exception.
-int run_child(void* argument) {
+// allocation, no exception; and bare system calls where a sanitizer's wrapper would take the child's doings for the
+// parent's.
+[[gnu::no_sanitize_address]] int run_child(void* argument) {
   auto& plan = *static_cast<ChildPlan*>(argument);
   reset_signals(plan.mask);
   setsid();  // an interrupt typed at our terminal is for us: we end the workers in order
   if (place_descriptors(plan)) execve(plan.path, plan.arguments, plan.environment);
   plan.error = errno;
-  _exit(127);
+  syscall(SYS_exit_group, 127);
+  __builtin_unreachable();
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {

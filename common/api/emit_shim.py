@@ -12,7 +12,8 @@ def entry(api, row, suffix):
     if row.cls == "none":
         return f'VGPU_ENTRY int {name}() {{ return vgpu::shim::not_supported("{row.symbol}"); }}'
     scope = "  const vgpu::shim::PerThreadDefaultStream scope;\n" if suffix else ""
-    return f"VGPU_ENTRY vgpu::cuda::CUresult {name}({with_namespace(api, row)}) {{\n{scope}  return vgpu::shim::calls::{row.symbol}({arguments(row)});\n}}"
+    call = f'vgpu::shim::told("{name}", vgpu::shim::calls::{row.symbol}({arguments(row)}))'
+    return f"VGPU_ENTRY vgpu::cuda::CUresult {name}({with_namespace(api, row)}) {{\n{scope}  return {call};\n}}"
 
 
 def with_namespace(api, row):

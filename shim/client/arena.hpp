@@ -11,6 +11,8 @@ struct Arena {
   bool contains(uint64_t address) const { return address - base < size; }
 };
 
+/// False for addresses that a sanitizer in this program keeps for itself: it would end the program.
+bool is_mappable(uint64_t address);
 /// Reserves exactly this range for the life of the process; false if something lies there.
 bool reserve_arena(uint64_t base, uint64_t size);
 /// Gives back a range whose window could not be mapped.

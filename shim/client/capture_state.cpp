@@ -41,9 +41,12 @@ void publish_count() { open_captures.store(static_cast<uint32_t>(captures.size()
 bool forbids(const Capture& one) {
   const bool mine = one.thread == this_thread();
   switch (thread_mode) {
-    case CU_STREAM_CAPTURE_MODE_RELAXED: return false;
-    case CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: return mine && one.mode != CU_STREAM_CAPTURE_MODE_RELAXED;
-    default: return one.mode == CU_STREAM_CAPTURE_MODE_GLOBAL || (mine && one.mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+    case CU_STREAM_CAPTURE_MODE_RELAXED:
+      return false;
+    case CU_STREAM_CAPTURE_MODE_THREAD_LOCAL:
+      return mine && one.mode != CU_STREAM_CAPTURE_MODE_RELAXED;
+    default:
+      return one.mode == CU_STREAM_CAPTURE_MODE_GLOBAL || (mine && one.mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   }
 }
 
@@ -78,7 +81,8 @@ Ended ended(uint64_t stream) {
 CUresult check_may_end(uint64_t stream) {
   const std::lock_guard lock(mutex);
   const auto found = find(stream);
-  if (found == captures.end() || found->mode == CU_STREAM_CAPTURE_MODE_RELAXED || found->thread == this_thread()) return CUDA_SUCCESS;
+  if (found == captures.end() || found->mode == CU_STREAM_CAPTURE_MODE_RELAXED || found->thread == this_thread())
+    return CUDA_SUCCESS;
   return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
 }
 
@@ -93,7 +97,8 @@ bool status_of(uint64_t stream, CUstreamCaptureStatus& status, uint64_t& id) {
 
 bool is_invalidated(uint64_t id) {
   const std::lock_guard lock(mutex);
-  return std::any_of(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id && one.invalidated; });
+  return std::any_of(captures.begin(), captures.end(),
+                     [id](const Capture& one) { return one.id == id && one.invalidated; });
 }
 
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode) { return std::exchange(thread_mode, mode); }

@@ -1,4 +1,5 @@
-// Who captures what, in which mode (decision 11): the worker's threads are in relaxed mode for life, so the rules are applied here.
+// Who captures what, in which mode (decision 11): the worker's threads are in relaxed mode for life, so the rules are
+// applied here.
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,8 @@ namespace capture {
 
 /// How a call disturbs captures (column `capture` of the table).
 enum class Unsafe {
-  by_mode,       // refused or allowed by the modes of the capture and of the calling thread: allocation, free, queries, waits, unloading
+  by_mode,       // refused or allowed by the modes of the capture and of the calling thread: allocation, free, queries,
+                 // waits, unloading
   context_wide,  // never allowed while a stream of the current context captures: cuCtxSynchronize
 };
 
@@ -32,7 +34,8 @@ Ended ended(uint64_t stream);
 /// CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD if only another thread may end the capture on `stream`.
 CUresult check_may_end(uint64_t stream);
 
-/// Status and id of the capture that began on `stream`; false if none did (the stream may have joined one through an event).
+/// Status and id of the capture that began on `stream`; false if none did (the stream may have joined one through an
+/// event).
 bool status_of(uint64_t stream, CUstreamCaptureStatus& status, uint64_t& id);
 /// True if the capture with this id was invalidated in the guest.
 bool is_invalidated(uint64_t id);
@@ -46,8 +49,8 @@ CUresult refuse_slow(Unsafe call);
 
 }  // namespace capture
 
-/// CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, with the captures that forbid the call invalidated, as the driver does; otherwise success.
-/// Calls marked capture=unsafe ask here first. One relaxed load when nothing is being captured.
+/// CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, with the captures that forbid the call invalidated, as the driver does;
+/// otherwise success. Calls marked capture=unsafe ask here first. One relaxed load when nothing is being captured.
 inline CUresult refuse_if_capturing(capture::Unsafe call = capture::Unsafe::by_mode) {
   if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]]
     return CUDA_SUCCESS;

@@ -29,7 +29,8 @@ class TravellingImage {
   uint64_t size_ = 0;
 };
 
-/// Fills in image and logs of `op` (ModuleLoad or LibraryLoad), sends it, and hands logs and time to the program, also on failure.
+/// Fills in image and logs of `op` (ModuleLoad or LibraryLoad), sends it, and hands logs and time to the program, also
+/// on failure.
 template <typename Op, typename Reply>
 CUresult send_image(Request& request, Op op, const TravellingImage& image, const JitOptions& options) {
   HeapRange logs;

@@ -23,7 +23,8 @@ struct CodeObject {
   std::map<std::pair<CUcontext, uint64_t>, uint64_t> in_context;  // (context, kernel or 0) -> function or module
 };
 
-/// Guards everything here; never held while the worker is asked. Neither is ever destroyed: calls come until the end of the process.
+/// Guards everything here; never held while the worker is asked. Neither is ever destroyed: calls come until the end of
+/// the process.
 std::mutex mutex;
 auto& objects = *new std::unordered_map<uint64_t, CodeObject>;
 

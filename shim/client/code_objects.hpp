@@ -1,4 +1,5 @@
-// Modules and libraries, and which functions and kernels came out of them: the same question gets the same handle, without asking the worker again.
+// Modules and libraries, and which functions and kernels came out of them: the same question gets the same handle,
+// without asking the worker again.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,12 @@ void remove(uint64_t handle);
 /// Modules of a context, and what libraries made in it, are gone.
 void forget_context(CUcontext context);
 
-/// The function (of a module) or kernel (of a library) of this name or at this place in the list of all; 0 if not asked for yet.
+/// The function (of a module) or kernel (of a library) of this name or at this place in the list of all; 0 if not asked
+/// for yet.
 uint64_t function_named(uint64_t owner, std::string_view name);
 uint64_t function_at(uint64_t owner, uint32_t index);
-/// Puts a new handle on record and gives back the one to use from now on: that of an earlier answer for the same name, if there is one.
+/// Puts a new handle on record and gives back the one to use from now on: that of an earlier answer for the same name,
+/// if there is one.
 uint64_t remember_named(uint64_t owner, const std::string& name, uint64_t handle);
 uint64_t remember_at(uint64_t owner, uint32_t index, const std::string& name, uint64_t handle);
 
@@ -31,7 +34,8 @@ uint64_t remember_at(uint64_t owner, uint32_t index, const std::string& name, ui
 std::optional<uint32_t> count_of(uint64_t owner);
 void remember_count(uint64_t owner, uint32_t count);
 
-/// What a library has in a context: its module (about = 0), or the function of a kernel (about = the kernel). 0 if not asked for yet.
+/// What a library has in a context: its module (about = 0), or the function of a kernel (about = the kernel). 0 if not
+/// asked for yet.
 uint64_t in_context(uint64_t library, uint64_t about, CUcontext context);
 uint64_t remember_in_context(uint64_t library, uint64_t about, CUcontext context, uint64_t handle);
 

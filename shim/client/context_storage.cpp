@@ -39,11 +39,13 @@ struct CachedLine {
   void* key;
   void* value;
 };
-constexpr size_t kLines = 4;  // one per copy of libcudart in use at a time; thread-local storage of a library must stay small
+constexpr size_t kLines =
+    4;  // one per copy of libcudart in use at a time; thread-local storage of a library must stay small
 constinit thread_local CachedLine cache[kLines] = {};
 
 CachedLine& line_for(CUcontext context, void* key) {
-  const uint64_t mixed = (reinterpret_cast<uint64_t>(key) >> 4 ^ reinterpret_cast<uint64_t>(context)) * 0x9e3779b97f4a7c15u;
+  const uint64_t mixed =
+      (reinterpret_cast<uint64_t>(key) >> 4 ^ reinterpret_cast<uint64_t>(context)) * 0x9e3779b97f4a7c15u;
   return cache[mixed >> 62];
 }
 static_assert(kLines == 4, "line_for takes the two upper bits");
@@ -85,7 +87,8 @@ CUresult get(void** value, CUcontext context, void* key) {
   const CUcontext resolved = resolve(context);
   if (resolved == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   CachedLine& line = line_for(resolved, key);
-  if (line.key == key && line.context == resolved && line.generation == generation.load(std::memory_order_acquire)) [[likely]] {
+  if (line.key == key && line.context == resolved && line.generation == generation.load(std::memory_order_acquire))
+      [[likely]] {
     *value = line.value;
     return CUDA_SUCCESS;
   }

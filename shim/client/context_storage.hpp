@@ -15,7 +15,8 @@ using Destructor = void (*)(CUcontext context, void* key, void* value);
 CUresult put(CUcontext context, void* key, void* value, Destructor destructor);
 /// Forgets the value without calling its destructor. CUDA_ERROR_INVALID_HANDLE if there is none.
 CUresult del(CUcontext context, void* key);
-/// CUDA_ERROR_INVALID_HANDLE if there is none. Takes no lock if this thread saw the value before and nothing changed since.
+/// CUDA_ERROR_INVALID_HANDLE if there is none. Takes no lock if this thread saw the value before and nothing changed
+/// since.
 CUresult get(void** value, CUcontext context, void* key);
 
 /// The context is gone: its values' destructors run, in this thread.

@@ -26,8 +26,8 @@ struct DeviceFacts {
 
 /// Number of devices, or why it is not known: before cuInit, or the worker is gone.
 CUresult device_count(int& count);
-/// The newest CUDA version whose functions are handed out: that of the driver, once it is known; before, the newest we know. It never asks the worker:
-/// programs look functions up long before they use one.
+/// The newest CUDA version whose functions are handed out: that of the driver, once it is known; before, the newest we
+/// know. It never asks the worker: programs look functions up long before they use one.
 int newest_version();
 
 /// Facts of a device; null if the number is none or the worker cannot be asked. They live until the process ends.

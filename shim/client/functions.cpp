@@ -16,8 +16,8 @@ std::atomic<uint32_t> epoch{1};
 uint64_t stamped(uint32_t value) { return static_cast<uint64_t>(epoch.load(std::memory_order_relaxed)) << 32 | value; }
 bool is_current(uint64_t stamp) { return (stamp >> 32) == epoch.load(std::memory_order_relaxed); }
 
-// The pointers' targets are never freed, only used again for later functions: a launch that races with the unloading of its module (an error of the
-// program) reads another function's facts, not freed memory.
+// The pointers' targets are never freed, only used again for later functions: a launch that races with the unloading of
+// its module (an error of the program) reads another function's facts, not freed memory.
 ObjectTable<FunctionInfo*> function_table;
 ObjectTable<FunctionInfo*> kernel_table;
 std::mutex spare_mutex;
@@ -25,9 +25,12 @@ std::vector<std::unique_ptr<FunctionInfo>> spare;
 
 ObjectTable<FunctionInfo*>* table_of(uint64_t handle) {
   switch (wire::kind_of(handle)) {
-    case wire::Kind::function: return &function_table;
-    case wire::Kind::kernel: return &kernel_table;
-    default: return nullptr;
+    case wire::Kind::function:
+      return &function_table;
+    case wire::Kind::kernel:
+      return &kernel_table;
+    default:
+      return nullptr;
   }
 }
 
@@ -48,15 +51,20 @@ std::unique_ptr<FunctionInfo> fresh(functions::Description&& description) {
   info->name = std::move(description.name);
   info->parameters.clear();
   info->parameter_bytes = 0;
+  info->layout_known.store(false, std::memory_order_relaxed);
   for (auto& cache : info->per_device) cache.forget();
   for (auto& context : info->loaded) context.store(0, std::memory_order_relaxed);
   return info;
 }
 
+void complete_layout(FunctionInfo& info) {
+  for (const Parameter& parameter : info.parameters)
+    info.parameter_bytes = std::max(info.parameter_bytes, static_cast<size_t>(parameter.offset) + parameter.size);
+  // release: pairs with the acquire load in layout(); the parameters are complete before they are said to be.
+  info.layout_known.store(true, std::memory_order_release);
+}
+
 FunctionInfo* publish(std::unique_ptr<FunctionInfo> info) {
-  for (const Parameter& parameter : info->parameters) {
-    info->parameter_bytes = std::max(info->parameter_bytes, static_cast<size_t>(parameter.offset) + parameter.size);
-  }
   FunctionInfo* raw = info.release();
   table_of(raw->handle)->insert(raw->handle, raw);
   return raw;
@@ -70,7 +78,7 @@ void append(std::vector<Parameter>& to, wire::Bytes layout) {
   }
 }
 
-/// Fetches the parameters that did not fit into the reply that introduced the handle.
+/// Fetches the parameters that the reply which introduced the handle did not hold. `count` may be kLayoutUnknown.
 CUresult fetch_rest(FunctionInfo& info, uint32_t count) {
   while (info.parameters.size() < count) {
     const api::ops::FunctionParameters ask{.id = {info.handle}, .first = static_cast<uint32_t>(info.parameters.size())};
@@ -80,7 +88,8 @@ CUresult fetch_rest(FunctionInfo& info, uint32_t count) {
     if (result != CUDA_SUCCESS) return result;
     const size_t before = info.parameters.size();
     append(info.parameters, reply.parameters);
-    if (info.parameters.size() == before) return CUDA_ERROR_UNKNOWN;
+    count = reply.parameter_count;
+    if (info.parameters.size() == before && before < count) return CUDA_ERROR_UNKNOWN;
   }
   return CUDA_SUCCESS;
 }
@@ -95,7 +104,8 @@ std::optional<int> AttributeCache::get(CUfunction_attribute attribute) const {
 }
 
 void AttributeCache::put(CUfunction_attribute attribute, int value) {
-  if (attribute < values_.size()) values_[attribute].store(stamped(static_cast<uint32_t>(value)), std::memory_order_relaxed);
+  if (attribute < values_.size())
+    values_[attribute].store(stamped(static_cast<uint32_t>(value)), std::memory_order_relaxed);
 }
 
 void AttributeCache::forget() {
@@ -104,7 +114,8 @@ void AttributeCache::forget() {
 
 bool FunctionInfo::is_loaded_in(uint64_t context) const {
   const uint64_t wanted = stamped(wire::index_of(context));
-  return std::any_of(loaded.begin(), loaded.end(), [wanted](const auto& stamp) { return stamp.load(std::memory_order_relaxed) == wanted; });
+  return std::any_of(loaded.begin(), loaded.end(),
+                     [wanted](const auto& stamp) { return stamp.load(std::memory_order_relaxed) == wanted; });
 }
 
 void FunctionInfo::set_loaded_in(uint64_t context) {
@@ -121,19 +132,37 @@ FunctionInfo* find(uint64_t handle) {
   return info != nullptr ? *info : nullptr;
 }
 
+CUresult layout(FunctionInfo& info) {
+  if (info.layout_known.load(std::memory_order_acquire)) [[likely]]
+    return CUDA_SUCCESS;
+  static std::mutex fetching;
+  const std::lock_guard lock(fetching);
+  if (info.layout_known.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
+  info.parameters.clear();
+  const CUresult result = fetch_rest(info, kLayoutUnknown);
+  if (result == CUDA_SUCCESS) complete_layout(info);
+  return result;
+}
+
 CUresult add(Description description, uint32_t count, wire::Bytes layout, FunctionInfo*& info) {
   auto made = fresh(std::move(description));
-  append(made->parameters, layout);
-  if (made->parameters.size() > count) made->parameters.resize(count);
-  const CUresult result = fetch_rest(*made, count);
-  if (result != CUDA_SUCCESS) return result;
+  if (count != kLayoutUnknown) {
+    append(made->parameters, layout);
+    if (made->parameters.size() > count) made->parameters.resize(count);
+    const CUresult result = fetch_rest(*made, count);
+    if (result != CUDA_SUCCESS) return result;
+    complete_layout(*made);
+  }
   info = publish(std::move(made));
   return CUDA_SUCCESS;
 }
 
 FunctionInfo* add_like(Description description, const FunctionInfo& model) {
   auto made = fresh(std::move(description));
-  made->parameters = model.parameters;
+  if (model.layout_known.load(std::memory_order_acquire)) {
+    made->parameters = model.parameters;
+    complete_layout(*made);
+  }
   return publish(std::move(made));
 }
 

@@ -48,12 +48,14 @@ struct ElfSegment {
   uint64_t offset, virtual_address, physical_address, file_size, memory_size, alignment;
 };
 
-static_assert(sizeof(FatbinHeader) == 16 && sizeof(ElfHeader) == 64 && sizeof(ElfSection) == 64 && sizeof(ElfSegment) == 56);
+static_assert(sizeof(FatbinHeader) == 16 && sizeof(ElfHeader) == 64 && sizeof(ElfSection) == 64 &&
+              sizeof(ElfSegment) == 56);
 
 /// Memory that may be read up to a limit.
 class Bounded {
  public:
-  Bounded(const void* data, size_t limit) : data_(static_cast<const uint8_t*>(data)), limit_(std::min(limit, kMaxImage)) {}
+  Bounded(const void* data, size_t limit)
+      : data_(static_cast<const uint8_t*>(data)), limit_(std::min(limit, kMaxImage)) {}
 
   template <typename T>
   bool load(uint64_t offset, T& value) const {
@@ -96,10 +98,15 @@ std::optional<size_t> fatbin_size(const Bounded& image) {
 // The program headers of a cubin come last, so the section table alone would be short.
 std::optional<size_t> cubin_size(const Bounded& image) {
   ElfHeader header;
-  if (!image.load(0, header) || header.identification[4] != kElfClass64 || header.machine != kMachineCuda) return std::nullopt;
+  if (!image.load(0, header) || header.identification[4] != kElfClass64 || header.machine != kMachineCuda)
+    return std::nullopt;
   uint64_t end = sizeof header;
-  if (header.program_count != 0 && !extend(image, header.program_offset, uint64_t{header.program_count} * sizeof(ElfSegment), end)) return std::nullopt;
-  if (header.section_count != 0 && !extend(image, header.section_offset, uint64_t{header.section_count} * sizeof(ElfSection), end)) return std::nullopt;
+  if (header.program_count != 0 &&
+      !extend(image, header.program_offset, uint64_t{header.program_count} * sizeof(ElfSegment), end))
+    return std::nullopt;
+  if (header.section_count != 0 &&
+      !extend(image, header.section_offset, uint64_t{header.section_count} * sizeof(ElfSection), end))
+    return std::nullopt;
   for (uint64_t index = 0; index < header.section_count; ++index) {
     ElfSection section;
     if (!image.load(header.section_offset + index * sizeof section, section)) return std::nullopt;

@@ -7,16 +7,17 @@
 
 namespace vgpu::shim {
 
-/// A caller who knows no end of the memory (all that CUDA's interface gives us) says so; then the image's own words are trusted,
-/// up to kMaxImage, which is also the most that the worker takes.
+/// A caller who knows no end of the memory (all that CUDA's interface gives us) says so; then the image's own words are
+/// trusted, up to kMaxImage, which is also the most that the worker takes.
 inline constexpr size_t kUnknownEnd = SIZE_MAX;
 inline constexpr size_t kMaxImage = size_t{2} << 30;
 
-/// Bytes of the fatbin, cubin (ELF) or PTX text (its final zero included) at `image`, of which at most `limit` may be read.
-/// Nothing if it is none of these, or would reach beyond the limit.
+/// Bytes of the fatbin, cubin (ELF) or PTX text (its final zero included) at `image`, of which at most `limit` may be
+/// read. Nothing if it is none of these, or would reach beyond the limit.
 std::optional<size_t> image_size(const void* image, size_t limit = kUnknownEnd);
 
-/// The fatbin that a wrapper points to; `image` itself if it is no wrapper. Null if the wrapper is of an unknown version.
+/// The fatbin that a wrapper points to; `image` itself if it is no wrapper. Null if the wrapper is of an unknown
+/// version.
 const void* unwrap_image(const void* image);
 
 }  // namespace vgpu::shim

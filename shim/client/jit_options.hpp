@@ -1,4 +1,5 @@
-// Options of module and library loading as CUDA passes them (parallel arrays, numbers dressed as pointers), and how they travel.
+// Options of module and library loading as CUDA passes them (parallel arrays, numbers dressed as pointers), and how
+// they travel.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ class JitOptions {
 };
 
 /// Library options that concern the host: repeated {u32 option, u32 0, u64 value}.
-CUresult encode_library_options(unsigned count, const CUlibraryOption* options, void** values, std::vector<uint8_t>& encoded);
+CUresult encode_library_options(unsigned count, const CUlibraryOption* options, void** values,
+                                std::vector<uint8_t>& encoded);
 
 }  // namespace vgpu::shim

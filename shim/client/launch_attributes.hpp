@@ -15,8 +15,8 @@ using namespace vgpu::cuda;
 class LaunchAttributes {
  public:
   static constexpr size_t kEncoded = 72;
-  static constexpr size_t kMost = 28;                // what the operation carries
-  static constexpr size_t kInline = 10 * kEncoded;   // what fits into a record's inline part beside the rest
+  static constexpr size_t kMost = 28;               // what the operation carries
+  static constexpr size_t kInline = 10 * kEncoded;  // what fits into a record's inline part beside the rest
 
   // The buffer stays uninitialised: most launches have no attribute.
   LaunchAttributes() {}
@@ -53,7 +53,8 @@ class LaunchAttributes {
     // It answers with a handle of the device's own.
     if (attribute.id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) return CUDA_ERROR_NOT_SUPPORTED;
     if (size_ == buffer_.size()) return CUDA_ERROR_INVALID_VALUE;
-    if (attribute.id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) std::memcpy(cluster_.data(), attribute.value.bytes, sizeof cluster_);
+    if (attribute.id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+      std::memcpy(cluster_.data(), attribute.value.bytes, sizeof cluster_);
     if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) cooperative_ = attribute.value.bytes[0] != 0;
     const uint32_t head[2] = {attribute.id, 0};
     std::memcpy(buffer_.data() + size_, head, sizeof head);

@@ -22,10 +22,12 @@ inline CUresult ask_by_name(Request& request, uint64_t owner, uint64_t result, s
   return request.call({reinterpret_cast<const uint8_t*>(name.data()), name.size()});
 }
 
-/// A fresh handle for what a request creates. Unless kept it comes back, but not if the worker made the object all the same.
+/// A fresh handle for what a request creates. Unless kept it comes back, but not if the worker made the object all the
+/// same.
 class NewHandle {
  public:
-  NewHandle(const Request& request, wire::Kind kind) : request_(request), value_(request.refusal() == CUDA_SUCCESS ? handles(kind).make() : 0) {}
+  NewHandle(const Request& request, wire::Kind kind)
+      : request_(request), value_(request.refusal() == CUDA_SUCCESS ? handles(kind).make() : 0) {}
   NewHandle(const NewHandle&) = delete;
   NewHandle& operator=(const NewHandle&) = delete;
   ~NewHandle() {

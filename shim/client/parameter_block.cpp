@@ -11,9 +11,14 @@ CUresult ParameterBlock::take_extra(void** extra) {
   for (unsigned pairs = 0; reinterpret_cast<uintptr_t>(*extra) != kLaunchParamEnd; extra += 2) {
     if (++pairs > 4) return CUDA_ERROR_INVALID_VALUE;
     switch (reinterpret_cast<uintptr_t>(*extra)) {
-      case kLaunchParamBufferPointer: buffer = extra[1]; break;
-      case kLaunchParamBufferSize: size = static_cast<const size_t*>(extra[1]); break;
-      default: return CUDA_ERROR_INVALID_VALUE;
+      case kLaunchParamBufferPointer:
+        buffer = extra[1];
+        break;
+      case kLaunchParamBufferSize:
+        size = static_cast<const size_t*>(extra[1]);
+        break;
+      default:
+        return CUDA_ERROR_INVALID_VALUE;
     }
   }
   if (size == nullptr || *size > kMost || (buffer == nullptr && *size != 0)) return CUDA_ERROR_INVALID_VALUE;

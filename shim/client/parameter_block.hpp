@@ -19,7 +19,8 @@ class ParameterBlock {
   // The buffer stays uninitialised: it is filled as far as it is used.
   ParameterBlock() {}
 
-  /// From one pointer per parameter, or from `extra`, which is packed already (and then is not copied). Both at once is an error of the program.
+  /// From one pointer per parameter, or from `extra`, which is packed already (and then is not copied). Both at once is
+  /// an error of the program.
   CUresult pack(const std::vector<Parameter>& layout, size_t total, void** parameters, void** extra);
   std::span<const uint8_t> bytes() const { return bytes_; }
 

@@ -39,7 +39,7 @@ void watch_forks() {
 /// Maps window and arena at the first pair of addresses that are both free.
 bool map_memory(const transport::Transport& transport, shm::Window& window, Arena& arena) {
   for (const auto& candidate : transport.candidates()) {
-    if (!reserve_arena(candidate.arena_base, candidate.arena_size)) continue;
+    if (!is_mappable(candidate.window_base) || !reserve_arena(candidate.arena_base, candidate.arena_size)) continue;
     auto mapped = shm::Window::map_at(transport.window_fd(), transport.window_size(), candidate.window_base);
     if (mapped) {
       window = std::move(*mapped);
@@ -49,12 +49,13 @@ bool map_memory(const transport::Transport& transport, shm::Window& window, Aren
     release_arena({candidate.arena_base, candidate.arena_size});
   }
   arena = reserve_any_arena();
+  if (arena.size == 0) return false;
   auto mapped = shm::Window::map(transport.window_fd(), transport.window_size());
-  if (mapped && arena.size != 0) {
+  if (mapped) {
     window = std::move(*mapped);
     return true;
   }
-  if (arena.size != 0) release_arena(arena);
+  release_arena(arena);
   return false;
 }
 

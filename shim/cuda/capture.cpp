@@ -1,4 +1,5 @@
-// Stream capture: the driver captures on the host; the rules about threads and modes are kept here (shim/client/capture_state.hpp).
+// Stream capture: the driver captures on the host; the rules about threads and modes are kept here
+// (shim/client/capture_state.hpp).
 #include "shim/client/capture_state.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/default_stream.hpp"
@@ -24,7 +25,8 @@ CUresult ask_worker(uint64_t stream, CaptureInfo& info) {
   return result;
 }
 
-/// Asks the worker only if something is being captured, and not on this stream: it may have joined a capture through an event.
+/// Asks the worker only if something is being captured, and not on this stream: it may have joined a capture through an
+/// event.
 CUresult info_of(CUstream stream, CaptureInfo& info) {
   info = {};
   if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]] {
@@ -72,7 +74,9 @@ CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuStreamBeginCapture(CUstream hStream) { return cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_GLOBAL); }
+CUresult cuStreamBeginCapture(CUstream hStream) {
+  return cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
 
 CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   if (phGraph == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -105,15 +109,18 @@ CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus* capture
   return answer(hStream, captureStatus_out, id_out, false, "cuStreamGetCaptureInfo");
 }
 
-CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out, CUgraph* graph_out,
-                                   const CUgraphNode** dependencies_out, size_t* numDependencies_out) {
+CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out,
+                                   CUgraph* graph_out, const CUgraphNode** dependencies_out,
+                                   size_t* numDependencies_out) {
   const bool wants_graph = graph_out != nullptr || dependencies_out != nullptr || numDependencies_out != nullptr;
   return answer(hStream, captureStatus_out, id_out, wants_graph, "cuStreamGetCaptureInfo_v2");
 }
 
-CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out, CUgraph* graph_out,
-                                   const CUgraphNode** dependencies_out, const CUgraphEdgeData** edgeData_out, size_t* numDependencies_out) {
-  const bool wants_graph = graph_out != nullptr || dependencies_out != nullptr || edgeData_out != nullptr || numDependencies_out != nullptr;
+CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus* captureStatus_out, cuuint64_t* id_out,
+                                   CUgraph* graph_out, const CUgraphNode** dependencies_out,
+                                   const CUgraphEdgeData** edgeData_out, size_t* numDependencies_out) {
+  const bool wants_graph =
+      graph_out != nullptr || dependencies_out != nullptr || edgeData_out != nullptr || numDependencies_out != nullptr;
   return answer(hStream, captureStatus_out, id_out, wants_graph, "cuStreamGetCaptureInfo_v3");
 }
 

@@ -133,8 +133,8 @@ CUresult cuDeviceGetPCIBusId(char* pciBusId, int len, CUdevice dev) {
   if (pciBusId == nullptr || len <= 0) return CUDA_ERROR_INVALID_VALUE;
   return with_facts(dev, [&](const DeviceFacts& facts) {
     const PciAddress at = address_of(facts);
-    std::snprintf(pciBusId, static_cast<size_t>(len), "%04X:%02X:%02X.0", static_cast<unsigned>(at.domain), static_cast<unsigned>(at.bus),
-                  static_cast<unsigned>(at.device));
+    std::snprintf(pciBusId, static_cast<size_t>(len), "%04X:%02X:%02X.0", static_cast<unsigned>(at.domain),
+                  static_cast<unsigned>(at.bus), static_cast<unsigned>(at.device));
     return CUDA_SUCCESS;
   });
 }
@@ -162,9 +162,11 @@ CUresult cuDeviceGetProperties(CUdevprop* prop, CUdevice dev) {
   return with_facts(dev, [&](const DeviceFacts& facts) {
     *prop = CUdevprop{
         .maxThreadsPerBlock = facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
-        .maxThreadsDim = {facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X), facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y),
+        .maxThreadsDim = {facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X),
+                          facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y),
                           facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z)},
-        .maxGridSize = {facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X), facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
+        .maxGridSize = {facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X),
+                        facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
                         facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z)},
         .sharedMemPerBlock = facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK),
         .totalConstantMemory = facts.attribute(CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY),

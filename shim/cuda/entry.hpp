@@ -21,6 +21,14 @@ class PerThreadDefaultStream {
   bool before_;
 };
 
+/// With VGPU_LOG=debug, one line per call that fails.
+void tell_failure(const char* symbol, cuda::CUresult result);
+inline cuda::CUresult told(const char* symbol, cuda::CUresult result) {
+  if (result != cuda::CUDA_SUCCESS && result != cuda::CUDA_ERROR_NOT_READY) [[unlikely]]
+    tell_failure(symbol, result);
+  return result;
+}
+
 /// CUDA_ERROR_NOT_SUPPORTED, and one line on standard error the first time `symbol` is called.
 int not_supported(const char* symbol);
 

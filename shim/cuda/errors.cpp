@@ -20,7 +20,8 @@ constexpr ErrorText kErrors[] = {
 
 const ErrorText* find(CUresult error) {
   const int code = static_cast<int>(error);
-  const auto* found = std::lower_bound(std::begin(kErrors), std::end(kErrors), code, [](const ErrorText& row, int wanted) { return row.code < wanted; });
+  const auto* found = std::lower_bound(std::begin(kErrors), std::end(kErrors), code,
+                                       [](const ErrorText& row, int wanted) { return row.code < wanted; });
   return found != std::end(kErrors) && found->code == code ? found : nullptr;
 }
 

@@ -1,5 +1,6 @@
-// cuGetExportTable: the driver's private tables, as far as NVIDIA's own libraries above it need them. What each slot does was found out by running
-// those libraries on tables of our own (docs/design). Slots that nobody was seen to call answer "not supported" and say so under VGPU_LOG=debug.
+// cuGetExportTable: the driver's private tables, as far as NVIDIA's own libraries above it need them. What each slot
+// does was found out by running those libraries on tables of our own (docs/design). Slots that nobody was seen to call
+// answer "not supported" and say so under VGPU_LOG=debug.
 #include <array>
 #include <cstring>
 #include <utility>
@@ -17,8 +18,20 @@ namespace {
 
 using Slot = const void*;
 
-enum TableName { kCudart, kCallbackHooks, kToolsTls, kContextChecks, kIntegrity, kToolsContext, kToolsModule, kUnnamed };
-constexpr const char* kNames[] = {"CUDART_INTERFACE", "TOOLS_RUNTIME_CALLBACK_HOOKS", "TOOLS_TLS", "CONTEXT_CHECKS", "INTEGRITY_CHECK", "ToolsContext", "ToolsModule", "1734dc26"};
+enum TableName {
+  kCudart,
+  kCallbackHooks,
+  kToolsTls,
+  kContextChecks,
+  kIntegrity,
+  kToolsContext,
+  kToolsModule,
+  kUnnamed
+};
+constexpr const char* kNames[] = {"CUDART_INTERFACE", "TOOLS_RUNTIME_CALLBACK_HOOKS",
+                                  "TOOLS_TLS",        "CONTEXT_CHECKS",
+                                  "INTEGRITY_CHECK",  "ToolsContext",
+                                  "ToolsModule",      "1734dc26"};
 
 CUresult unknown_slot(unsigned table, unsigned slot) {
   if (debug_enabled()) say("slot %u of the private table %s was called and is not supported", slot, kNames[table]);
@@ -36,7 +49,8 @@ template <unsigned Table, size_t Slots>
 std::array<Slot, Slots> stubs() {
   std::array<Slot, Slots> table = []<size_t... Number>(std::index_sequence<Number...>) {
     return std::array<Slot, Slots>{reinterpret_cast<Slot>(&stub<Table, Number>)...};
-  }(std::make_index_sequence<Slots>());
+  }
+  (std::make_index_sequence<Slots>());
   table[0] = reinterpret_cast<Slot>(static_cast<uintptr_t>(Slots * sizeof(Slot)));
   return table;
 }
@@ -139,16 +153,16 @@ uint32_t no_checks() { return 0; }
 
 using FunctionVisitor = void (*)(void* user, CUfunction function, void* more);
 
-/// Calls `visit` for the functions of a module, and answers how many there are: how cuFFT finds its kernels.
-unsigned visit_functions(CUcontext, CUmodule module, FunctionVisitor visit, void* user) {
+/// Calls `visit` for the functions of a module.
+CUresult visit_functions(CUcontext, CUmodule module, FunctionVisitor visit, void* user) {
   unsigned count = 0;
-  if (calls::cuModuleGetFunctionCount(&count, module) != CUDA_SUCCESS || count == 0) return 0;
+  CUresult result = calls::cuModuleGetFunctionCount(&count, module);
+  if (result != CUDA_SUCCESS || visit == nullptr) return result;
   std::vector<CUfunction> found(count);
-  if (calls::cuModuleEnumerateFunctions(found.data(), count, module) != CUDA_SUCCESS) return 0;
-  if (visit != nullptr) {
-    for (const CUfunction function : found) visit(user, function, nullptr);
-  }
-  return count;
+  if (count != 0) result = calls::cuModuleEnumerateFunctions(found.data(), count, module);
+  if (result != CUDA_SUCCESS) return result;
+  for (const CUfunction function : found) visit(user, function, nullptr);
+  return CUDA_SUCCESS;
 }
 
 /// All tables, made at first use; they live until the process ends, as libraries keep the pointers.
@@ -157,7 +171,8 @@ struct Tables {
   std::array<Slot, 7> callback_hooks = stubs<kCallbackHooks, 7>();
   std::array<Slot, 4> tools_tls = stubs<kToolsTls, 4>();
   // No size word: three functions, ended by a null.
-  std::array<Slot, 4> context_storage = {slot(&context_storage::put), slot(&context_storage::del), slot(&context_storage::get), nullptr};
+  std::array<Slot, 4> context_storage = {slot(&context_storage::put), slot(&context_storage::del),
+                                         slot(&context_storage::get), nullptr};
   std::array<Slot, 4> context_checks = stubs<kContextChecks, 4>();
   std::array<Slot, 3> integrity = stubs<kIntegrity, 3>();
   std::array<Slot, 95> tools_context = stubs<kToolsContext, 95>();
@@ -201,15 +216,24 @@ const Slot* table_data() {
 }
 
 constexpr Known kKnown[] = {
-    {{0x6b, 0xd5, 0xfb, 0x6c, 0x5b, 0xf4, 0xe7, 0x4a, 0x89, 0x87, 0xd9, 0x39, 0x12, 0xfd, 0x9d, 0xf9}, &table_data<&Tables::cudart>},
-    {{0xa0, 0x94, 0x79, 0x8c, 0x2e, 0x74, 0x2e, 0x74, 0x93, 0xf2, 0x08, 0x00, 0x20, 0x0c, 0x0a, 0x66}, &table_data<&Tables::callback_hooks>},
-    {{0x42, 0xd8, 0x5a, 0x81, 0x23, 0xf6, 0xcb, 0x47, 0x82, 0x98, 0xf6, 0xe7, 0x8a, 0x3a, 0xec, 0xdc}, &table_data<&Tables::tools_tls>},
-    {{0xc6, 0x93, 0x33, 0x6e, 0x11, 0x21, 0xdf, 0x11, 0xa8, 0xc3, 0x68, 0xf3, 0x55, 0xd8, 0x95, 0x93}, &table_data<&Tables::context_storage>},
-    {{0x26, 0x3e, 0x88, 0x60, 0x7c, 0xd2, 0x61, 0x43, 0x92, 0xf6, 0xbb, 0xd5, 0x00, 0x6d, 0xfa, 0x7e}, &table_data<&Tables::context_checks>},
-    {{0xd4, 0x08, 0x20, 0x55, 0xbd, 0xe6, 0x70, 0x4b, 0x8d, 0x34, 0xba, 0x12, 0x3c, 0x66, 0xe1, 0xf2}, &table_data<&Tables::integrity>},
-    {{0x21, 0x31, 0x8c, 0x60, 0x97, 0x14, 0x32, 0x48, 0x8c, 0xa6, 0x41, 0xff, 0x73, 0x24, 0xc8, 0xf2}, &table_data<&Tables::tools_context>},
-    {{0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e}, &table_data<&Tables::tools_module>},
-    {{0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd, 0x8b, 0xca}, &table_data<&Tables::unnamed>},
+    {{0x6b, 0xd5, 0xfb, 0x6c, 0x5b, 0xf4, 0xe7, 0x4a, 0x89, 0x87, 0xd9, 0x39, 0x12, 0xfd, 0x9d, 0xf9},
+     &table_data<&Tables::cudart>},
+    {{0xa0, 0x94, 0x79, 0x8c, 0x2e, 0x74, 0x2e, 0x74, 0x93, 0xf2, 0x08, 0x00, 0x20, 0x0c, 0x0a, 0x66},
+     &table_data<&Tables::callback_hooks>},
+    {{0x42, 0xd8, 0x5a, 0x81, 0x23, 0xf6, 0xcb, 0x47, 0x82, 0x98, 0xf6, 0xe7, 0x8a, 0x3a, 0xec, 0xdc},
+     &table_data<&Tables::tools_tls>},
+    {{0xc6, 0x93, 0x33, 0x6e, 0x11, 0x21, 0xdf, 0x11, 0xa8, 0xc3, 0x68, 0xf3, 0x55, 0xd8, 0x95, 0x93},
+     &table_data<&Tables::context_storage>},
+    {{0x26, 0x3e, 0x88, 0x60, 0x7c, 0xd2, 0x61, 0x43, 0x92, 0xf6, 0xbb, 0xd5, 0x00, 0x6d, 0xfa, 0x7e},
+     &table_data<&Tables::context_checks>},
+    {{0xd4, 0x08, 0x20, 0x55, 0xbd, 0xe6, 0x70, 0x4b, 0x8d, 0x34, 0xba, 0x12, 0x3c, 0x66, 0xe1, 0xf2},
+     &table_data<&Tables::integrity>},
+    {{0x21, 0x31, 0x8c, 0x60, 0x97, 0x14, 0x32, 0x48, 0x8c, 0xa6, 0x41, 0xff, 0x73, 0x24, 0xc8, 0xf2},
+     &table_data<&Tables::tools_context>},
+    {{0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e},
+     &table_data<&Tables::tools_module>},
+    {{0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd, 0x8b, 0xca},
+     &table_data<&Tables::unnamed>},
 };
 
 }  // namespace

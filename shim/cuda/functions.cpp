@@ -1,4 +1,5 @@
-// cuFunc* and cuKernel*: names, layouts and attributes. Both kinds of handle are accepted wherever CUDA says CUfunction, as libcudart relies on that.
+// cuFunc* and cuKernel*: names, layouts and attributes. Both kinds of handle are accepted wherever CUDA says
+// CUfunction, as libcudart relies on that.
 #include "shim/client/functions.hpp"
 
 #include "shim/client/context.hpp"
@@ -15,9 +16,10 @@ CUresult name_of(const char** name, const FunctionInfo* info) {
   return CUDA_SUCCESS;
 }
 
-CUresult parameter_of(const FunctionInfo* info, size_t index, size_t* offset, size_t* size) {
+CUresult parameter_of(FunctionInfo* info, size_t index, size_t* offset, size_t* size) {
   if (offset == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  if (const CUresult known = functions::layout(*info); known != CUDA_SUCCESS) return known;
   if (index >= info->parameters.size()) return CUDA_ERROR_INVALID_VALUE;
   *offset = info->parameters[index].offset;
   if (size != nullptr) *size = info->parameters[index].size;
@@ -27,7 +29,11 @@ CUresult parameter_of(const FunctionInfo* info, size_t index, size_t* offset, si
 CUresult fetch_kernel_attribute(const FunctionInfo& info, CUfunction_attribute attribute, CUdevice device, int& value) {
   Request request(api::Op::kernel_get_attribute, false);
   api::ops::KernelGetAttributeReply reply;
-  const CUresult result = call(request, api::ops::KernelGetAttribute{.id = {info.handle}, .attribute = attribute, .device = static_cast<uint32_t>(device)}, reply);
+  const CUresult result =
+      call(request,
+           api::ops::KernelGetAttribute{
+               .id = {info.handle}, .attribute = attribute, .device = static_cast<uint32_t>(device)},
+           reply);
   if (result == CUDA_SUCCESS) value = reply.value;
   return result;
 }
@@ -35,7 +41,8 @@ CUresult fetch_kernel_attribute(const FunctionInfo& info, CUfunction_attribute a
 CUresult fetch_function_attribute(const FunctionInfo& info, CUfunction_attribute attribute, int& value) {
   Request request(api::Op::function_get_attribute, true);
   api::ops::FunctionGetAttributeReply reply;
-  const CUresult result = call(request, api::ops::FunctionGetAttribute{.id = {info.handle}, .attribute = attribute}, reply);
+  const CUresult result =
+      call(request, api::ops::FunctionGetAttribute{.id = {info.handle}, .attribute = attribute}, reply);
   if (result == CUDA_SUCCESS) value = reply.value;
   return result;
 }
@@ -109,7 +116,8 @@ CUresult cuFuncGetAttribute(int* pi, CUfunction_attribute attrib, CUfunction hfu
   const CUresult result = device_meant(*info, device);
   if (result != CUDA_SUCCESS) return result;
   return cached(*info, attrib, device, pi, [&](int& value) {
-    return info->is_kernel() ? fetch_kernel_attribute(*info, attrib, device, value) : fetch_function_attribute(*info, attrib, value);
+    return info->is_kernel() ? fetch_kernel_attribute(*info, attrib, device, value)
+                             : fetch_function_attribute(*info, attrib, value);
   });
 }
 
@@ -129,7 +137,8 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
   if (result != CUDA_SUCCESS) return result;
   return set(*info, attrib, device, value, [&] {
     if (info->is_kernel()) {
-      return call(api::ops::KernelSetAttribute{.id = {info->handle}, .attribute = attrib, .value = value, .device = static_cast<uint32_t>(device)});
+      return call(api::ops::KernelSetAttribute{
+          .id = {info->handle}, .attribute = attrib, .value = value, .device = static_cast<uint32_t>(device)});
     }
     return call(api::ops::FunctionSetAttribute{.id = {info->handle}, .attribute = attrib, .value = value});
   });
@@ -140,7 +149,8 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
   FunctionInfo* info = functions::find(kernel);
   if (info == nullptr || !info->is_kernel()) return CUDA_ERROR_INVALID_HANDLE;
   return set(*info, attrib, dev, val, [&] {
-    return call(api::ops::KernelSetAttribute{.id = {info->handle}, .attribute = attrib, .value = val, .device = static_cast<uint32_t>(dev)});
+    return call(api::ops::KernelSetAttribute{
+        .id = {info->handle}, .attribute = attrib, .value = val, .device = static_cast<uint32_t>(dev)});
   });
 }
 

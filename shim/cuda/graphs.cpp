@@ -24,7 +24,8 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
   Request request(api::ops::GraphInstantiate::kOp, api::ops::GraphInstantiate::kNeedsContext);
   NewHandle id(request, wire::Kind::exec);
   if (id.value() == 0) return id.why();
-  api::ops::GraphInstantiate{.id = {reinterpret_cast<uint64_t>(graph)}, .result = {id.value()}, .flags = flags}.encode(request.body());
+  api::ops::GraphInstantiate{.id = {reinterpret_cast<uint64_t>(graph)}, .result = {id.value()}, .flags = flags}.encode(
+      request.body());
   const CUresult result = request.call();
   if (result == CUDA_SUCCESS) *exec = reinterpret_cast<CUgraphExec>(id.keep());
   return result;
@@ -51,7 +52,8 @@ CUresult count_nodes(CUgraph graph, const CUgraphNode* nodes, size_t* count, boo
   if (nodes != nullptr) return static_cast<CUresult>(not_supported(symbol));
   Request request(api::ops::GraphNodeCount::kOp, api::ops::GraphNodeCount::kNeedsContext);
   api::ops::GraphNodeCountReply reply;
-  const CUresult result = call(request, api::ops::GraphNodeCount{.id = {reinterpret_cast<uint64_t>(graph)}, .roots = roots}, reply);
+  const CUresult result =
+      call(request, api::ops::GraphNodeCount{.id = {reinterpret_cast<uint64_t>(graph)}, .roots = roots}, reply);
   if (result == CUDA_SUCCESS) *count = reply.count;
   return result;
 }
@@ -77,11 +79,13 @@ CUresult cuGraphDestroy(CUgraph hGraph) {
   return result;
 }
 
-CUresult cuGraphInstantiate(CUgraphExec* phGraphExec, CUgraph hGraph, CUgraphNode* phErrorNode, char* logBuffer, size_t bufferSize) {
+CUresult cuGraphInstantiate(CUgraphExec* phGraphExec, CUgraph hGraph, CUgraphNode* phErrorNode, char* logBuffer,
+                            size_t bufferSize) {
   return instantiate_with_log(phGraphExec, hGraph, phErrorNode, logBuffer, bufferSize);
 }
 
-CUresult cuGraphInstantiate_v2(CUgraphExec* phGraphExec, CUgraph hGraph, CUgraphNode* phErrorNode, char* logBuffer, size_t bufferSize) {
+CUresult cuGraphInstantiate_v2(CUgraphExec* phGraphExec, CUgraph hGraph, CUgraphNode* phErrorNode, char* logBuffer,
+                               size_t bufferSize) {
   return instantiate_with_log(phGraphExec, hGraph, phErrorNode, logBuffer, bufferSize);
 }
 
@@ -89,7 +93,8 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec* phGraphExec, CUgraph hGraph, u
   return instantiate(phGraphExec, hGraph, flags);
 }
 
-CUresult cuGraphInstantiateWithParams(CUgraphExec* phGraphExec, CUgraph hGraph, CUDA_GRAPH_INSTANTIATE_PARAMS* instantiateParams) {
+CUresult cuGraphInstantiateWithParams(CUgraphExec* phGraphExec, CUgraph hGraph,
+                                      CUDA_GRAPH_INSTANTIATE_PARAMS* instantiateParams) {
   if (instantiateParams == nullptr) return CUDA_ERROR_INVALID_VALUE;
   constexpr unsigned kDone = 0;
   constexpr unsigned kFailed = 1;
@@ -112,10 +117,16 @@ CUresult cuGraphExecDestroy(CUgraphExec hGraphExec) {
   return result;
 }
 
-CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream) { return post_on_stream(api::Op::graph_launch, hGraph, hStream); }
-CUresult cuGraphUpload(CUgraphExec hGraph, CUstream hStream) { return post_on_stream(api::Op::graph_upload, hGraph, hStream); }
+CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream) {
+  return post_on_stream(api::Op::graph_launch, hGraph, hStream);
+}
+CUresult cuGraphUpload(CUgraphExec hGraph, CUstream hStream) {
+  return post_on_stream(api::Op::graph_upload, hGraph, hStream);
+}
 
-CUresult cuGraphGetNodes(CUgraph hGraph, CUgraphNode* nodes, size_t* numNodes) { return count_nodes(hGraph, nodes, numNodes, false, "cuGraphGetNodes"); }
+CUresult cuGraphGetNodes(CUgraph hGraph, CUgraphNode* nodes, size_t* numNodes) {
+  return count_nodes(hGraph, nodes, numNodes, false, "cuGraphGetNodes");
+}
 
 CUresult cuGraphGetRootNodes(CUgraph hGraph, CUgraphNode* rootNodes, size_t* numRootNodes) {
   return count_nodes(hGraph, rootNodes, numRootNodes, true, "cuGraphGetRootNodes");

@@ -1,5 +1,5 @@
-// Launches: one path for all three entries. What the driver would refuse at once is refused here from cached facts; what we cannot judge goes to the
-// worker with an answer; everything else is posted.
+// Launches: one path for all three entries. What the driver would refuse at once is refused here from cached facts;
+// what we cannot judge goes to the worker with an answer; everything else is posted.
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -19,7 +19,9 @@ namespace {
 /// VGPU_STRICT and CUDA_LAUNCH_BLOCKING: a launch returns when the kernel has run.
 bool every_launch_waits() {
   static const bool waits = [] {
-    const auto is_on = [](const char* value) { return value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0; };
+    const auto is_on = [](const char* value) {
+      return value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0;
+    };
     return is_on(std::getenv("CUDA_LAUNCH_BLOCKING")) || is_on(secure_getenv("VGPU_STRICT"));
   }();
   return waits;
@@ -37,10 +39,15 @@ struct Shape {
 
 CUresult check_shape(const Shape& shape, const DeviceFacts& facts) {
   for (unsigned i = 0; i < 3; ++i) {
-    if (shape.grid[i] == 0 || shape.grid[i] > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i))) return CUDA_ERROR_INVALID_VALUE;
-    if (shape.block[i] == 0 || shape.block[i] > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i))) return CUDA_ERROR_INVALID_VALUE;
+    if (shape.grid[i] == 0 ||
+        shape.grid[i] > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i)))
+      return CUDA_ERROR_INVALID_VALUE;
+    if (shape.block[i] == 0 ||
+        shape.block[i] > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i)))
+      return CUDA_ERROR_INVALID_VALUE;
   }
-  if (shape.threads() > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK))) return CUDA_ERROR_INVALID_VALUE;
+  if (shape.threads() > static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)))
+    return CUDA_ERROR_INVALID_VALUE;
   return CUDA_SUCCESS;
 }
 
@@ -52,11 +59,13 @@ bool is_doubtful(const FunctionInfo& info, const Shape& shape) {
   if (cuFuncGetAttribute(&most_threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function) != CUDA_SUCCESS) return true;
   if (shape.threads() > static_cast<unsigned>(most_threads)) return true;
   if (shape.shared_bytes == 0) return false;
-  if (cuFuncGetAttribute(&most_shared, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function) != CUDA_SUCCESS) return true;
+  if (cuFuncGetAttribute(&most_shared, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function) != CUDA_SUCCESS)
+    return true;
   return shape.shared_bytes > static_cast<unsigned>(most_shared);
 }
 
-/// A cooperative grid must be resident as a whole. The last answer per thread is kept: a program launches the same shape again and again.
+/// A cooperative grid must be resident as a whole. The last answer per thread is kept: a program launches the same
+/// shape again and again.
 CUresult check_cooperative(const FunctionInfo& info, const Shape& shape, const DeviceFacts& facts) {
   struct Last {
     uint64_t function;
@@ -67,11 +76,13 @@ CUresult check_cooperative(const FunctionInfo& info, const Shape& shape, const D
   static constinit thread_local Last last{};
   if (last.function != info.handle || last.threads != shape.threads() || last.shared_bytes != shape.shared_bytes) {
     int count = 0;
-    const CUresult result = cuOccupancyMaxActiveBlocksPerMultiprocessor(&count, reinterpret_cast<CUfunction>(info.handle), static_cast<int>(shape.threads()), shape.shared_bytes);
+    const CUresult result = cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        &count, reinterpret_cast<CUfunction>(info.handle), static_cast<int>(shape.threads()), shape.shared_bytes);
     if (result != CUDA_SUCCESS) return result;
     last = {info.handle, shape.threads(), shape.shared_bytes, count};
   }
-  const auto room = static_cast<unsigned long long>(last.per_multiprocessor) * static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+  const auto room = static_cast<unsigned long long>(last.per_multiprocessor) *
+                    static_cast<unsigned>(facts.attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
   return shape.blocks() > room ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
@@ -84,7 +95,8 @@ void put_header(Request& request, const FunctionInfo& info, const Shape& shape) 
   request.put(shape.stream);
 }
 
-/// Attributes that fit are written in place; the parameters are the record's tail. Many attributes make the tail a copy of both.
+/// Attributes that fit are written in place; the parameters are the record's tail. Many attributes make the tail a copy
+/// of both.
 struct Body {
   std::span<const uint8_t> tail;
   std::vector<uint8_t> joined;
@@ -113,7 +125,8 @@ CUresult wait_for(CUstream stream) {
   return result == CUDA_SUCCESS && status == CU_STREAM_CAPTURE_STATUS_NONE ? cuStreamSynchronize(stream) : result;
 }
 
-CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes, std::span<const uint8_t> parameters, const Context& context) {
+CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes,
+                std::span<const uint8_t> parameters, const Context& context) {
   const auto context_handle = reinterpret_cast<uint64_t>(handle_of(context));
   const bool seen = info.is_loaded_in(context_handle);
   const bool waits = every_launch_waits();
@@ -127,7 +140,8 @@ CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& 
   return waits ? wait_for(shape.stream) : CUDA_SUCCESS;
 }
 
-CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes& attributes, void** parameters, void** extra) {
+CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes& attributes, void** parameters,
+                void** extra) {
   FunctionInfo* info = functions::find(function);
   if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const Context* context = current_context();
@@ -139,6 +153,9 @@ CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes&
   if (result == CUDA_SUCCESS) result = attributes.check_cluster(shape.grid);
   if (result == CUDA_SUCCESS && attributes.cooperative()) result = check_cooperative(*info, shape, *facts);
   if (result != CUDA_SUCCESS) return result;
+  // A packed block needs no layout; its size is for the driver to check.
+  if (extra == nullptr || parameters != nullptr) result = functions::layout(*info);
+  if (result != CUDA_SUCCESS) return result;
   ParameterBlock block;
   result = block.pack(info->parameters, info->parameter_bytes, parameters, extra);
   if (result != CUDA_SUCCESS) return result;
@@ -147,17 +164,21 @@ CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes&
 
 }  // namespace
 
-CUresult cuLaunchKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY, unsigned gridDimZ, unsigned blockDimX, unsigned blockDimY, unsigned blockDimZ,
-                        unsigned sharedMemBytes, CUstream hStream, void** kernelParams, void** extra) {
+CUresult cuLaunchKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY, unsigned gridDimZ, unsigned blockDimX,
+                        unsigned blockDimY, unsigned blockDimZ, unsigned sharedMemBytes, CUstream hStream,
+                        void** kernelParams, void** extra) {
   const LaunchAttributes none;
-  return launch(f, {{gridDimX, gridDimY, gridDimZ}, {blockDimX, blockDimY, blockDimZ}, sharedMemBytes, hStream}, none, kernelParams, extra);
+  return launch(f, {{gridDimX, gridDimY, gridDimZ}, {blockDimX, blockDimY, blockDimZ}, sharedMemBytes, hStream}, none,
+                kernelParams, extra);
 }
 
-CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY, unsigned gridDimZ, unsigned blockDimX, unsigned blockDimY,
-                                   unsigned blockDimZ, unsigned sharedMemBytes, CUstream hStream, void** kernelParams) {
+CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY, unsigned gridDimZ,
+                                   unsigned blockDimX, unsigned blockDimY, unsigned blockDimZ, unsigned sharedMemBytes,
+                                   CUstream hStream, void** kernelParams) {
   LaunchAttributes attributes;
   attributes.add_cooperative();
-  return launch(f, {{gridDimX, gridDimY, gridDimZ}, {blockDimX, blockDimY, blockDimZ}, sharedMemBytes, hStream}, attributes, kernelParams, nullptr);
+  return launch(f, {{gridDimX, gridDimY, gridDimZ}, {blockDimX, blockDimY, blockDimZ}, sharedMemBytes, hStream},
+                attributes, kernelParams, nullptr);
 }
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f, void** kernelParams, void** extra) {

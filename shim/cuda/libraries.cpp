@@ -28,7 +28,9 @@ CUresult load(CUlibrary* library, const LibraryArguments& arguments, TakeImage t
   JitOptions options;
   std::vector<uint8_t> library_options;
   CUresult result = options.read(arguments.count, arguments.options, arguments.values);
-  if (result == CUDA_SUCCESS) result = encode_library_options(arguments.library_count, arguments.library_options, arguments.library_values, library_options);
+  if (result == CUDA_SUCCESS)
+    result = encode_library_options(arguments.library_count, arguments.library_options, arguments.library_values,
+                                    library_options);
   if (result != CUDA_SUCCESS) return result;
   Request request(LibraryLoad::kOp, LibraryLoad::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
@@ -37,25 +39,31 @@ CUresult load(CUlibrary* library, const LibraryArguments& arguments, TakeImage t
   if (result != CUDA_SUCCESS) return result;
   NewHandle id(request, wire::Kind::library);
   if (id.value() == 0) return id.why();
-  result = send_image<LibraryLoad, LibraryLoadReply>(request, {.id = {id.value()}, .library_options = library_options}, image, options);
+  result = send_image<LibraryLoad, LibraryLoadReply>(request, {.id = {id.value()}, .library_options = library_options},
+                                                     image, options);
   if (result != CUDA_SUCCESS) return result;
   code_objects::add(id.value(), nullptr);
   *library = reinterpret_cast<CUlibrary>(id.keep());
   return CUDA_SUCCESS;
 }
 
-bool is_library(CUlibrary library) { return wire::kind_of(reinterpret_cast<uint64_t>(library)) == wire::Kind::library && code_objects::exists(reinterpret_cast<uint64_t>(library)); }
+bool is_library(CUlibrary library) {
+  return wire::kind_of(reinterpret_cast<uint64_t>(library)) == wire::Kind::library &&
+         code_objects::exists(reinterpret_cast<uint64_t>(library));
+}
 
 CUresult fetch_kernel_at(uint64_t library, uint32_t index, uint64_t& handle) {
   Request request(api::Op::library_kernel_at, false);
   NewHandle id(request, wire::Kind::kernel);
   if (id.value() == 0) return id.why();
   api::ops::LibraryKernelAtReply reply;
-  CUresult result = call(request, api::ops::LibraryKernelAt{.id = {library}, .index = index, .result = {id.value()}}, reply);
+  CUresult result =
+      call(request, api::ops::LibraryKernelAt{.id = {library}, .index = index, .result = {id.value()}}, reply);
   if (result != CUDA_SUCCESS) return result;
   FunctionInfo* info = nullptr;
   const std::string name(reply.name);
-  result = functions::add({.handle = id.value(), .owner = library, .name = name}, reply.parameter_count, reply.parameters, info);
+  result = functions::add({.handle = id.value(), .owner = library, .name = name}, reply.parameter_count,
+                          reply.parameters, info);
   if (result != CUDA_SUCCESS) return result;
   handle = code_objects::remember_at(library, index, name, id.keep());
   return CUDA_SUCCESS;
@@ -63,15 +71,19 @@ CUresult fetch_kernel_at(uint64_t library, uint32_t index, uint64_t& handle) {
 
 }  // namespace
 
-CUresult cuLibraryLoadData(CUlibrary* library, const void* code, CUjit_option* jitOptions, void** jitOptionsValues, unsigned numJitOptions,
-                           CUlibraryOption* libraryOptions, void** libraryOptionValues, unsigned numLibraryOptions) {
-  return load(library, {jitOptions, jitOptionsValues, numJitOptions, libraryOptions, libraryOptionValues, numLibraryOptions},
+CUresult cuLibraryLoadData(CUlibrary* library, const void* code, CUjit_option* jitOptions, void** jitOptionsValues,
+                           unsigned numJitOptions, CUlibraryOption* libraryOptions, void** libraryOptionValues,
+                           unsigned numLibraryOptions) {
+  return load(library,
+              {jitOptions, jitOptionsValues, numJitOptions, libraryOptions, libraryOptionValues, numLibraryOptions},
               [&](TravellingImage& image) { return image.take(code); });
 }
 
-CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* fileName, CUjit_option* jitOptions, void** jitOptionsValues, unsigned numJitOptions,
-                               CUlibraryOption* libraryOptions, void** libraryOptionValues, unsigned numLibraryOptions) {
-  return load(library, {jitOptions, jitOptionsValues, numJitOptions, libraryOptions, libraryOptionValues, numLibraryOptions},
+CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* fileName, CUjit_option* jitOptions,
+                               void** jitOptionsValues, unsigned numJitOptions, CUlibraryOption* libraryOptions,
+                               void** libraryOptionValues, unsigned numLibraryOptions) {
+  return load(library,
+              {jitOptions, jitOptionsValues, numJitOptions, libraryOptions, libraryOptionValues, numLibraryOptions},
               [&](TravellingImage& image) { return image.take_file(fileName); });
 }
 
@@ -103,7 +115,8 @@ CUresult cuLibraryGetKernel(CUkernel* pKernel, CUlibrary library, const char* na
   api::ops::LibraryGetKernelReply reply;
   if (!reply.decode(request.reply())) return CUDA_ERROR_UNKNOWN;
   FunctionInfo* info = nullptr;
-  result = functions::add({.handle = id.value(), .owner = owner, .name = name}, reply.parameter_count, reply.parameters, info);
+  result = functions::add({.handle = id.value(), .owner = owner, .name = name}, reply.parameter_count, reply.parameters,
+                          info);
   if (result != CUDA_SUCCESS) return result;
   *pKernel = reinterpret_cast<CUkernel>(code_objects::remember_named(owner, name, id.keep()));
   return CUDA_SUCCESS;
@@ -200,7 +213,12 @@ CUresult cuKernelGetFunction(CUfunction* pFunc, CUkernel kernel) {
     api::ops::KernelGetFunction{.id = {info->handle}, .result = {id.value()}}.encode(request.body());
     const CUresult result = request.call();
     if (result != CUDA_SUCCESS) return result;
-    functions::add_like({.handle = id.value(), .owner = info->owner, .kernel = info->handle, .device = device_of(current), .name = info->name}, *info);
+    functions::add_like({.handle = id.value(),
+                         .owner = info->owner,
+                         .kernel = info->handle,
+                         .device = device_of(current),
+                         .name = info->name},
+                        *info);
     function = code_objects::remember_in_context(info->owner, info->handle, handle_of(current), id.keep());
   }
   *pFunc = reinterpret_cast<CUfunction>(function);

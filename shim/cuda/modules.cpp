@@ -1,4 +1,5 @@
-// cuModule*: images travel through the heap; functions and their layouts are known in the guest after the first question.
+// cuModule*: images travel through the heap; functions and their layouts are known in the guest after the first
+// question.
 #include <cstdlib>
 #include <cstring>
 
@@ -34,11 +35,17 @@ CUresult load(CUmodule* module, const JitOptions& options, TakeImage take) {
   return CUDA_SUCCESS;
 }
 
-bool is_module(CUmodule module) { return code_objects::exists(reinterpret_cast<uint64_t>(module)) && wire::kind_of(reinterpret_cast<uint64_t>(module)) == wire::Kind::module; }
+bool is_module(CUmodule module) {
+  return code_objects::exists(reinterpret_cast<uint64_t>(module)) &&
+         wire::kind_of(reinterpret_cast<uint64_t>(module)) == wire::Kind::module;
+}
 
 functions::Description describe(uint64_t handle, uint64_t owner, std::string_view name) {
   const Context* context = current_context();
-  return {.handle = handle, .owner = owner, .device = context != nullptr ? device_of(*context) : 0, .name = std::string(name)};
+  return {.handle = handle,
+          .owner = owner,
+          .device = context != nullptr ? device_of(*context) : 0,
+          .name = std::string(name)};
 }
 
 CUresult fetch_function_at(uint64_t module, uint32_t index, uint64_t& handle) {
@@ -46,7 +53,8 @@ CUresult fetch_function_at(uint64_t module, uint32_t index, uint64_t& handle) {
   NewHandle id(request, wire::Kind::function);
   if (id.value() == 0) return id.why();
   api::ops::ModuleFunctionAtReply reply;
-  CUresult result = call(request, api::ops::ModuleFunctionAt{.id = {module}, .index = index, .result = {id.value()}}, reply);
+  CUresult result =
+      call(request, api::ops::ModuleFunctionAt{.id = {module}, .index = index, .result = {id.value()}}, reply);
   if (result != CUDA_SUCCESS) return result;
   FunctionInfo* info = nullptr;
   result = functions::add(describe(id.value(), module, reply.name), reply.parameter_count, reply.parameters, info);
@@ -57,16 +65,21 @@ CUresult fetch_function_at(uint64_t module, uint32_t index, uint64_t& handle) {
 
 }  // namespace
 
-CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned numOptions, CUjit_option* options, void** optionValues) {
+CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned numOptions, CUjit_option* options,
+                            void** optionValues) {
   JitOptions jit;
   const CUresult read = jit.read(numOptions, options, optionValues);
   if (read != CUDA_SUCCESS) return read;
   return load(module, jit, [&](TravellingImage& travelling) { return travelling.take(image); });
 }
 
-CUresult cuModuleLoadData(CUmodule* module, const void* image) { return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr); }
+CUresult cuModuleLoadData(CUmodule* module, const void* image) {
+  return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr);
+}
 
-CUresult cuModuleLoadFatBinary(CUmodule* module, const void* fatCubin) { return cuModuleLoadDataEx(module, fatCubin, 0, nullptr, nullptr); }
+CUresult cuModuleLoadFatBinary(CUmodule* module, const void* fatCubin) {
+  return cuModuleLoadDataEx(module, fatCubin, 0, nullptr, nullptr);
+}
 
 CUresult cuModuleLoad(CUmodule* module, const char* fname) {
   return load(module, JitOptions{}, [&](TravellingImage& travelling) { return travelling.take_file(fname); });

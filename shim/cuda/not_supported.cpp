@@ -9,6 +9,10 @@ namespace {
 constinit std::mutex g_mutex;
 }
 
+void tell_failure(const char* symbol, cuda::CUresult result) {
+  if (debug_enabled()) say("%s gives %d", symbol, static_cast<int>(result));
+}
+
 int not_supported(const char* symbol) {
   static auto* const said = new std::set<const char*>;  // literals: one address per symbol
   {

@@ -1,4 +1,5 @@
-// cuGetProcAddress: answers as a 580 driver does (tests/data/driver-580-facts.tsv). Every copy of libcudart asks about 440 times at start.
+// cuGetProcAddress: answers as a 580 driver does (tests/data/driver-580-facts.tsv). Every copy of libcudart asks about
+// 440 times at start.
 #include <array>
 #include <cstdint>
 #include <iterator>
@@ -18,7 +19,8 @@ struct Row {
   void* address;
 };
 
-// Rows of one base name lie together: first the legacy variants, then those for per-thread default streams, each by rising version.
+// Rows of one base name lie together: first the legacy variants, then those for per-thread default streams, each by
+// rising version.
 const Row kRows[] = {
 #include "common/api/versions.gen.inc"
 };
@@ -80,12 +82,14 @@ Answer look_up(std::string_view name, int version, bool per_thread) {
 }
 
 bool refused(const char* symbol, void** pfn, int version, cuuint64_t flags) {
-  return symbol == nullptr || pfn == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM || version > newest_version();
+  return symbol == nullptr || pfn == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM ||
+         version > newest_version();
 }
 
 }  // namespace
 
-CUresult cuGetProcAddress_v2(const char* symbol, void** pfn, int cudaVersion, cuuint64_t flags, CUdriverProcAddressQueryResult* symbolStatus) {
+CUresult cuGetProcAddress_v2(const char* symbol, void** pfn, int cudaVersion, cuuint64_t flags,
+                             CUdriverProcAddressQueryResult* symbolStatus) {
   if (refused(symbol, pfn, cudaVersion, flags)) return CUDA_ERROR_INVALID_VALUE;
   const Answer answer = look_up(symbol, cudaVersion, flags == CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM);
   *pfn = answer.address;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // vgpu-conformance: does a libcuda behave as the CUDA driver does? Runs its cases against any library with that ABI.
 //
-// Process model: this process opens no CUDA. Every case (or, with --group, every group of cases that allows it) runs in a child,
-// which is this program again with --child; the child reports on a pipe, and is killed when a case outlasts its deadline.
+// Process model: this process opens no CUDA. Every case (or, with --group, every group of cases that allows it) runs in
+// a child, which is this program again with --child; the child reports on a pipe, and is killed when a case outlasts
+// its deadline.
 #include <fnmatch.h>
 
 #include <cstdio>
@@ -28,7 +29,8 @@ std::vector<const Case*> chosen_cases(const std::vector<std::string>& globs) {
 }
 
 int list_cases(const std::vector<const Case*>& cases) {
-  for (const Case* c : cases) std::printf("%s%s\n", c->name.c_str(), c->process == Process::shared ? "" : "\town process");
+  for (const Case* c : cases)
+    std::printf("%s%s\n", c->name.c_str(), c->process == Process::shared ? "" : "\town process");
   return 0;
 }
 
@@ -55,7 +57,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", error.c_str());
     return 2;
   }
-  const auto results = run_cases(cases, options.run, [&](const Result& result) { print_result(result, expectations, options.verbose); });
+  const auto results =
+      run_cases(cases, options.run, [&](const Result& result) { print_result(result, expectations, options.verbose); });
   if (!options.tsv_file.empty() && !write_tsv(options.tsv_file, results)) return 2;
   return print_summary(results, expectations) ? 0 : 1;
 }

@@ -1,25 +1,25 @@
 """Puts the results of conformance runs into docs/conformance.md, between its two markers.
 
-    report.py --document docs/conformance.md real=a.tsv shim-real=b.tsv sim=c.tsv shim-sim=d.tsv [--check]
+    report.py [real=a.tsv] [shim-real=b.tsv] [sim=c.tsv] [shim-sim=d.tsv]
 
-Each file is what vgpu-conformance --tsv wrote. A column that is not given keeps what the document says of it.
+Each file is what vgpu-conformance --tsv wrote; it is kept as results/COLUMN.tsv beside this script. A column that is not given
+stays as it was kept. The paths can be set for a trial: --results FOLDER --document FILE.
 """
 import argparse
 import collections
-import json
 import pathlib
 import sys
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 COLUMNS = {"real": "real driver", "shim-real": "shim on real driver", "sim": "software GPU", "shim-sim": "shim on software GPU"}
 STATUSES = ("pass", "fail", "skip")
-DATA = "<!-- data: "
+HERE = pathlib.Path(__file__).resolve().parent
 
 
-def read_tsv(path):
+def parse(text, path):
     """case -> (status, detail)"""
     results = {}
-    for number, line in enumerate(pathlib.Path(path).read_text().splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         fields = line.split("\t", 2)
         if len(fields) != 3 or fields[1] not in STATUSES:
             sys.exit(f"{path}:{number}: not a line 'case<TAB>pass|fail|skip<TAB>detail'")
@@ -27,76 +27,66 @@ def read_tsv(path):
     return results
 
 
-def summary(results):
-    """What the document keeps of a run: counts by group, and the cases that do not pass."""
-    groups = collections.defaultdict(lambda: dict.fromkeys(STATUSES, 0))
-    for name, (status, _) in results.items():
-        groups[name.split(".")[0]][status] += 1
-    others = {name: list(result) for name, result in sorted(results.items()) if result[0] != "pass"}
-    return {"groups": {name: groups[name] for name in sorted(groups)}, "others": others}
+def take_in(arguments, folder):
+    for argument in arguments:
+        column, _, path = argument.partition("=")
+        if column not in COLUMNS:
+            sys.exit(f"unknown column {column}: one of {', '.join(COLUMNS)}")
+        text = pathlib.Path(path).read_text()
+        parse(text, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{column}.tsv").write_text(text)
 
 
-def cell(counts):
-    if counts is None:
-        return "–"
-    text = str(counts["pass"])
-    text += f", **{counts['fail']} fail**" if counts["fail"] else ""
-    return text + (f", {counts['skip']} skip" if counts["skip"] else "")
+def read_all(folder):
+    files = {column: folder / f"{column}.tsv" for column in COLUMNS}
+    return {column: parse(path.read_text(), path) for column, path in files.items() if path.exists()}
 
 
-def total(run):
-    return {status: sum(group[status] for group in run["groups"].values()) for status in STATUSES}
-
-
-def escape(text):
-    return text.replace("|", "\\|").replace("<", "&lt;")
+def counts(results, group=None):
+    of = collections.Counter(status for name, (status, _) in results.items() if group in (None, name.split(".")[0]))
+    text = str(of["pass"])
+    text += f", **{of['fail']} fail**" if of["fail"] else ""
+    return text + (f", {of['skip']} skip" if of["skip"] else "")
 
 
 def table(runs):
     lines = ["| group | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---|" * len(COLUMNS)]
-    lines.append("| **all** | " + " | ".join(cell(total(runs[c])) if c in runs else "not run yet" for c in COLUMNS) + " |")
-    for group in sorted({g for run in runs.values() for g in run["groups"]}):
-        lines.append(f"| {group} | " + " | ".join(cell(runs[c]["groups"].get(group)) if c in runs else "" for c in COLUMNS) + " |")
-    for column, title in COLUMNS.items():
-        if column in runs and runs[column]["others"]:
-            lines += ["", f"Not passed on: {title}", "", "| case | result | observed |", "|---|---|---|"]
-            lines += [f"| `{name}` | {status} | {escape(detail)} |" for name, (status, detail) in runs[column]["others"].items()]
+    lines.append("| **all** | " + " | ".join(counts(runs[c]) if c in runs else "not run yet" for c in COLUMNS) + " |")
+    for group in sorted({name.split(".")[0] for run in runs.values() for name in run}):
+        lines.append(f"| {group} | " + " | ".join(counts(runs[c], group) if c in runs else "" for c in COLUMNS) + " |")
     return lines
 
 
+def differences(runs):
+    """A row for every case that does not pass everywhere."""
+    lines = []
+    for name in sorted({name for run in runs.values() for name in run}):
+        answers = [runs[c].get(name, ("not run", "")) if c in runs else ("", "") for c in COLUMNS]
+        if all(status in ("pass", "") for status, _ in answers):
+            continue
+        cells = [status if status in ("pass", "", "not run") else f"{status}: {detail}" for status, detail in answers]
+        lines.append(f"| `{name}` | " + " | ".join(c.replace("|", "\\|").replace("<", "&lt;") for c in cells) + " |")
+    if not lines:
+        return []
+    return ["", "Cases that do not pass in every column:", "", "| case | " + " | ".join(COLUMNS.values()) + " |",
+            "|---|" + "---|" * len(COLUMNS), *lines]
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--document", required=True)
-    parser.add_argument("--check", action="store_true", help="fail when the given files are not of the same cases")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--document", type=pathlib.Path, default=HERE.parent.parent / "docs" / "conformance.md")
+    parser.add_argument("--results", type=pathlib.Path, default=HERE / "results")
     parser.add_argument("runs", nargs="*", metavar="COLUMN=FILE")
     options = parser.parse_args()
 
-    document = pathlib.Path(options.document)
-    before, _, rest = document.read_text().partition(BEGIN)
-    old, _, after = rest.partition(END)
+    before, _, rest = options.document.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
     if not after:
-        sys.exit(f"{document} lacks the markers {BEGIN} and {END}")
-    runs = {}
-    for line in old.splitlines():
-        if line.startswith(DATA):
-            runs = json.loads(line.removeprefix(DATA).removesuffix(" -->"))
-
-    given = {}
-    for argument in options.runs:
-        column, _, path = argument.partition("=")
-        if column not in COLUMNS:
-            sys.exit(f"unknown column {column}: one of {', '.join(COLUMNS)}")
-        given[column] = read_tsv(path)
-        runs[column] = summary(given[column])
-    if options.check:
-        names = set().union(*given.values()) if given else set()
-        for column, results in given.items():
-            if missing := sorted(names - set(results)):
-                sys.exit(f"{column} lacks {len(missing)} cases, first {missing[0]}: the runs are not of one suite")
-
-    # The summary travels in the document, so that one column can be renewed without the files of the others.
-    data = json.dumps(runs, ensure_ascii=False, separators=(",", ":")).replace("--", "- -")
-    document.write_text("\n".join([before + BEGIN, *table(runs), "", DATA + data + " -->", END + after]))
+        sys.exit(f"{options.document} lacks the markers {BEGIN} and {END}")
+    take_in(options.runs, options.results)
+    runs = read_all(options.results)
+    options.document.write_text("\n".join([before + BEGIN, *table(runs), *differences(runs), END + after]))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,10 @@ CUresult function_parameter(const DriverTable& driver, CUfunction function, size
                                               : driver.cuFuncGetParamInfo(function, index, offset, size);
 }
 
+// Asking a kernel for its parameters loads its code, which waits for running work (measured), so it is asked only when
+// the guest must know: the replies that introduce kernels leave the layout open.
+constexpr uint32_t kLayoutUnknown = UINT32_MAX;
+
 CUresult kernel_parameter(const DriverTable& driver, CUfunction function, size_t index, size_t* offset, size_t* size) {
   return driver.cuKernelGetParamInfo == nullptr
              ? CUDA_ERROR_NOT_SUPPORTED
@@ -301,9 +305,8 @@ void library_get_kernel(Session& session, const api::ops::LibraryGetKernel& op, 
   const CUresult result = session.driver().cuLibraryGetKernel(&kernel, *library, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
   const auto function = reinterpret_cast<CUfunction>(kernel);
-  const Layout layout = layout_of(session.driver(), function, &kernel_parameter, 0, kLayoutPage);
   session.objects().kernels.bind(op.result.value, {function, op.id.value});
-  api::ops::LibraryGetKernelReply{layout.count, layout.view()}.encode(call.reply());
+  api::ops::LibraryGetKernelReply{kLayoutUnknown, {}}.encode(call.reply());
   call.finish(result);
 }
 

@@ -6,14 +6,17 @@
 namespace conformance {
 namespace {
 
-constexpr unsigned kModes[] = {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED};
+constexpr unsigned kModes[] = {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+                               CU_STREAM_CAPTURE_MODE_RELAXED};
 
 unsigned status_of(CUstream stream) {
   unsigned status = 99;
   expect_ok(CU(cuStreamIsCapturing, stream, &status));
   return status;
 }
-void begin(CUstream stream, unsigned mode = CU_STREAM_CAPTURE_MODE_GLOBAL) { expect_ok(CU(cuStreamBeginCapture_v2, stream, mode)); }
+void begin(CUstream stream, unsigned mode = CU_STREAM_CAPTURE_MODE_GLOBAL) {
+  expect_ok(CU(cuStreamBeginCapture_v2, stream, mode));
+}
 CUgraph end(CUstream stream) {
   CUgraph graph = nullptr;
   expect_ok(CU(cuStreamEndCapture, stream, &graph));

@@ -73,8 +73,9 @@ void copy_there_and_back(const Way& way, size_t size, size_t misalignment) {
   const DeviceMemory memory(size + 2 * kMargin);
   expect_ok(CU(cuMemsetD8_v2, memory.at(), 0xa5, memory.size()));
   expect_ok(CU(cuCtxSynchronize));
-  const auto source = pattern(size);
+  auto source = pattern(size);
   std::vector<uint8_t> result(size);
+  source.reserve(1), result.reserve(1);  // an address even for nothing
   way.copy(source, memory.at(kMargin - misalignment), result);
   expect_same(result, source);
   const auto whole = memory.read();
@@ -87,9 +88,11 @@ void copy_there_and_back(const Way& way, size_t size, size_t misalignment) {
 [[maybe_unused]] const bool added = [] {
   for (const Way& way : kWays) {
     for (const size_t size : kSizes) {
-      add_case(std::string("copy.") + way.name + "_" + std::to_string(size), Process::shared, [&way, size] { copy_there_and_back(way, size, 0); });
+      add_case(std::string("copy.") + way.name + "_" + std::to_string(size), Process::shared,
+               [&way, size] { copy_there_and_back(way, size, 0); });
     }
-    add_case(std::string("copy.") + way.name + "_unaligned", Process::shared, [&way] { copy_there_and_back(way, 12345, 3); });
+    add_case(std::string("copy.") + way.name + "_unaligned", Process::shared,
+             [&way] { copy_there_and_back(way, 12345, 3); });
   }
   return true;
 }();

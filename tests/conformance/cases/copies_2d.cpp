@@ -24,10 +24,11 @@ CUDA_MEMCPY2D to_host(std::vector<uint8_t>& host, const DeviceMemory& device) {
 }
 
 /// What a copy of rows does, on the host.
-void copy_rows(const std::vector<uint8_t>& source, size_t source_pitch, size_t source_start, std::vector<uint8_t>& target,
-               size_t target_pitch, size_t target_start, size_t width, size_t height) {
+void copy_rows(const std::vector<uint8_t>& source, size_t source_pitch, size_t source_start,
+               std::vector<uint8_t>& target, size_t target_pitch, size_t target_start, size_t width, size_t height) {
   for (size_t row = 0; row < height; ++row) {
-    for (size_t i = 0; i < width; ++i) target[target_start + row * target_pitch + i] = source[source_start + row * source_pitch + i];
+    for (size_t i = 0; i < width; ++i)
+      target[target_start + row * target_pitch + i] = source[source_start + row * source_pitch + i];
   }
 }
 

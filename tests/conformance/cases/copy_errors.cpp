@@ -74,7 +74,8 @@ CASE(copy_errors, unified_host_to_host) {
   const Context context;
   const auto source = pattern(1000);
   std::vector<uint8_t> result(1000);
-  expect_ok(CU(cuMemcpy, reinterpret_cast<CUdeviceptr>(result.data()), reinterpret_cast<CUdeviceptr>(source.data()), source.size()));
+  expect_ok(CU(cuMemcpy, reinterpret_cast<CUdeviceptr>(result.data()), reinterpret_cast<CUdeviceptr>(source.data()),
+               source.size()));
   expect_same(result, source);
 }
 

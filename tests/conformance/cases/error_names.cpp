@@ -21,14 +21,16 @@ UNINITIALISED_CASE(errors, names) {
   for (const Known& known : kKnown) {
     const char* name = nullptr;
     expect_ok(CU(cuGetErrorName, static_cast<CUresult>(known.code), &name));
-    require(name != nullptr && std::strcmp(name, known.name) == 0, std::string("the name is ") + known.name + " and not " + (name ? name : "null"));
+    require(name != nullptr && std::strcmp(name, known.name) == 0,
+            std::string("the name is ") + known.name + " and not " + (name ? name : "null"));
   }
 }
 UNINITIALISED_CASE(errors, texts) {
   for (const Known& known : kKnown) {
     const char* text = nullptr;
     expect_ok(CU(cuGetErrorString, static_cast<CUresult>(known.code), &text));
-    require(text != nullptr && std::strcmp(text, known.text) == 0, std::string("the text is '") + known.text + "' and not '" + (text ? text : "null") + "'");
+    require(text != nullptr && std::strcmp(text, known.text) == 0,
+            std::string("the text is '") + known.text + "' and not '" + (text ? text : "null") + "'");
   }
 }
 CASE(errors, unknown_code) {

@@ -133,7 +133,8 @@ CASE(event, record_with_flags) {
   expect_ok(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_DEFAULT));
   expect_ok(CU(cuEventSynchronize, event));
   expect(CU(cuEventRecordWithFlags, event, stream, 0x100), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_EXTERNAL), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_ILLEGAL_STATE, CUDA_SUCCESS});
+  expect_one_of(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_EXTERNAL),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_ILLEGAL_STATE, CUDA_SUCCESS});
 }
 OWN_PROCESS_CASE(event, of_another_context) {
   const Context context;
@@ -232,8 +233,10 @@ CASE(elapsed, errors) {
   expect_ok(CU(cuEventSynchronize, event));
   float milliseconds = 0;
   expect_one_of(CU(cuEventElapsedTime_v2, nullptr, event, event), {CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, nullptr, event), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, event, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, nullptr, event),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, event, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
 }
 
 }  // namespace

@@ -48,11 +48,12 @@ struct After {
   const char* name;
   void (*check)(const Context&, const Module&, const DeviceMemory&, const Stream&, const Event&);
 };
-#define AFTER(call, ...)                                                                                                    \
-  {#call, [](const Context&, [[maybe_unused]] const Module& module, [[maybe_unused]] const DeviceMemory& memory,            \
-             [[maybe_unused]] const Stream& stream, [[maybe_unused]] const Event& event) {                                  \
-     expect(CU(call, ##__VA_ARGS__), CUDA_ERROR_ILLEGAL_ADDRESS);                                                           \
-   }}
+#define AFTER(call, ...)                                                                                            \
+  {                                                                                                                 \
+#call, [](const Context&, [[maybe_unused]] const Module& module, [[maybe_unused]] const DeviceMemory& memory,   \
+              [[maybe_unused]] const Stream& stream,                                                                \
+              [[maybe_unused]] const Event& event) { expect(CU(call, ##__VA_ARGS__), CUDA_ERROR_ILLEGAL_ADDRESS); } \
+  }
 
 CUdeviceptr address;
 void* host;
@@ -78,8 +79,10 @@ const After kAfter[] = {
     AFTER(cuStreamCreate, &new_stream, 0),
     AFTER(cuEventCreate, &new_event, 0),
     AFTER(cuModuleLoadData, &new_module, kNoop),
-    AFTER(cuLaunchHostFunc, stream, [](void*) {}, nullptr),
-    {"cuLaunchKernel", [](const Context&, const Module&, const DeviceMemory&, const Stream& stream, const Event&) {
+    AFTER(
+        cuLaunchHostFunc, stream, [](void*) {}, nullptr),
+    {"cuLaunchKernel",
+     [](const Context&, const Module&, const DeviceMemory&, const Stream& stream, const Event&) {
        expect(launch_outcome(known_function, {}, {}, 0, stream), CUDA_ERROR_ILLEGAL_ADDRESS);
      }},
 };
@@ -141,7 +144,9 @@ OWN_PROCESS_CASE(sticky, callbacks_hear_of_it) {
   std::atomic<int> status{-1};
   launch(module.function("store"), {}, {}, stream, kNoMemory, uint32_t{1});
   const CUresult added_code = expect_one_of(
-      CU(cuStreamAddCallback, stream, [](CUstream, CUresult code, void* user) { static_cast<std::atomic<int>*>(user)->store(code); }, &status, 0),
+      CU(
+          cuStreamAddCallback, stream,
+          [](CUstream, CUresult code, void* user) { static_cast<std::atomic<int>*>(user)->store(code); }, &status, 0),
       {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
   expect(CU(cuStreamSynchronize, stream), CUDA_ERROR_ILLEGAL_ADDRESS);
   observe("added " + std::to_string(added_code) + ", status " + std::to_string(status.load()));

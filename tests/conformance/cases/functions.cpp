@@ -31,12 +31,14 @@ CASE(function, binary_version_is_the_device) {
   const Module module(kNoop);
   const int capability = device_attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) * 10 +
                          device_attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-  expect_equal(attribute(module.function("noop"), CU_FUNC_ATTRIBUTE_BINARY_VERSION), capability, "the version of compiled PTX");
+  expect_equal(attribute(module.function("noop"), CU_FUNC_ATTRIBUTE_BINARY_VERSION), capability,
+               "the version of compiled PTX");
 }
 CASE(function, max_threads_of_a_bounded_kernel) {
   const Context context;
   const Module module;
-  expect_equal(attribute(module.function("at_most_64"), CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 64, "threads per block");
+  expect_equal(attribute(module.function("at_most_64"), CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 64,
+               "threads per block");
 }
 CASE(function, local_memory) {
   const Context context;
@@ -60,7 +62,8 @@ CASE(function, attribute_errors) {
   int value = 0;
   expect(CU(cuFuncGetAttribute, &value, 99, noop), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuFuncGetAttribute, nullptr, CU_FUNC_ATTRIBUTE_NUM_REGS, noop), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_NUM_REGS, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_NUM_REGS, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
 }
 CASE(function, set_dynamic_shared_memory) {
   const Context context;
@@ -76,15 +79,18 @@ CASE(function, set_dynamic_shared_memory_to_the_opt_in_limit) {
   const int most = device_attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
   expect_ok(CU(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most));
   expect_equal(attribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES), most, "what was set");
-  expect(CU(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most + 1), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most + 1),
+         CUDA_ERROR_INVALID_VALUE);
   expect_equal(attribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES), most, "what a refused call left");
 }
 CASE(function, static_shared_memory_counts_against_the_limit) {
   const Context context;
   const Module module;
   const int most = device_attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
-  expect(CU(cuFuncSetAttribute, module.function("reduce"), CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most), CUDA_ERROR_INVALID_VALUE);
-  expect_ok(CU(cuFuncSetAttribute, module.function("reduce"), CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most - 1024));
+  expect(CU(cuFuncSetAttribute, module.function("reduce"), CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most),
+         CUDA_ERROR_INVALID_VALUE);
+  expect_ok(
+      CU(cuFuncSetAttribute, module.function("reduce"), CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most - 1024));
 }
 CASE(function, set_carveout) {
   const Context context;
@@ -92,7 +98,8 @@ CASE(function, set_carveout) {
   const CUfunction noop = module.function("noop");
   expect_ok(CU(cuFuncSetAttribute, noop, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 50));
   expect_equal(attribute(noop, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT), 50, "what was set");
-  expect_one_of(CU(cuFuncSetAttribute, noop, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 101), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
+  expect_one_of(CU(cuFuncSetAttribute, noop, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 101),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
 }
 CASE(function, set_what_is_fixed) {
   const Context context;
@@ -148,7 +155,8 @@ CASE(function, parameter_places) {
   size_t offset = 0;
   expect_ok(CU(cuFuncGetParamInfo, module.function("fill"), 1, &offset, nullptr));
   expect_equal(offset, size_t{8}, "the offset");
-  expect_one_of(CU(cuFuncGetParamInfo, module.function("fill"), 1, nullptr, &offset), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
+  expect_one_of(CU(cuFuncGetParamInfo, module.function("fill"), 1, nullptr, &offset),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
 }
 CASE(function, load) {
   const Context context;

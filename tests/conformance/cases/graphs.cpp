@@ -106,7 +106,8 @@ CASE(graph, pageable_source_is_read_at_the_launch) {
   const Stream stream;
   const DeviceMemory memory(4);
   std::vector<uint32_t> source(1, 1);
-  const Graph graph(capture(stream, [&] { expect_ok(CU(cuMemcpyHtoDAsync_v2, memory.at(), source.data(), 4, stream)); }));
+  const Graph graph(
+      capture(stream, [&] { expect_ok(CU(cuMemcpyHtoDAsync_v2, memory.at(), source.data(), 4, stream)); }));
   const GraphExec exec(graph);
   for (uint32_t i = 10; i < 15; ++i) {
     source[0] = i;
@@ -122,7 +123,8 @@ CASE(graph, host_function) {
   const PinnedMemory word(4);
   std::atomic<int> calls{0};
   const Graph graph(capture(stream, [&] {
-    expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &calls));
+    expect_ok(CU(
+        cuLaunchHostFunc, stream, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &calls));
     launch(module.function("store"), {}, {}, stream, word.device(), uint32_t{5});
   }));
   expect_equal(calls.load(), 0, "calls in the capture");
@@ -141,7 +143,9 @@ CASE(graph, kernel_parameters_are_those_of_the_capture) {
   uint32_t value = 11;
   CUdeviceptr address = memory.at();
   void* parameters[] = {&address, &value};
-  const Graph graph(capture(stream, [&] { expect_ok(CU(cuLaunchKernel, module.function("store"), 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr)); }));
+  const Graph graph(capture(stream, [&] {
+    expect_ok(CU(cuLaunchKernel, module.function("store"), 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr));
+  }));
   value = 12;
   const GraphExec exec(graph);
   expect_ok(CU(cuGraphLaunch, exec.get(), stream));
@@ -273,7 +277,8 @@ CASE(graph, launches_wait_for_the_stream) {
   const Module module;
   const Stream stream;
   const PinnedMemory word(4);
-  const Graph graph(capture(stream, [&] { launch(module.function("store"), {}, {}, stream, word.device(), uint32_t{1}); }));
+  const Graph graph(
+      capture(stream, [&] { launch(module.function("store"), {}, {}, stream, word.device(), uint32_t{1}); }));
   const GraphExec exec(graph);
   Spinner spinner(module);
   spinner.start(stream);
@@ -307,7 +312,8 @@ CASE(graph, null_handles) {
   size_t count = 0;
   expect_one_of(CU(cuGraphLaunch, nullptr, stream), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   expect_one_of(CU(cuGraphUpload, nullptr, stream), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuGraphInstantiateWithFlags, &exec, nullptr, 0), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuGraphInstantiateWithFlags, &exec, nullptr, 0),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   expect_one_of(CU(cuGraphDestroy, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   expect_one_of(CU(cuGraphExecDestroy, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   expect_one_of(CU(cuGraphGetNodes, nullptr, nullptr, &count), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});

@@ -27,7 +27,9 @@ CASE(host_function, runs_in_order) {
   Entry entries[20];
   for (int i = 0; i < 20; ++i) {
     entries[i] = {&diary, i};
-    expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { static_cast<Entry*>(user)->diary->add(static_cast<Entry*>(user)->number); }, &entries[i]));
+    expect_ok(CU(
+        cuLaunchHostFunc, stream,
+        [](void* user) { static_cast<Entry*>(user)->diary->add(static_cast<Entry*>(user)->number); }, &entries[i]));
   }
   stream.synchronize();
   expect_equal(diary.entries.size(), size_t{20}, "the number of calls");
@@ -46,7 +48,9 @@ CASE(host_function, sees_earlier_work_and_not_later) {
   const PinnedMemory word(4);
   Probe probe{&word};
   launch(module.function("store"), {}, {}, stream, word.device(), uint32_t{1});
-  expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { static_cast<Probe*>(user)->seen = static_cast<Probe*>(user)->word->word(); }, &probe));
+  expect_ok(CU(
+      cuLaunchHostFunc, stream,
+      [](void* user) { static_cast<Probe*>(user)->seen = static_cast<Probe*>(user)->word->word(); }, &probe));
   launch(module.function("store"), {}, {}, stream, word.device(), uint32_t{2});
   stream.synchronize();
   expect_equal(probe.seen, 1U, "what the function saw");
@@ -60,7 +64,9 @@ CASE(host_function, later_work_sees_what_it_wrote) {
   const DeviceMemory memory(4);
   for (int i = 0; i < 20; ++i) {
     word.set_word(0);
-    expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { static_cast<PinnedMemory*>(user)->set_word(17); }, const_cast<PinnedMemory*>(&word)));
+    expect_ok(CU(
+        cuLaunchHostFunc, stream, [](void* user) { static_cast<PinnedMemory*>(user)->set_word(17); },
+        const_cast<PinnedMemory*>(&word)));
     launch(module.function("copy_word"), {}, {}, stream, memory.at(), word.device());
     stream.synchronize();
     expect_equal(memory.word(), 17U, "the word");
@@ -73,7 +79,8 @@ CASE(host_function, waits_for_its_stream) {
   Spinner spinner(module);
   std::atomic<int> called{0};
   spinner.start(stream);
-  expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &called));
+  expect_ok(CU(
+      cuLaunchHostFunc, stream, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &called));
   expect(CU(cuStreamQuery, stream), CUDA_ERROR_NOT_READY);
   expect_equal(called.load(), 0, "calls before the release");
   spinner.release();
@@ -84,7 +91,8 @@ CASE(host_function, waits_for_its_stream) {
 CASE(host_function, in_the_legacy_stream) {
   const Context context;
   std::atomic<int> called{0};
-  expect_ok(CU(cuLaunchHostFunc, nullptr, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &called));
+  expect_ok(CU(
+      cuLaunchHostFunc, nullptr, [](void* user) { ++*static_cast<std::atomic<int>*>(user); }, &called));
   expect_ok(CU(cuStreamSynchronize, nullptr));
   expect_equal(called.load(), 1, "calls");
 }
@@ -92,7 +100,9 @@ CASE(host_function, runs_beside_the_caller) {
   const Context context;
   const Stream stream;
   std::thread::id where;
-  expect_ok(CU(cuLaunchHostFunc, stream, [](void* user) { *static_cast<std::thread::id*>(user) = std::this_thread::get_id(); }, &where));
+  expect_ok(CU(
+      cuLaunchHostFunc, stream, [](void* user) { *static_cast<std::thread::id*>(user) = std::this_thread::get_id(); },
+      &where));
   stream.synchronize();
   require(where != std::thread::id() && where != std::this_thread::get_id(), "another thread ran it");
 }
@@ -131,7 +141,9 @@ CASE(callback, order_with_host_functions) {
   Entry first{&diary, 1}, second{&diary, 2}, third{&diary, 3};
   const auto write = [](void* user) { static_cast<Entry*>(user)->diary->add(static_cast<Entry*>(user)->number); };
   expect_ok(CU(cuLaunchHostFunc, stream, write, &first));
-  expect_ok(CU(cuStreamAddCallback, stream, [](CUstream, CUresult, void* user) { static_cast<Entry*>(user)->diary->add(2); }, &second, 0));
+  expect_ok(CU(
+      cuStreamAddCallback, stream, [](CUstream, CUresult, void* user) { static_cast<Entry*>(user)->diary->add(2); },
+      &second, 0));
   expect_ok(CU(cuLaunchHostFunc, stream, write, &third));
   stream.synchronize();
   require(diary.entries == std::vector<int>({1, 2, 3}), "the functions run in the order of the stream");

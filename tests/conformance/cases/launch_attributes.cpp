@@ -15,7 +15,8 @@ CUlaunchAttribute attribute(CUlaunchAttributeID id, std::initializer_list<uint32
   return result;
 }
 
-CUlaunchConfig config_of(Dim grid, Dim block, CUlaunchAttribute* attributes, unsigned count, CUstream stream = nullptr) {
+CUlaunchConfig config_of(Dim grid, Dim block, CUlaunchAttribute* attributes, unsigned count,
+                         CUstream stream = nullptr) {
   CUlaunchConfig config = {};
   config.gridDimX = grid.x, config.gridDimY = grid.y, config.gridDimZ = grid.z;
   config.blockDimX = block.x, config.blockDimY = block.y, config.blockDimZ = block.z;
@@ -52,11 +53,13 @@ CASE(launch_ex, cluster_that_does_not_divide_the_grid) {
   const Module module(kNoop);
   auto cluster = attribute(CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, {2, 1, 1});
   const auto config = config_of({3}, {32}, &cluster, 1);
-  expect_one_of(CU(cuLaunchKernelEx, &config, module.function("noop"), nullptr, nullptr), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CLUSTER_SIZE});
+  expect_one_of(CU(cuLaunchKernelEx, &config, module.function("noop"), nullptr, nullptr),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CLUSTER_SIZE});
 }
 CASE(launch_ex, several_attributes) {
   launch_and_count({attribute(CU_LAUNCH_ATTRIBUTE_COOPERATIVE, {0}), attribute(CU_LAUNCH_ATTRIBUTE_PRIORITY, {0}),
-                    attribute(CU_LAUNCH_ATTRIBUTE_IGNORE, {})}, {3}, {32});
+                    attribute(CU_LAUNCH_ATTRIBUTE_IGNORE, {})},
+                   {3}, {32});
 }
 CASE(launch_ex, packed_parameters) {
   const Context context;
@@ -65,8 +68,8 @@ CASE(launch_ex, packed_parameters) {
   memory.write_word(1);
   CUdeviceptr address = memory.at();
   size_t size = sizeof address;
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &address, reinterpret_cast<void*>(kLaunchParamBufferSize), &size,
-                   reinterpret_cast<void*>(kLaunchParamEnd)};
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &address,
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
   const auto config = config_of({}, {}, nullptr, 0);
   expect_ok(CU(cuLaunchKernelEx, &config, module.function("increment"), nullptr, extra));
   expect_equal(memory.word(), 2U, "the word");
@@ -77,12 +80,14 @@ CASE(launch_ex, errors) {
   const CUfunction noop = module.function("noop");
   expect(CU(cuLaunchKernelEx, nullptr, noop, nullptr, nullptr), CUDA_ERROR_INVALID_VALUE);
   auto config = config_of({}, {}, nullptr, 0);
-  expect_one_of(CU(cuLaunchKernelEx, &config, nullptr, nullptr, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuLaunchKernelEx, &config, nullptr, nullptr, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   config.blockDimX = 0;
   expect(CU(cuLaunchKernelEx, &config, noop, nullptr, nullptr), CUDA_ERROR_INVALID_VALUE);
   auto unknown = attribute(99, {1});
   config = config_of({}, {}, &unknown, 1);
-  expect_one_of(CU(cuLaunchKernelEx, &config, noop, nullptr, nullptr), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
+  expect_one_of(CU(cuLaunchKernelEx, &config, noop, nullptr, nullptr),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
 }
 
 CASE(cooperative, launch) {
@@ -98,13 +103,16 @@ CASE(cooperative, launch) {
 CASE(cooperative, too_large) {
   const Context context;
   const Module module(kNoop);
-  expect(CU(cuLaunchCooperativeKernel, module.function("noop"), 1'000'000, 1, 1, 1024, 1, 1, 0, nullptr, nullptr), CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
+  expect(CU(cuLaunchCooperativeKernel, module.function("noop"), 1'000'000, 1, 1, 1024, 1, 1, 0, nullptr, nullptr),
+         CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
 }
 CASE(cooperative, errors) {
   const Context context;
   const Module module(kNoop);
-  expect(CU(cuLaunchCooperativeKernel, module.function("noop"), 0, 1, 1, 1, 1, 1, 0, nullptr, nullptr), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuLaunchCooperativeKernel, nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuLaunchCooperativeKernel, module.function("noop"), 0, 1, 1, 1, 1, 1, 0, nullptr, nullptr),
+         CUDA_ERROR_INVALID_VALUE);
+  expect_one_of(CU(cuLaunchCooperativeKernel, nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ CASE(launch, saxpy) {
   expect_ok(CU(cuMemcpyHtoD_v2, dy.at(), y.data(), kCount * 4));
   launch(module.function("saxpy"), {(kCount + 127) / 128}, {128}, nullptr, kCount, 3.0F, dx.at(), dy.at());
   expect_ok(CU(cuMemcpyDtoH_v2, result.data(), dy.at(), kCount * 4));
-  for (uint32_t i = 0; i < kCount; ++i) require(result[i] == float(5 * i), "element " + std::to_string(i) + " is a x + y");
+  for (uint32_t i = 0; i < kCount; ++i)
+    require(result[i] == float(5 * i), "element " + std::to_string(i) + " is a x + y");
 }
 CASE(launch, three_dimensions) {
   const Context context;
@@ -139,8 +140,8 @@ CASE(launch, parameters_of_all_sizes) {
   const Context context;
   const Module module;
   const DeviceMemory out(64);
-  launch(module.function("mixed_params"), {}, {}, nullptr, out.at(), uint8_t{0xfe}, uint16_t{0xfedc}, uint32_t{0xfedcba98},
-         uint64_t{0xfedcba9876543210}, 1.5F, -2.5, Triple{11, 22, 33});
+  launch(module.function("mixed_params"), {}, {}, nullptr, out.at(), uint8_t{0xfe}, uint16_t{0xfedc},
+         uint32_t{0xfedcba98}, uint64_t{0xfedcba9876543210}, 1.5F, -2.5, Triple{11, 22, 33});
   expect_mixed(out);
 }
 CASE(launch, parameters_packed) {
@@ -159,8 +160,8 @@ CASE(launch, parameters_packed) {
   } packed = {out.at(), 0xfe, 0xfedc, 0xfedcba98, 0xfedcba9876543210, 1.5F, -2.5, {11, 22, 33}};
   static_assert(sizeof(Packed) == 64);
   size_t size = sizeof packed;
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &packed, reinterpret_cast<void*>(kLaunchParamBufferSize), &size,
-                   reinterpret_cast<void*>(kLaunchParamEnd)};
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &packed,
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
   expect_ok(CU(cuLaunchKernel, module.function("mixed_params"), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra));
   packed = {};  // the block has been read when the call returns
   expect_mixed(out);
@@ -172,9 +173,10 @@ CASE(launch, parameters_both_ways) {
   CUdeviceptr address = out.at();
   void* parameters[] = {&address};
   size_t size = sizeof address;
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &address, reinterpret_cast<void*>(kLaunchParamBufferSize), &size,
-                   reinterpret_cast<void*>(kLaunchParamEnd)};
-  expect(CU(cuLaunchKernel, module.function("increment"), 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, extra), CUDA_ERROR_INVALID_VALUE);
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &address,
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
+  expect(CU(cuLaunchKernel, module.function("increment"), 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, extra),
+         CUDA_ERROR_INVALID_VALUE);
 }
 CASE(launch, parameters_are_read_at_once) {
   const Context context;
@@ -208,7 +210,8 @@ CASE(launch, big_parameter) {
 
 CASE(launch_errors, null_function) {
   const Context context;
-  expect_one_of(CU(cuLaunchKernel, nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(CU(cuLaunchKernel, nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
 }
 CASE(launch_errors, empty_grid_or_block) {
   const Context context;
@@ -238,7 +241,8 @@ CASE(launch_errors, more_threads_than_the_kernel_allows) {
   const Context context;
   const Module module;
   expect_ok(launch_outcome(module.function("at_most_64"), {}, {64}, 0, nullptr));
-  expect_one_of(launch_outcome(module.function("at_most_64"), {}, {65}, 0, nullptr), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES});
+  expect_one_of(launch_outcome(module.function("at_most_64"), {}, {65}, 0, nullptr),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES});
 }
 CASE(launch_errors, too_much_shared_memory) {
   const Context context;

@@ -33,7 +33,9 @@ CASE(library, garbage) {
   const Context context;
   CUlibrary library = nullptr;
   const char garbage[256] = "\x13\x37garbage, no image of any kind";
-  expect_one_of(load(&library, garbage), {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX, CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_SOURCE, CUDA_ERROR_INVALID_VALUE});
+  expect_one_of(load(&library, garbage),
+                {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX, CUDA_ERROR_NO_BINARY_FOR_GPU,
+                 CUDA_ERROR_INVALID_SOURCE, CUDA_ERROR_INVALID_VALUE});
 }
 CASE(library, unload_nothing) {
   const Context context;
@@ -73,7 +75,8 @@ CASE(library, from_a_file) {
 CASE(library, from_a_missing_file) {
   const Context context;
   CUlibrary library = nullptr;
-  expect(CU(cuLibraryLoadFromFile, &library, "/nonexistent/library.ptx", nullptr, nullptr, 0, nullptr, nullptr, 0), CUDA_ERROR_FILE_NOT_FOUND);
+  expect(CU(cuLibraryLoadFromFile, &library, "/nonexistent/library.ptx", nullptr, nullptr, 0, nullptr, nullptr, 0),
+         CUDA_ERROR_FILE_NOT_FOUND);
 }
 
 CASE(library, missing_kernel) {
@@ -93,7 +96,8 @@ CASE(library, count_and_enumerate) {
   CUkernel kernels[2] = {};
   expect_ok(CU(cuLibraryEnumerateKernels, kernels, 2, library.get()));
   const CUkernel scale = library.kernel("scale"), add = library.kernel("add_to_counter");
-  require((kernels[0] == scale && kernels[1] == add) || (kernels[0] == add && kernels[1] == scale), "the kernels found by name are listed");
+  require((kernels[0] == scale && kernels[1] == add) || (kernels[0] == add && kernels[1] == scale),
+          "the kernels found by name are listed");
 }
 CASE(library, variable) {
   const Context context;
@@ -156,8 +160,10 @@ CASE(kernel, attributes) {
   int value = 0;
   expect_ok(CU(cuKernelGetAttribute, &value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, library.kernel("reduce"), 0));
   expect_equal(value, 1024, "static shared memory");
-  expect_ok(CU(cuKernelSetAttribute, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 65536, library.kernel("dynamic_shared"), 0));
-  expect_ok(CU(cuKernelGetAttribute, &value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, library.kernel("dynamic_shared"), 0));
+  expect_ok(CU(cuKernelSetAttribute, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 65536,
+               library.kernel("dynamic_shared"), 0));
+  expect_ok(CU(cuKernelGetAttribute, &value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+               library.kernel("dynamic_shared"), 0));
   expect_equal(value, 65536, "what was set");
 }
 CASE(kernel, attribute_errors) {
@@ -174,7 +180,8 @@ CASE(kernel, function_attribute_of_a_kernel) {
   const Context context;
   const Library library;
   int value = 0;
-  expect_ok(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, reinterpret_cast<CUfunction>(library.kernel("reduce"))));
+  expect_ok(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES,
+               reinterpret_cast<CUfunction>(library.kernel("reduce"))));
   expect_equal(value, 1024, "static shared memory");
 }
 CASE(kernel, parameters) {

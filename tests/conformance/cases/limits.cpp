@@ -18,7 +18,8 @@ CASE(limit, defaults) {
   require(limit(CU_LIMIT_PRINTF_FIFO_SIZE) >= 64 << 10, "the printf buffer has 64 KiB");
   require(limit(CU_LIMIT_MALLOC_HEAP_SIZE) >= 1 << 20, "the device heap has 1 MiB");
   observe("stack " + std::to_string(limit(CU_LIMIT_STACK_SIZE)) + ", printf " +
-          std::to_string(limit(CU_LIMIT_PRINTF_FIFO_SIZE)) + ", heap " + std::to_string(limit(CU_LIMIT_MALLOC_HEAP_SIZE)));
+          std::to_string(limit(CU_LIMIT_PRINTF_FIFO_SIZE)) + ", heap " +
+          std::to_string(limit(CU_LIMIT_MALLOC_HEAP_SIZE)));
 }
 
 OWN_PROCESS_CASE(limit, stack_size) {
@@ -39,15 +40,19 @@ OWN_PROCESS_CASE(limit, device_heap) {
 OWN_PROCESS_CASE(limit, device_runtime) {
   const Context context;
   size_t value = 0;
-  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH), {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
+  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH),
+                {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
   expect_one_of(CU(cuCtxSetLimit, CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH, 2), {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
-  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_DEV_RUNTIME_PENDING_LAUNCH_COUNT), {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
+  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_DEV_RUNTIME_PENDING_LAUNCH_COUNT),
+                {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
 }
 OWN_PROCESS_CASE(limit, l2) {
   const Context context;
   size_t value = 0;
-  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_MAX_L2_FETCH_GRANULARITY), {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
-  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_PERSISTING_L2_CACHE_SIZE), {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
+  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_MAX_L2_FETCH_GRANULARITY),
+                {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
+  expect_one_of(CU(cuCtxGetLimit, &value, CU_LIMIT_PERSISTING_L2_CACHE_SIZE),
+                {CUDA_SUCCESS, CUDA_ERROR_UNSUPPORTED_LIMIT});
 }
 CASE(limit, unknown) {
   const Context context;
@@ -70,7 +75,8 @@ OWN_PROCESS_CASE(cache_config, set_and_get) {
     expect_ok(CU(cuCtxSetCacheConfig, wanted));
     expect_ok(CU(cuCtxGetCacheConfig, &config));
     observe("set " + std::to_string(wanted) + " got " + std::to_string(config));
-    require(config == wanted || config == CU_FUNC_CACHE_PREFER_NONE, "what was set comes back, or none on a device without the choice");
+    require(config == wanted || config == CU_FUNC_CACHE_PREFER_NONE,
+            "what was set comes back, or none on a device without the choice");
   }
 }
 CASE(cache_config, errors) {

@@ -131,7 +131,8 @@ CASE(memory, range_from_the_start) {
   size_t size = 0;
   expect_ok(CU(cuMemGetAddressRange_v2, &base, &size, memory.at()));
   expect_equal(base, memory.at(), "the base");
-  expect_equal(size, size_t{1000}, "the size is the one asked for");
+  observe("size " + std::to_string(size));
+  require(size >= 1000 && size < (size_t{2} << 20), "the size is the one asked for, or rounded up");
 }
 CASE(memory, range_from_inside) {
   const Context context;

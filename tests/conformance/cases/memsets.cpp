@@ -99,7 +99,8 @@ CASE(memset, pinned_memory) {
 }
 
 template <typename T>
-void expect_rectangle(const DeviceMemory& memory, size_t pitch, size_t width, size_t height, T value, Where where = Where::current()) {
+void expect_rectangle(const DeviceMemory& memory, size_t pitch, size_t width, size_t height, T value,
+                      Where where = Where::current()) {
   const auto bytes = memory.read();
   for (size_t i = 0; i < bytes.size(); ++i) {
     const bool inside = i % pitch < width * sizeof(T) && i / pitch < height;

@@ -31,7 +31,10 @@ uint8_t host[16];
 alignas(4096) uint8_t page[4096];
 constexpr CUdeviceptr kNowhere = 0x7000000000;
 
-#define ROW(exactly, function, ...) {#function, [] { return CU(function, ##__VA_ARGS__); }, exactly}
+#define ROW(exactly, function, ...)                                \
+  {                                                                \
+#function, [] { return CU(function, ##__VA_ARGS__); }, exactly \
+  }
 
 const Row kRows[] = {
     ROW(true, cuCtxGetDevice, &device),
@@ -70,7 +73,8 @@ const Row kRows[] = {
     ROW(true, cuStreamSynchronize, nullptr),
     ROW(true, cuStreamQuery, nullptr),
     ROW(false, cuStreamBeginCapture_v2, nullptr, CU_STREAM_CAPTURE_MODE_RELAXED),
-    ROW(false, cuLaunchHostFunc, nullptr, [](void*) {}, nullptr),
+    ROW(
+        false, cuLaunchHostFunc, nullptr, [](void*) {}, nullptr),
     ROW(true, cuEventCreate, &event, 0),
     ROW(false, cuGraphCreate, &graph, 0),
     ROW(false, cuDeviceGetDefaultMemPool, &pool, 0),
@@ -82,8 +86,9 @@ const Row kRows[] = {
       if (row.exactly) {
         expect(row.call(), CUDA_ERROR_INVALID_CONTEXT);
       } else {
-        expect_one_of(row.call(), {CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND,
-                                   CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, CUDA_SUCCESS});
+        expect_one_of(row.call(),
+                      {CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND,
+                       CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, CUDA_SUCCESS});
       }
       CUcontext current = reinterpret_cast<CUcontext>(1);
       expect_ok(CU(cuCtxGetCurrent, &current));

@@ -13,7 +13,8 @@ CASE(occupancy, blocks_per_multiprocessor) {
   int blocks = 0;
   expect_ok(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, function, 256, 0));
   observe("blocks " + std::to_string(blocks));
-  require(blocks >= 1 && blocks * 256 <= device_attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR), "the blocks fit on the multiprocessor");
+  require(blocks >= 1 && blocks * 256 <= device_attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR),
+          "the blocks fit on the multiprocessor");
   int same = 0;
   expect_ok(CU(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, &same, function, 256, 0, 0));
   expect_equal(same, blocks, "with flags of zero");
@@ -22,7 +23,8 @@ CASE(occupancy, blocks_of_a_kernel_as_library_kernel) {
   const Context context;
   const Library library;
   int blocks = 0;
-  expect_ok(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, reinterpret_cast<CUfunction>(library.kernel("reduce")), 256, 0));
+  expect_ok(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks,
+               reinterpret_cast<CUfunction>(library.kernel("reduce")), 256, 0));
   require(blocks >= 1, "a block fits");
 }
 CASE(occupancy, shared_memory_limits_blocks) {
@@ -41,14 +43,17 @@ CASE(occupancy, errors) {
   expect(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, nullptr, noop, 128, 0), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, noop, 0, 0), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, noop, -1, 0), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, nullptr, 128, 0), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect(CU(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, &blocks, noop, 128, 0, 0x100), CUDA_ERROR_INVALID_VALUE);
+  expect_one_of(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, nullptr, 128, 0),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, &blocks, noop, 128, 0, 0x100),
+         CUDA_ERROR_INVALID_VALUE);
 }
 CASE(occupancy, block_larger_than_possible) {
   const Context context;
   const Module module(kNoop);
   int blocks = 77;
-  if (expect_one_of(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, module.function("noop"), 2048, 0), {CUDA_SUCCESS, CUDA_ERROR_INVALID_VALUE}) == CUDA_SUCCESS) {
+  if (expect_one_of(CU(cuOccupancyMaxActiveBlocksPerMultiprocessor, &blocks, module.function("noop"), 2048, 0),
+                    {CUDA_SUCCESS, CUDA_ERROR_INVALID_VALUE}) == CUDA_SUCCESS) {
     expect_equal(blocks, 0, "the blocks that fit");
   }
 }
@@ -60,7 +65,8 @@ CASE(occupancy, potential_block_size) {
   observe("grid " + std::to_string(grid) + ", block " + std::to_string(block));
   require(grid >= device_attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), "the grid fills the device");
   require(block >= 32 && block <= 1024, "the block is possible");
-  expect_ok(CU(cuOccupancyMaxPotentialBlockSizeWithFlags, &grid, &block, module.function("vector_add"), nullptr, 0, 128, 0));
+  expect_ok(
+      CU(cuOccupancyMaxPotentialBlockSizeWithFlags, &grid, &block, module.function("vector_add"), nullptr, 0, 128, 0));
   require(block <= 128, "the block keeps to the limit");
 }
 

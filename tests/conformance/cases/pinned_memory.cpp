@@ -128,7 +128,8 @@ CASE(pinned, large) {
 /// Pages of the program's own.
 class Pages {
  public:
-  explicit Pages(size_t size) : size_(size), memory_(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+  explicit Pages(size_t size)
+      : size_(size), memory_(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
     require(memory_ != MAP_FAILED, "there is memory for the case");
   }
   Pages(const Pages&) = delete;
@@ -169,7 +170,8 @@ CASE(registered, unregister_from_inside) {
   const Context context;
   const Pages pages(64 << 10);
   expect_ok(CU(cuMemHostRegister_v2, pages.bytes(), 64 << 10, 0));
-  expect_one_of(CU(cuMemHostUnregister, pages.bytes() + 4096), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED});
+  expect_one_of(CU(cuMemHostUnregister, pages.bytes() + 4096),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED});
   expect_ok(CU(cuMemHostUnregister, pages.bytes()));
 }
 CASE(registered, errors) {
@@ -214,7 +216,8 @@ CASE(registered, flags) {
 }
 CASE(registered, mapped_for_kernels) {
   const Context context;
-  if (device_attribute(CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM) == 0) skip("registered memory is not mapped here");
+  if (device_attribute(CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM) == 0)
+    skip("registered memory is not mapped here");
   const Module module;
   const Pages pages(64 << 10);
   expect_ok(CU(cuMemHostRegister_v2, pages.bytes(), 64 << 10, CU_MEMHOSTREGISTER_DEVICEMAP));

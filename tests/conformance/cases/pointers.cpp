@@ -17,12 +17,17 @@ CASE(pointer, of_device_memory) {
   const Context context;
   const DeviceMemory memory(10000);
   const CUdeviceptr inside = memory.at(5000);
-  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, inside), 0U + CU_MEMORYTYPE_DEVICE, "the memory type");
-  require(attribute<CUcontext>(CU_POINTER_ATTRIBUTE_CONTEXT, inside) == context.get(), "the memory belongs to the context");
+  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, inside), 0U + CU_MEMORYTYPE_DEVICE,
+               "the memory type");
+  require(attribute<CUcontext>(CU_POINTER_ATTRIBUTE_CONTEXT, inside) == context.get(),
+          "the memory belongs to the context");
   expect_equal(attribute<CUdeviceptr>(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, inside), inside, "the device address");
   expect_equal(attribute<int>(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, inside), 0, "the device");
-  expect_equal(attribute<CUdeviceptr>(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, inside), memory.at(), "the start of the range");
-  expect_equal(attribute<size_t>(CU_POINTER_ATTRIBUTE_RANGE_SIZE, inside), size_t{10000}, "the size of the range");
+  expect_equal(attribute<CUdeviceptr>(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, inside), memory.at(),
+               "the start of the range");
+  const auto size = attribute<size_t>(CU_POINTER_ATTRIBUTE_RANGE_SIZE, inside);
+  observe("size " + std::to_string(size));
+  require(size >= 10000 && size < (size_t{2} << 20), "the size of the range is the one asked for, or rounded up");
   expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_IS_MANAGED, inside) & 0xff, 0U, "managed");
   expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MAPPED, inside) & 0xff, 1U, "mapped");
 }
@@ -36,18 +41,22 @@ CASE(pointer, of_pinned_memory) {
   const Context context;
   const PinnedMemory pinned(8192);
   const auto inside = reinterpret_cast<CUdeviceptr>(pinned.bytes() + 100);
-  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, inside), 0U + CU_MEMORYTYPE_HOST, "the memory type");
+  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, inside), 0U + CU_MEMORYTYPE_HOST,
+               "the memory type");
   require(attribute<void*>(CU_POINTER_ATTRIBUTE_HOST_POINTER, inside) == pinned.bytes() + 100, "the host address");
   expect_equal(attribute<CUdeviceptr>(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, inside), inside, "the device address");
-  require(attribute<CUcontext>(CU_POINTER_ATTRIBUTE_CONTEXT, inside) == context.get(), "the memory belongs to the context");
+  require(attribute<CUcontext>(CU_POINTER_ATTRIBUTE_CONTEXT, inside) == context.get(),
+          "the memory belongs to the context");
 }
 CASE(pointer, of_the_programs_own_memory) {
   const Context context;
   static int own;
   unsigned type = 77;
-  expect(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, reinterpret_cast<CUdeviceptr>(&own)), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, reinterpret_cast<CUdeviceptr>(&own)),
+         CUDA_ERROR_INVALID_VALUE);
   CUcontext owner = nullptr;
-  expect(CU(cuPointerGetAttribute, &owner, CU_POINTER_ATTRIBUTE_CONTEXT, reinterpret_cast<CUdeviceptr>(&own)), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuPointerGetAttribute, &owner, CU_POINTER_ATTRIBUTE_CONTEXT, reinterpret_cast<CUdeviceptr>(&own)),
+         CUDA_ERROR_INVALID_VALUE);
 }
 CASE(pointer, of_freed_memory) {
   const Context context;
@@ -62,14 +71,17 @@ CASE(pointer, of_a_variable) {
   const Module module(kVariables);
   CUdeviceptr address = 0;
   expect_ok(CU(cuModuleGetGlobal_v2, &address, nullptr, module.get(), "table"));
-  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address), 0U + CU_MEMORYTYPE_DEVICE, "the memory type");
+  expect_equal(attribute<unsigned>(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address), 0U + CU_MEMORYTYPE_DEVICE,
+               "the memory type");
 }
 CASE(pointer, buffer_identifiers_differ) {
   const Context context;
   const DeviceMemory a(64), b(64);
   const auto first = attribute<unsigned long long>(CU_POINTER_ATTRIBUTE_BUFFER_ID, a.at());
-  require(first != attribute<unsigned long long>(CU_POINTER_ATTRIBUTE_BUFFER_ID, b.at()), "two allocations have two identifiers");
-  expect_equal(attribute<unsigned long long>(CU_POINTER_ATTRIBUTE_BUFFER_ID, a.at(32)), first, "the identifier from inside");
+  require(first != attribute<unsigned long long>(CU_POINTER_ATTRIBUTE_BUFFER_ID, b.at()),
+          "two allocations have two identifiers");
+  expect_equal(attribute<unsigned long long>(CU_POINTER_ATTRIBUTE_BUFFER_ID, a.at(32)), first,
+               "the identifier from inside");
 }
 CASE(pointer, errors) {
   const Context context;
@@ -85,7 +97,8 @@ CASE(pointer, several_at_once) {
   unsigned type = 77;
   CUcontext owner = nullptr;
   CUdeviceptr address = 0;
-  CUpointer_attribute which[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT, CU_POINTER_ATTRIBUTE_DEVICE_POINTER};
+  CUpointer_attribute which[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT,
+                                 CU_POINTER_ATTRIBUTE_DEVICE_POINTER};
   void* places[] = {&type, &owner, &address};
   expect_ok(CU(cuPointerGetAttributes, 3, which, places, memory.at()));
   expect_equal(type, 0U + CU_MEMORYTYPE_DEVICE, "the memory type");
@@ -98,7 +111,8 @@ CASE(pointer, several_of_an_unknown_address) {
   unsigned type = 77;
   CUcontext owner = context.get();
   CUdeviceptr address = 77;
-  CUpointer_attribute which[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT, CU_POINTER_ATTRIBUTE_DEVICE_POINTER};
+  CUpointer_attribute which[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT,
+                                 CU_POINTER_ATTRIBUTE_DEVICE_POINTER};
   void* places[] = {&type, &owner, &address};
   expect_ok(CU(cuPointerGetAttributes, 3, which, places, reinterpret_cast<CUdeviceptr>(&own)));
   expect_equal(type, 0U, "the memory type of what is unknown");

@@ -207,7 +207,8 @@ CASE(pool, use_is_counted) {
   expect_ok(CU(cuMemAllocFromPoolAsync, &address, 1 << 20, pool.get(), stream));
   stream.synchronize();
   require(pool.value(CU_MEMPOOL_ATTR_USED_MEM_CURRENT) >= 1 << 20, "the allocation is counted");
-  require(pool.value(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT) >= pool.value(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), "no more is used than reserved");
+  require(pool.value(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT) >= pool.value(CU_MEMPOOL_ATTR_USED_MEM_CURRENT),
+          "no more is used than reserved");
   expect_ok(CU(cuMemFreeAsync, address, stream));
   stream.synchronize();
   expect_equal(pool.value(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), uint64_t{0}, "used after the free");
@@ -249,7 +250,8 @@ CASE(pool, destroy_the_default_one) {
   const Context context;
   CUmemoryPool pool = nullptr;
   expect_ok(CU(cuDeviceGetDefaultMemPool, &pool, 0));
-  expect_one_of(CU(cuMemPoolDestroy, pool), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_INVALID_HANDLE});
+  expect_one_of(CU(cuMemPoolDestroy, pool),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_INVALID_HANDLE});
 }
 
 }  // namespace

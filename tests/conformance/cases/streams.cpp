@@ -29,8 +29,10 @@ CASE(stream, create_errors) {
 CASE(stream, destroy_the_default_ones) {
   const Context context;
   expect_one_of(CU(cuStreamDestroy_v2, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_LEGACY), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
-  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_PER_THREAD), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
+  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_LEGACY),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
+  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_PER_THREAD),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
   expect_ok(CU(cuStreamSynchronize, nullptr));
 }
 CASE(stream, flags) {
@@ -140,7 +142,8 @@ CASE(stream, attribute_errors) {
   const Stream stream;
   CUlaunchAttributeValue value = {};
   expect_one_of(CU(cuStreamGetAttribute, stream, 99, &value), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
-  expect(CU(cuStreamGetAttribute, stream, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, nullptr), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuStreamGetAttribute, stream, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, nullptr),
+         CUDA_ERROR_INVALID_VALUE);
 }
 CASE(stream, many) {
   const Context context;

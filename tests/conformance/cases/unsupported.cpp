@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that a driver under test may lack: it must say so or do them, and never crash.
-// What must not be tried on a device that others use (multicast, foreign checkpoints, large managed memory) is not here.
+// What must not be tried on a device that others use (multicast, foreign checkpoints, large managed memory) is not
+// here.
 #include "tests/conformance/fixtures/objects.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
 namespace {
+
+/// A call that the library may even lack the symbol of.
+#define OPTIONAL(function, ...) \
+  (driver().function == nullptr ? skip("the library does not export " #function) : void(), CU(function, ##__VA_ARGS__))
 
 bool works(Outcome outcome, Where where = Where::current()) {
   return expect_one_of(outcome, {CUDA_SUCCESS, CUDA_ERROR_NOT_SUPPORTED}, where) == CUDA_SUCCESS;
@@ -14,13 +19,13 @@ bool works(Outcome outcome, Where where = Where::current()) {
 CASE(optional, managed_memory) {
   const Context context;
   CUdeviceptr address = 0;
-  if (!works(CU(cuMemAllocManaged, &address, 4096, 1))) return;
+  if (!works(OPTIONAL(cuMemAllocManaged, &address, 4096, 1))) return;
   expect_ok(CU(cuMemFree_v2, address));
 }
 CASE(optional, address_reservation) {
   const Context context;
   CUdeviceptr address = 0;
-  if (!works(CU(cuMemAddressReserve, &address, 2 << 20, 0, 0, 0))) return;
+  if (!works(OPTIONAL(cuMemAddressReserve, &address, 2 << 20, 0, 0, 0))) return;
   expect_ok(CU(cuMemAddressFree, address, 2 << 20));
 }
 CASE(optional, stream_values) {
@@ -28,22 +33,22 @@ CASE(optional, stream_values) {
   const Stream stream;
   const DeviceMemory memory(8);
   memory.write_word(0);
-  if (works(CU(cuStreamWriteValue32_v2, stream, memory.at(), 5, 0))) {
+  if (works(OPTIONAL(cuStreamWriteValue32_v2, stream, memory.at(), 5, 0))) {
     stream.synchronize();
     expect_equal(memory.word(), 5U, "the word");
   }
-  works(CU(cuStreamWaitValue32_v2, stream, memory.at(), 0, 0));
+  works(OPTIONAL(cuStreamWaitValue32_v2, stream, memory.at(), 0, 0));
   stream.synchronize();
 }
 CASE(optional, linker) {
   const Context context;
   CUlinkState state = nullptr;
-  if (works(CU(cuLinkCreate_v2, 0, nullptr, nullptr, &state))) expect_ok(CU(cuLinkDestroy, state));
+  if (works(OPTIONAL(cuLinkCreate_v2, 0, nullptr, nullptr, &state))) expect_ok(CU(cuLinkDestroy, state));
 }
 CASE(optional, context_event) {
   const Context context;
   const Event event;
-  if (works(CU(cuCtxRecordEvent, context.get(), event))) expect_ok(CU(cuEventSynchronize, event));
+  if (works(OPTIONAL(cuCtxRecordEvent, context.get(), event))) expect_ok(CU(cuEventSynchronize, event));
 }
 CASE(optional, empty_graph_node) {
   const Context context;
@@ -51,7 +56,7 @@ CASE(optional, empty_graph_node) {
   expect_ok(CU(cuGraphCreate, &made, 0));
   const Graph graph(made);
   CUgraphNode node = nullptr;
-  if (!works(CU(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 0))) return;
+  if (!works(OPTIONAL(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 0))) return;
   size_t nodes = 0;
   expect_ok(CU(cuGraphGetNodes, graph.get(), nullptr, &nodes));
   expect_equal(nodes, size_t{1}, "the number of nodes");
@@ -61,17 +66,20 @@ CASE(optional, graph_clone) {
   CUgraph made = nullptr, copy = nullptr;
   expect_ok(CU(cuGraphCreate, &made, 0));
   const Graph graph(made);
-  if (works(CU(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
+  if (works(OPTIONAL(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
 }
 CASE(optional, user_object) {
   const Context context;
   CUuserObject object = nullptr;
-  if (works(CU(cuUserObjectCreate, &object, nullptr, [](void*) {}, 1, 1))) expect_ok(CU(cuUserObjectRelease, object, 1));
+  int owned = 0;
+  if (works(OPTIONAL(
+          cuUserObjectCreate, &object, &owned, [](void*) {}, 1, 1)))
+    expect_ok(CU(cuUserObjectRelease, object, 1));
 }
 CASE(optional, texture_reference) {
   const Context context;
   CUtexref reference = nullptr;
-  if (works(CU(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
+  if (works(OPTIONAL(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
 }
 CASE(optional, copy_3d) {
   const Context context;
@@ -81,33 +89,33 @@ CASE(optional, copy_3d) {
   copy.srcMemoryType = CU_MEMORYTYPE_HOST, copy.srcHost = host.data(), copy.srcPitch = 64, copy.srcHeight = 8;
   copy.dstMemoryType = CU_MEMORYTYPE_DEVICE, copy.dstDevice = memory.at(), copy.dstPitch = 64, copy.dstHeight = 8;
   copy.WidthInBytes = 64, copy.Height = 8, copy.Depth = 8;
-  if (works(CU(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
+  if (works(OPTIONAL(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
 }
 CASE(optional, graph_memory_attribute) {
   const Context context;
   uint64_t value = 0;
-  works(CU(cuDeviceGetGraphMemAttribute, 0, 0, &value));
+  works(OPTIONAL(cuDeviceGetGraphMemAttribute, 0, 0, &value));
 }
 CASE(optional, stream_of_green_context) {
   const Context context;
   const Stream stream;
   CUcontext owner = nullptr;
   CUgreenCtx green = nullptr;
-  works(CU(cuStreamGetCtx_v2, stream, &owner, &green));
+  works(OPTIONAL(cuStreamGetCtx_v2, stream, &owner, &green));
 }
 CASE(optional, texture_width) {
   const Context context;
   size_t width = 0;
-  works(CU(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
+  works(OPTIONAL(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
 }
 CASE(optional, exec_affinity) {
   int supported = 0;
-  works(CU(cuDeviceGetExecAffinitySupport, &supported, 0, 0));
+  works(OPTIONAL(cuDeviceGetExecAffinitySupport, &supported, 0, 0));
 }
 CASE(optional, profiler) {
   const Context context;
-  works(CU(cuProfilerStart));
-  works(CU(cuProfilerStop));
+  works(OPTIONAL(cuProfilerStart));
+  works(OPTIONAL(cuProfilerStop));
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ std::string describe(CUresult code) {
 
 void fail(const std::string& why, Where where) {
   const char* slash = std::strrchr(where.file_name(), '/');
-  throw Failure(std::string(slash != nullptr ? slash + 1 : where.file_name()) + ":" + std::to_string(where.line()) + ": " +
-                why);
+  throw Failure(std::string(slash != nullptr ? slash + 1 : where.file_name()) + ":" + std::to_string(where.line()) +
+                ": " + why);
 }
 
 void skip(const std::string& why) { throw Skip(why); }

@@ -23,7 +23,7 @@ struct Outcome {
 
 /// Calls a function of the driver under test; a symbol that the library lacks fails the case.
 #define CU(function, ...) \
-  (::conformance::Outcome { #function, ::conformance::loaded(::conformance::driver().function, #function)(__VA_ARGS__) })
+  (::conformance::Outcome{#function, ::conformance::loaded(::conformance::driver().function, #function)(__VA_ARGS__)})
 
 struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -15,7 +15,8 @@ std::vector<Case>& cases() {
 
 bool add_case(std::string name, Process process, std::function<void()> body) {
   auto& list = cases();
-  const auto place = std::lower_bound(list.begin(), list.end(), name, [](const Case& c, const std::string& n) { return c.name < n; });
+  const auto place =
+      std::lower_bound(list.begin(), list.end(), name, [](const Case& c, const std::string& n) { return c.name < n; });
   list.insert(place, Case{std::move(name), process, std::move(body)});
   return true;
 }

@@ -33,10 +33,10 @@ bool add_case(std::string name, Process process, std::function<void()> body);
 
 }  // namespace conformance
 
-#define CONFORMANCE_CASE_OF(kind, group, name)                                                                    \
-  static void case_##group##_##name();                                                                            \
-  [[maybe_unused]] static const bool case_##group##_##name##_added =                                              \
-      ::conformance::add_case(#group "." #name, ::conformance::Process::kind, case_##group##_##name);             \
+#define CONFORMANCE_CASE_OF(kind, group, name)                                                        \
+  static void case_##group##_##name();                                                                \
+  [[maybe_unused]] static const bool case_##group##_##name##_added =                                  \
+      ::conformance::add_case(#group "." #name, ::conformance::Process::kind, case_##group##_##name); \
   static void case_##group##_##name()
 
 #define CASE(group, name) CONFORMANCE_CASE_OF(shared, group, name)

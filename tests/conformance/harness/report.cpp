@@ -35,9 +35,11 @@ void print_result(const Result& result, const Expectations& expectations, bool v
   const std::string* reason = expectations.reason(result.name);
   const bool failed = result.status == "fail";
   if (result.status == "pass" && reason == nullptr && !verbose) return;
-  std::printf("%-4s %-50s %6.2f s  %s\n", result.status.c_str(), result.name.c_str(), result.seconds, result.detail.c_str());
+  std::printf("%-4s %-50s %6.2f s  %s\n", result.status.c_str(), result.name.c_str(), result.seconds,
+              result.detail.c_str());
   if (failed && reason != nullptr) std::printf("     expected: %s\n", reason->c_str());
-  if (result.status == "pass" && reason != nullptr) std::printf("     passes now, though expected to differ: %s\n", reason->c_str());
+  if (result.status == "pass" && reason != nullptr)
+    std::printf("     passes now, though expected to differ: %s\n", reason->c_str());
   if (failed && verbose && !result.output.empty()) std::printf("     it printed: %s\n", result.output.c_str());
   std::fflush(stdout);
 }

@@ -43,7 +43,8 @@ struct Running {
 
 class Run {
  public:
-  Run(const RunOptions& options, const std::function<void(const Result&)>& on_result) : options_(options), on_result_(on_result) {}
+  Run(const RunOptions& options, const std::function<void(const Result&)>& on_result)
+      : options_(options), on_result_(on_result) {}
 
   std::vector<Result> operator()(std::deque<Batch> waiting) {
     waiting_ = std::move(waiting);
@@ -108,14 +109,16 @@ class Run {
     std::string end = child.process.reap();
     if (!verdict.empty()) end = verdict;
     if (!child.begun && !child.owed.empty()) {
-      child.current = {child.owed.front(), "fail", (end.empty() ? "the process ended" : end) + " before the case began", "", 0};
+      child.current = {child.owed.front(), "fail", (end.empty() ? "the process ended" : end) + " before the case began",
+                       "", 0};
       child.owed.pop_front();
     } else if (!child.ended) {
       child.current.detail = (end.empty() ? "the process ended" : end) + " in the case";
       child.current.seconds = std::chrono::duration<double>(Clock::now() - child.since).count();
     } else if (!end.empty()) {
       child.current.status = "fail";
-      child.current.detail = end + " after the case" + (child.current.detail.empty() ? "" : "; ") + child.current.detail;
+      child.current.detail =
+          end + " after the case" + (child.current.detail.empty() ? "" : "; ") + child.current.detail;
     }
     if (child.current.status == "fail") child.current.output = child.process.output();
     finish(child.current);

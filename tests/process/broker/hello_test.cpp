@@ -191,3 +191,18 @@ TEST_CASE("a client that goes on talking after its hello loses its channel") {
   CHECK(eventually([&] { return broker.children().empty(); }));
   CHECK(client.control().peer_status == VGPU_PEER_REVOKED);
 }
+
+TEST_CASE("a broker that runs out of descriptors says so, and serves again when there are some") {
+  TemporaryFolder folder;
+  const auto command = "ulimit -n 60 && exec " + broker_path() + " --socket " + (folder / "s") + " --worker " +
+                       fake_worker_path() + " --driver sim";
+  Process broker({"/bin/sh", "-c", command});
+  REQUIRE(broker.says("listening on"));
+  {
+    std::vector<base::UniqueFd> idle;
+    for (int i = 0; i < 40; ++i) idle.push_back(connect_raw(folder / "s"));
+    CHECK(broker.says("Too many open files"));
+  }
+  TestClient client(folder / "s");
+  client.order_and_wait("report");
+}

@@ -21,7 +21,10 @@ struct ClientProcess {
     if (pid != 0) return;
     alarm(60);
     const auto connection = control::connect_broker(socket, hello, soon());
-    if (!connection) _exit(1);
+    if (!connection) {
+      fprintf(stderr, "client: %s\n", connection.error().text.c_str());
+      _exit(1);
+    }
     after();
     for (;;) pause();
   }
@@ -44,7 +47,9 @@ TEST_CASE("a killed client takes its worker with it, and nothing is left") {
   const auto baseline = broker.descriptor_count();
   for (int round = 0; round < 3; ++round) {
     ClientProcess client(broker.socket, [] {});
-    REQUIRE(eventually([&] { return broker.children().size() == 1; }));
+    const bool started = eventually([&] { return broker.children().size() == 1; });
+    INFO(broker.process.output());
+    REQUIRE(started);
     kill(client.pid, SIGKILL);
     wait_until_clean(broker, baseline);
   }

@@ -25,11 +25,14 @@ std::vector<uint8_t> fatbin(uint64_t files) {
   return image;
 }
 
-/// One section of `section` bytes, the section table, then one program header at the very end: as ptxas lays a cubin out.
+/// One section of `section` bytes, the section table, then one program header at the very end: as ptxas lays a cubin
+/// out.
 std::vector<uint8_t> cubin(uint64_t section) {
   std::vector<uint8_t> image(64 + section + 64 + 56);
-  std::memcpy(image.data(), "\x7f"
-                            "ELF\x02\x01\x01\x41\x08", 9);
+  std::memcpy(image.data(),
+              "\x7f"
+              "ELF\x02\x01\x01\x41\x08",
+              9);
   write_at<uint16_t>(image, 18, 190);
   write_at<uint64_t>(image, 32, 64 + section + 64);  // program headers
   write_at<uint64_t>(image, 40, 64 + section);       // sections

@@ -7,7 +7,9 @@
 
 namespace {
 
-std::span<const uint8_t> bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+std::span<const uint8_t> bytes(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 std::string hex(const vgpu::base::Md2Digest& digest) {
   std::string text;
@@ -29,13 +31,15 @@ TEST_CASE("MD2 gives the digests of RFC 1319's appendix") {
       {"message digest", "ab4f496bfb2a530b219ff33031fe06b0"},
       {"abcdefghijklmnopqrstuvwxyz", "4e8ddff3650292ab5a4108c3aa47940b"},
       {"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "da33def2a42df13975352846c30338cd"},
-      {"12345678901234567890123456789012345678901234567890123456789012345678901234567890", "d5976f79d83d3a0dc9806c3c66f3efd8"},
+      {"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+       "d5976f79d83d3a0dc9806c3c66f3efd8"},
   };
   for (const auto& [message, digest] : vectors) CHECK(hex(vgpu::base::md2(bytes(message))) == digest);
 }
 
 TEST_CASE("HMAC-MD2 is the two nested digests of RFC 2104") {
-  const std::array<uint8_t, 16> key = {0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b};
+  const std::array<uint8_t, 16> key = {0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b,
+                                       0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b};
   std::string inner(16, '\x0b' ^ '\x36');
   inner += "Hi There";
   const auto first = vgpu::base::md2(bytes(inner));

@@ -22,7 +22,8 @@ TEST_CASE("a block larger than the common case is packed as well") {
   std::vector<uint8_t> large(ParameterBlock::kMost, 0x5a);
   void* parameters[] = {large.data()};
   ParameterBlock block;
-  REQUIRE(block.pack({Parameter{0, ParameterBlock::kMost}}, ParameterBlock::kMost, parameters, nullptr) == CUDA_SUCCESS);
+  REQUIRE(block.pack({Parameter{0, ParameterBlock::kMost}}, ParameterBlock::kMost, parameters, nullptr) ==
+          CUDA_SUCCESS);
   CHECK(std::memcmp(block.bytes().data(), large.data(), large.size()) == 0);
 }
 
