@@ -58,12 +58,6 @@ CUresult resolve_stream(CUstream stream, uint64_t& value) {
   return streams().find(value) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-const Context* context_of(CUstream stream) {
-  if (means_legacy(stream) || means_per_thread(stream)) return current_context();
-  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
-  return facts != nullptr ? facts->context : nullptr;
-}
-
 void destroy_default_streams(ThreadState& thread) {
   for (const DefaultStream& stream : thread.default_streams) {
     if (stream.epoch != stream.context->epoch.load(std::memory_order_acquire) || !streams().remove(stream.handle)) continue;

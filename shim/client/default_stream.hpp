@@ -16,9 +16,6 @@ bool means_legacy(CUstream stream);
 /// context, made on demand. CUDA_ERROR_INVALID_HANDLE for what is no stream.
 CUresult resolve_stream(CUstream stream, uint64_t& value);
 
-/// The context that a stream belongs to: of the special ones, the current one. Null for what is no stream.
-const Context* context_of(CUstream stream);
-
 /// When the thread ends.
 void destroy_default_streams(ThreadState& thread);
 

@@ -7,6 +7,7 @@
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
+#include "shim/staging/pinned_memory.hpp"
 
 namespace vgpu::shim {
 namespace {
@@ -67,11 +68,6 @@ bool find_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   return true;
 }
 
-bool is_known_device_memory(CUdeviceptr address, size_t size) {
-  DeviceAllocation found;
-  return find_device_memory(address, found) && size <= found.size - (address - found.base);
-}
-
 CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   if (find_device_memory(address, found)) return CUDA_SUCCESS;
   const Channel* channel = open_channel();
@@ -81,6 +77,22 @@ CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS) return result;
   remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
   return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+
+bool is_program_memory(CUdeviceptr address, size_t size) {
+  uint64_t base = 0;
+  size_t whole = 0;
+  PinnedAllocation pinned;
+  DeviceAllocation device;
+  if (find_pinned(address, pinned)) {
+    base = pinned.base;
+    whole = pinned.size;
+  } else if (look_up_device_memory(address, device) == CUDA_SUCCESS) {
+    base = device.base;
+    whole = device.size;
+  }
+  const uint64_t offset = address - base;
+  return offset < whole && size <= whole - offset;
 }
 
 Where locate(uint64_t address) {

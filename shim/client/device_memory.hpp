@@ -16,7 +16,7 @@ struct DeviceAllocation {
   Context* context = nullptr;
   DeviceMemoryKind kind = DeviceMemoryKind::allocation;
   uint64_t buffer_id = 0;
-  CUmemoryPool pool = nullptr;  // of memory from a pool; null: the device's own
+  CUmemoryPool pool = nullptr;  // of kind pool: null for the device's own
 };
 
 /// Notes memory that the worker gave out in the current context.
@@ -29,9 +29,8 @@ bool find_device_memory(CUdeviceptr address, DeviceAllocation& found);
 /// The same, but asks the worker about addresses of the arena that the guest has not seen (globals of modules).
 CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found);
 
-/// True if all of it lies in one allocation that the guest knows: the driver will not refuse it for its address. What is
-/// not known goes as a call that waits, so that the driver's refusal is the call's answer.
-bool is_known_device_memory(CUdeviceptr address, size_t size);
+/// True if all of it lies in one allocation of the program, pinned memory included.
+bool is_program_memory(CUdeviceptr address, size_t size);
 
 /// What an address means.
 enum class Place { pageable, pinned, device };

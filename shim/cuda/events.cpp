@@ -1,7 +1,6 @@
 // Events: made and recorded without waiting.
 #include "shim/client/capture_state.hpp"
 #include "shim/client/contexts.hpp"
-#include "shim/client/default_stream.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/stream_table.hpp"
@@ -13,6 +12,12 @@ namespace {
 constexpr unsigned kEventFlags = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
 
 EventFacts* find_event(CUevent event) { return events().find(reinterpret_cast<uint64_t>(event)); }
+
+/// The context that a stream belongs to; the special streams are the current one's.
+const Context* context_of(CUstream stream) {
+  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
+  return facts != nullptr ? facts->context : current_context();
+}
 
 /// Calls that ask about one event.
 CUresult ask(api::Op op, CUevent event) {
@@ -31,11 +36,10 @@ CUresult record(CUevent event, CUstream stream, unsigned flags) {
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (flags > CU_EVENT_RECORD_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
   const EventFacts* facts = find_event(event);
-  if (facts == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  if (facts == nullptr || facts->context != context_of(stream)) return CUDA_ERROR_INVALID_HANDLE;
   request.put(event);
   request.put(stream);
   request.body().put(flags);
-  if (request.refusal() == CUDA_SUCCESS && facts->context != context_of(stream)) return CUDA_ERROR_INVALID_HANDLE;
   // External events are for captures; outside of one the driver says so at once.
   return flags == CU_EVENT_RECORD_DEFAULT ? request.post() : request.call();
 }

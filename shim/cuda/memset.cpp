@@ -14,13 +14,14 @@ struct Area {
 };
 
 CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream stream, bool posted) {
-  Request request(posted ? api::Op::fill : api::Op::fill_sync, true);  // fill answers as well, when it is called
+  Request request(posted ? api::Op::fill : api::Op::fill_sync, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (area.width == 0 || area.height == 0) return CUDA_SUCCESS;
   const bool overflows = area.width > ~size_t{0} / element;
   const bool rows_overlap = area.height > 1 && area.pitch < area.width * element;
   const bool misaligned = area.to % element != 0 || (area.height > 1 && area.pitch % element != 0);
   if (area.to == 0 || overflows || rows_overlap || misaligned) return CUDA_ERROR_INVALID_VALUE;
+  if (!is_program_memory(area.to, (area.height - 1) * area.pitch + area.width * element)) return CUDA_ERROR_INVALID_VALUE;
   request.body().put(static_cast<uint64_t>(area.to));
   request.body().put(static_cast<uint64_t>(area.pitch));
   request.body().put(value);
@@ -28,9 +29,7 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
   request.body().put(static_cast<uint64_t>(area.width));
   request.body().put(static_cast<uint64_t>(area.height));
   request.put(stream);
-  const size_t reach = area.height > 1 ? area.pitch * (area.height - 1) + area.width * element : area.width * element;
-  const bool known = locate(area.to).place == Place::pinned || is_known_device_memory(area.to, reach);
-  return posted && known ? request.post() : request.call();
+  return posted ? request.post() : request.call();
 }
 
 }  // namespace

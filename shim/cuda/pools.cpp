@@ -3,7 +3,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "shim/client/pools.hpp"
+#include "shim/client/current_pools.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/startup.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -48,34 +48,9 @@ size_t size_of(CUmemPool_attribute attribute) {
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* pool_out, CUdevice dev) { return default_pool(pool_out, dev); }
 
 CUresult cuDeviceGetMemPool(CUmemoryPool* pool, CUdevice dev) {
-  if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
-  const CUmemoryPool current = current_pool(dev);
-  if (pool == nullptr || current == nullptr) return default_pool(pool, dev);
-  *pool = current;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool) {
-  Request request(api::Op::device_set_pool, false);
-  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
-  if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (!is_device(dev)) return CUDA_ERROR_INVALID_DEVICE;
-  request.body().put(static_cast<uint32_t>(dev));
-  request.put(pool);
-  const CUresult result = request.call();
-  if (result == CUDA_SUCCESS) set_current_pool(dev, pool);
-  return result;
-}
-
-CUresult cuMemPoolDestroy(CUmemoryPool pool) {
-  Request request(api::Op::pool_destroy, false);
-  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
-  if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  request.put(pool);
-  const CUresult result = request.call();
+  const CUresult result = default_pool(pool, dev);
   if (result != CUDA_SUCCESS) return result;
-  forget_pool(pool);
-  request.discard_handle(reinterpret_cast<uint64_t>(pool));
+  if (const CUmemoryPool chosen = chosen_pool(dev); chosen != nullptr) *pool = chosen;
   return CUDA_SUCCESS;
 }
 

@@ -7,6 +7,7 @@
 #include "shim/client/capture_state.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/request.hpp"
+#include "shim/staging/captured_copy.hpp"
 #include "shim/staging/staging.hpp"
 
 namespace vgpu::shim {
@@ -115,9 +116,7 @@ CUresult on_host(const Transfer& copy) {
 /// Whether the driver has nothing to object to where this side lies. What it would refuse it refuses at once, so a copy in
 /// doubt is one that waits.
 bool is_beyond_doubt(const Where& where, uint64_t address, size_t size) {
-  if (where.place != Place::device || is_known_device_memory(address, size)) return true;
-  DeviceAllocation found;  // a global that the program has not asked for by name, perhaps
-  return look_up_device_memory(address, found) == CUDA_SUCCESS && is_known_device_memory(address, size);
+  return where.place != Place::device || is_program_memory(address, size);
 }
 
 CUresult transfer_checked(const Transfer& copy);
@@ -150,8 +149,7 @@ CUresult transfer(const Transfer& copy) {
   if (copy.to == 0 || copy.from == 0) return CUDA_ERROR_INVALID_VALUE;
   const Place to = copy.to_where.place;
   const Place from = copy.from_where.place;
-  // A captured copy reads and writes when its graph runs; the program's own pages are out of reach then.
-  if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return capture_copy(copy);
   const bool posted =
       copy.posted && is_beyond_doubt(copy.to_where, copy.to, copy.size) && is_beyond_doubt(copy.from_where, copy.from, copy.size);
   if (posted == copy.posted) return transfer_checked(copy);

@@ -104,24 +104,6 @@ void device_pool(Session& session, const api::ops::DevicePool& op, Call& call) {
   call.finish(result);
 }
 
-void device_set_pool(Session& session, const api::ops::DeviceSetPool& op, Call& call) {
-  const auto set = session.driver().cuDeviceSetMemPool;
-  CUmemoryPool pool = nullptr;
-  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (!session.objects().find(op.current.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  call.finish(set(static_cast<int>(op.device), pool));
-}
-
-void pool_destroy(Session& session, const api::ops::PoolDestroy& op, Call& call) {
-  const auto destroy = session.driver().cuMemPoolDestroy;
-  CUmemoryPool pool = nullptr;
-  if (destroy == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (!session.objects().find(op.id.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  const CUresult result = destroy(pool);
-  if (result == CUDA_SUCCESS) session.objects().drop(op.id.value);
-  call.finish(result);
-}
-
 void pool_get_attribute(Session& session, const api::ops::PoolGetAttribute& op, Call& call) {
   const auto get = session.driver().cuMemPoolGetAttribute;
   CUmemoryPool pool = nullptr;
@@ -143,7 +125,6 @@ void pool_set_attribute(Session& session, const api::ops::PoolSetAttribute& op, 
 }
 
 // Extents.
-// -------------------------------------------------------------------------------------------------------------
 
 void extent_open(Session& session, const api::ops::ExtentOpen& op, Call& call) {
   const bool aligned = op.offset % VGPU_EXTENT_ALIGN == 0 && op.size % VGPU_EXTENT_ALIGN == 0 && op.size != 0;

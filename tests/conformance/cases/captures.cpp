@@ -115,10 +115,9 @@ CASE(capture, begun_twice) {
   const Stream stream;
   begin(stream);
   expect(CU(cuStreamBeginCapture_v2, stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_ERROR_ILLEGAL_STATE);
-  unsigned status = status_of(stream);
-  observe("status " + std::to_string(status));
+  expect_equal(status_of(stream), 0U + CU_STREAM_CAPTURE_STATUS_ACTIVE, "the capture status");
   CUgraph graph = nullptr;
-  expect_one_of(CU(cuStreamEndCapture, stream, &graph), {CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED});
+  expect_ok(CU(cuStreamEndCapture, stream, &graph));
   const Graph done(graph);
 }
 CASE(capture, ended_by_another_thread) {
@@ -129,10 +128,12 @@ CASE(capture, ended_by_another_thread) {
     expect_ok(CU(cuCtxSetCurrent, context.get()));
     CUgraph graph = nullptr;
     expect(CU(cuStreamEndCapture, stream, &graph), CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+    require(graph == nullptr, "the other thread gets no graph");
   });
+  // The refused call ends the capture all the same.
   CUgraph graph = nullptr;
-  expect_one_of(CU(cuStreamEndCapture, stream, &graph), {CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED});
-  const Graph done(graph);
+  expect(CU(cuStreamEndCapture, stream, &graph), CUDA_ERROR_ILLEGAL_STATE);
+  require(graph == nullptr, "there is no graph any more");
 }
 CASE(capture, relaxed_may_be_ended_by_another_thread) {
   const Context context;
@@ -268,9 +269,9 @@ CASE(capture_conflict, captured_event_queried) {
   const Event event;
   begin(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
   expect_ok(CU(cuEventRecord, event, stream));
-  expect_one_of(CU(cuEventQuery, event), {CUDA_ERROR_CAPTURED_EVENT, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED});
+  expect(CU(cuEventQuery, event), CUDA_ERROR_CAPTURED_EVENT);
   CUgraph graph = nullptr;
-  expect_one_of(CU(cuStreamEndCapture, stream, &graph), {CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED});
+  expect(CU(cuStreamEndCapture, stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   const Graph done(graph);
 }
 CASE(capture_conflict, captured_event_waited_for) {
@@ -279,9 +280,9 @@ CASE(capture_conflict, captured_event_waited_for) {
   const Event event;
   begin(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
   expect_ok(CU(cuEventRecord, event, stream));
-  expect_one_of(CU(cuEventSynchronize, event), {CUDA_ERROR_CAPTURED_EVENT, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED});
+  expect(CU(cuEventSynchronize, event), CUDA_ERROR_CAPTURED_EVENT);
   CUgraph graph = nullptr;
-  expect_one_of(CU(cuStreamEndCapture, stream, &graph), {CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED});
+  expect(CU(cuStreamEndCapture, stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   const Graph done(graph);
 }
 CASE(capture_conflict, wait_for_an_event_from_outside) {
@@ -292,7 +293,7 @@ CASE(capture_conflict, wait_for_an_event_from_outside) {
   begin(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
   expect(CU(cuStreamWaitEvent, stream, event, 0), CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
   CUgraph graph = nullptr;
-  expect_one_of(CU(cuStreamEndCapture, stream, &graph), {CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED});
+  expect(CU(cuStreamEndCapture, stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   const Graph done(graph);
 }
 CASE(capture_conflict, two_captures_do_not_merge) {
@@ -371,8 +372,8 @@ CASE(capture_mode, exchange) {
   expect_ok(CU(cuThreadExchangeStreamCaptureMode, &mode));
 }
 CASE(capture_mode, errors) {
+  // The driver does not check the place for the mode: with null it crashes.
   unsigned mode = 99;
-  expect(CU(cuThreadExchangeStreamCaptureMode, nullptr), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuThreadExchangeStreamCaptureMode, &mode), CUDA_ERROR_INVALID_VALUE);
 }
 

@@ -66,17 +66,14 @@ OWN_PROCESS_CASE(context, destroy_frees_its_memory) {
   expect_ok(CU(cuMemAlloc_v2, &address, 4096));
   expect_ok(CU(cuCtxDestroy_v2, context));
   unsigned type = 0;
-  expect_one_of(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CONTEXT});
+  expect(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address), CUDA_ERROR_INVALID_VALUE);
 }
 
-CASE(context, destroy_nothing) {
-  expect_one_of(CU(cuCtxDestroy_v2, nullptr), {CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE});
-}
+CASE(context, destroy_nothing) { expect(CU(cuCtxDestroy_v2, nullptr), CUDA_ERROR_INVALID_VALUE); }
 
 OWN_PROCESS_CASE(context, destroy_the_primary) {
   const Context context;
-  expect_one_of(CU(cuCtxDestroy_v2, context.get()), {CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuCtxDestroy_v2, context.get()), CUDA_ERROR_INVALID_CONTEXT);
   const DeviceMemory memory(16);
 }
 
@@ -87,7 +84,7 @@ OWN_PROCESS_CASE(context, destroyed_while_current_elsewhere) {
     expect_ok(CU(cuCtxSetCurrent, context));
     on_other_thread([&] { expect_ok(CU(cuCtxDestroy_v2, context)); });
     CUdeviceptr address = 0;
-    expect_one_of(CU(cuMemAlloc_v2, &address, 64), {CUDA_ERROR_CONTEXT_IS_DESTROYED, CUDA_ERROR_INVALID_CONTEXT});
+    expect(CU(cuMemAlloc_v2, &address, 64), CUDA_ERROR_CONTEXT_IS_DESTROYED);
   });
 }
 
@@ -109,9 +106,7 @@ CASE(context, pop_of_an_empty_stack) {
   CUcontext popped = nullptr;
   expect(CU(cuCtxPopCurrent_v2, &popped), CUDA_ERROR_INVALID_CONTEXT);
 }
-CASE(context, push_nothing) {
-  expect_one_of(CU(cuCtxPushCurrent_v2, nullptr), {CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE});
-}
+CASE(context, push_nothing) { expect(CU(cuCtxPushCurrent_v2, nullptr), CUDA_ERROR_INVALID_VALUE); }
 
 OWN_PROCESS_CASE(context, the_same_may_be_pushed_twice) {
   const CUcontext context = create();

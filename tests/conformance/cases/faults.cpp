@@ -108,7 +108,7 @@ OWN_PROCESS_CASE(sticky, for_every_thread_and_for_good) {
   const Module module;
   fault(module);
   on_other_thread([&] {
-    expect_one_of(CU(cuCtxSetCurrent, context.get()), {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
+    expect_ok(CU(cuCtxSetCurrent, context.get()));
     expect(CU(cuCtxSynchronize), CUDA_ERROR_ILLEGAL_ADDRESS);
   });
   for (int i = 0; i < 10; ++i) expect(CU(cuCtxSynchronize), CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -126,7 +126,7 @@ OWN_PROCESS_CASE(sticky, what_needs_no_device_still_works) {
   expect_ok(CU(cuDeviceGetCount, &value));
   expect_ok(CU(cuDeviceGetName, name, sizeof name, 0));
   expect_ok(CU(cuDeviceGetAttribute, &value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 0));
-  expect_one_of(CU(cuCtxGetCurrent, &current), {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
+  expect_ok(CU(cuCtxGetCurrent, &current));
 }
 OWN_PROCESS_CASE(sticky, earlier_results_stay) {
   const Context context;
@@ -143,22 +143,23 @@ OWN_PROCESS_CASE(sticky, callbacks_hear_of_it) {
   const Stream stream;
   std::atomic<int> status{-1};
   launch(module.function("store"), {}, {}, stream, kNoMemory, uint32_t{1});
-  const CUresult added_code = expect_one_of(
+  // Whether the fault is known already when the callback is added is a race.
+  expect_one_of(
       CU(
           cuStreamAddCallback, stream,
           [](CUstream, CUresult code, void* user) { static_cast<std::atomic<int>*>(user)->store(code); }, &status, 0),
       {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
   expect(CU(cuStreamSynchronize, stream), CUDA_ERROR_ILLEGAL_ADDRESS);
-  observe("added " + std::to_string(added_code) + ", status " + std::to_string(status.load()));
+  observe("status " + std::to_string(status.load()));
   require(status.load() != 0, "the callback does not hear of success");
 }
 OWN_PROCESS_CASE(sticky, reset_of_the_primary_context) {
   const Context context;
   const Module module;
   fault(module);
-  expect_one_of(CU(cuDevicePrimaryCtxReset_v2, 0), {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
+  expect_ok(CU(cuDevicePrimaryCtxReset_v2, 0));
   CUcontext again = nullptr;
-  expect_one_of(CU(cuDevicePrimaryCtxRetain, &again, 0), {CUDA_SUCCESS, CUDA_ERROR_ILLEGAL_ADDRESS});
+  expect(CU(cuDevicePrimaryCtxRetain, &again, 0), CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
 OWN_PROCESS_CASE(sticky, illegal_read) {
@@ -181,9 +182,9 @@ OWN_PROCESS_CASE(sticky, trap) {
   const Context context;
   const Module module;
   launch(module.function("trap_now"), {}, {}, nullptr);
-  const CUresult code = expect_one_of(CU(cuCtxSynchronize), {CUDA_ERROR_LAUNCH_FAILED, CUDA_ERROR_ILLEGAL_INSTRUCTION});
+  expect(CU(cuCtxSynchronize), CUDA_ERROR_LAUNCH_FAILED);
   CUdeviceptr other = 0;
-  expect(CU(cuMemAlloc_v2, &other, 64), code);
+  expect(CU(cuMemAlloc_v2, &other, 64), CUDA_ERROR_LAUNCH_FAILED);
 }
 OWN_PROCESS_CASE(sticky, assertion) {
   const Context context;

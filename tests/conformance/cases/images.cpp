@@ -36,14 +36,15 @@ CASE(fatbin, load_fat_binary) {
   expect_ok(CU(cuModuleLoadFatBinary, &module, fatbin.data()));
   expect_scale_works(module);
 }
+// Only libraries follow the wrapper (the next case): a module wants the image itself, and takes the same fat binary
+// bare.
 CASE(fatbin, behind_a_wrapper) {
   const Context context;
   const auto fatbin = make_fatbin(kVariables, Packing::lz4);
   FatbinWrapper wrapper;
   wrapper.data = fatbin.data();
   CUmodule module = nullptr;
-  expect_ok(CU(cuModuleLoadData, &module, &wrapper));
-  expect_scale_works(module);
+  expect(CU(cuModuleLoadData, &module, &wrapper), CUDA_ERROR_INVALID_IMAGE);
 }
 CASE(fatbin, library_behind_a_wrapper) {
   const Context context;
@@ -66,14 +67,14 @@ CASE(fatbin, only_for_a_later_device) {
   const Context context;
   const auto fatbin = make_fatbin(kNoop, Packing::plain, 999);
   CUmodule module = nullptr;
-  expect_one_of(CU(cuModuleLoadData, &module, fatbin.data()), {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_SUCCESS});
+  expect(CU(cuModuleLoadData, &module, fatbin.data()), CUDA_ERROR_NO_BINARY_FOR_GPU);
 }
 CASE(fatbin, without_entries) {
   const Context context;
   std::vector<uint8_t> fatbin = make_fatbin(kNoop, Packing::plain);
   std::fill(fatbin.begin() + 8, fatbin.end(), uint8_t{0});
   CUmodule module = nullptr;
-  expect_one_of(CU(cuModuleLoadData, &module, fatbin.data()), {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_IMAGE});
+  expect(CU(cuModuleLoadData, &module, fatbin.data()), CUDA_ERROR_NO_BINARY_FOR_GPU);
 }
 CASE(fatbin, with_invalid_ptx) {
   const Context context;
@@ -87,9 +88,7 @@ CASE(fatbin, wrapper_around_nothing) {
   FatbinWrapper wrapper;
   wrapper.data = zeros;
   CUmodule module = nullptr;
-  const Outcome outcome = CU(cuModuleLoadData, &module, &wrapper);
-  require(outcome.code != CUDA_SUCCESS, "the image is refused");
-  observe("cuModuleLoadData=" + std::to_string(outcome.code));
+  expect(CU(cuModuleLoadData, &module, &wrapper), CUDA_ERROR_INVALID_IMAGE);
 }
 CASE(fatbin, program_for_another_machine) {
   const Context context;
@@ -99,8 +98,7 @@ CASE(fatbin, program_for_another_machine) {
   std::copy(std::begin(identity), std::end(identity), image.begin());
   image[16] = 2, image[18] = 62, image[20] = 1, image[52] = 64;
   CUmodule module = nullptr;
-  expect_one_of(CU(cuModuleLoadData, &module, image.data()),
-                {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_SOURCE});
+  expect(CU(cuModuleLoadData, &module, image.data()), CUDA_ERROR_INVALID_IMAGE);
 }
 
 }  // namespace

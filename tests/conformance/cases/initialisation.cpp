@@ -101,8 +101,8 @@ UNINITIALISED_CASE(init, from_two_threads_at_once) {
     });
   }
   for (auto& thread : threads) thread.join();
-  expect(Outcome{"cuInit", results[0]}, CUDA_SUCCESS);
-  expect(Outcome{"cuInit", results[1]}, CUDA_SUCCESS);
+  expect_ok(Outcome{"cuInit", results[0]});
+  expect_ok(Outcome{"cuInit", results[1]});
 }
 
 CASE(init, version_needs_a_place) { expect(CU(cuDriverGetVersion, nullptr), CUDA_ERROR_INVALID_VALUE); }

@@ -27,19 +27,23 @@ CASE(library, load_errors) {
   CUlibrary library = nullptr;
   expect(load(nullptr, kNoop), CUDA_ERROR_INVALID_VALUE);
   expect(load(&library, nullptr), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(load(&library, kInvalidPtx), {CUDA_ERROR_INVALID_PTX, CUDA_SUCCESS});
+  expect_ok(load(&library, kInvalidPtx));
 }
 CASE(library, garbage) {
   const Context context;
   CUlibrary library = nullptr;
   const char garbage[256] = "\x13\x37garbage, no image of any kind";
-  expect_one_of(load(&library, garbage),
-                {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX, CUDA_ERROR_NO_BINARY_FOR_GPU,
-                 CUDA_ERROR_INVALID_SOURCE, CUDA_ERROR_INVALID_VALUE});
+  // Libraries are loaded lazily: the first use of its code finds that there is none.
+  expect_ok(load(&library, garbage));
+  CUmodule module = nullptr;
+  const Outcome used = CU(cuLibraryGetModule, &module, library);
+  require(used.code != CUDA_SUCCESS, "the library has no module");
+  observe("cuLibraryGetModule=" + std::to_string(used.code));
+  expect_ok(CU(cuLibraryUnload, library));
 }
 CASE(library, unload_nothing) {
   const Context context;
-  expect_one_of(CU(cuLibraryUnload, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuLibraryUnload, nullptr), CUDA_ERROR_INVALID_HANDLE);
 }
 CASE(library, the_image_may_go_after_the_load) {
   const Context context;
@@ -179,10 +183,11 @@ CASE(kernel, attribute_errors) {
 CASE(kernel, function_attribute_of_a_kernel) {
   const Context context;
   const Library library;
+  // A kernel stands for a function in launches, not here.
   int value = 0;
-  expect_ok(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES,
-               reinterpret_cast<CUfunction>(library.kernel("reduce"))));
-  expect_equal(value, 1024, "static shared memory");
+  expect(CU(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES,
+            reinterpret_cast<CUfunction>(library.kernel("reduce"))),
+         CUDA_ERROR_INVALID_HANDLE);
 }
 CASE(kernel, parameters) {
   const Context context;

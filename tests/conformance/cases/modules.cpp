@@ -50,23 +50,19 @@ CASE(module, invalid_ptx) {
 CASE(module, ptx_of_an_unknown_version) {
   const Context context;
   CUmodule module = nullptr;
-  expect_one_of(CU(cuModuleLoadData, &module, kFuturePtx),
-                {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUDA_ERROR_INVALID_PTX});
+  expect(CU(cuModuleLoadData, &module, kFuturePtx), CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
 }
 CASE(module, garbage) {
   const Context context;
   CUmodule module = nullptr;
   char garbage[256] = "\x13\x37garbage, no image of any kind";
-  expect_one_of(CU(cuModuleLoadData, &module, garbage), {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX,
-                                                         CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_SOURCE});
+  expect(CU(cuModuleLoadData, &module, garbage), CUDA_ERROR_INVALID_IMAGE);
 }
 CASE(module, empty_text) {
   const Context context;
   CUmodule module = nullptr;
   const char empty[256] = {};
-  expect_one_of(CU(cuModuleLoadData, &module, empty),
-                {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_SOURCE, CUDA_ERROR_INVALID_VALUE,
-                 CUDA_ERROR_NO_BINARY_FOR_GPU});
+  expect(CU(cuModuleLoadData, &module, empty), CUDA_ERROR_INVALID_IMAGE);
 }
 CASE(module, load_needs_places) {
   const Context context;
@@ -99,7 +95,7 @@ CASE(module, missing_function) {
   const Module module(kNoop);
   CUfunction function = nullptr;
   expect(CU(cuModuleGetFunction, &function, module.get(), "missing"), CUDA_ERROR_NOT_FOUND);
-  expect_one_of(CU(cuModuleGetFunction, &function, module.get(), ""), {CUDA_ERROR_NOT_FOUND, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuModuleGetFunction, &function, module.get(), ""), CUDA_ERROR_INVALID_VALUE);
 }
 CASE(module, function_errors) {
   const Context context;
@@ -107,9 +103,8 @@ CASE(module, function_errors) {
   CUfunction function = nullptr;
   expect(CU(cuModuleGetFunction, nullptr, module.get(), "noop"), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuModuleGetFunction, &function, module.get(), nullptr), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuModuleGetFunction, &function, nullptr, "noop"),
-                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuModuleUnload, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuModuleGetFunction, &function, nullptr, "noop"), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuModuleUnload, nullptr), CUDA_ERROR_INVALID_HANDLE);
 }
 CASE(module, same_function_twice) {
   const Context context;
@@ -140,7 +135,7 @@ CASE(module, loading_mode) {
   expect_ok(CU(cuModuleGetLoadingMode, &mode));
   require(mode == CU_MODULE_EAGER_LOADING || mode == CU_MODULE_LAZY_LOADING, "the mode is eager or lazy");
   observe(mode == CU_MODULE_LAZY_LOADING ? "lazy" : "eager");
-  expect(CU(cuModuleGetLoadingMode, nullptr), CUDA_ERROR_INVALID_VALUE);
+  // The driver does not check the place for the mode: with null it crashes.
 }
 UNINITIALISED_CASE(module, loading_mode_from_the_environment) {
   setenv("CUDA_MODULE_LOADING", "EAGER", 1);
@@ -214,7 +209,7 @@ CASE(module_options, unknown_option) {
   CUjit_option options[] = {9999};
   void* values[] = {nullptr};
   CUmodule module = nullptr;
-  expect_one_of(CU(cuModuleLoadDataEx, &module, kNoop, 1, options, values), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
+  expect(CU(cuModuleLoadDataEx, &module, kNoop, 1, options, values), CUDA_ERROR_INVALID_VALUE);
 }
 
 CASE(variable, address_and_size) {

@@ -81,7 +81,7 @@ CASE(stream_memory, alloc_errors) {
   const Stream stream;
   CUdeviceptr address = 0;
   expect(CU(cuMemAllocAsync, nullptr, 64, stream), CUDA_ERROR_INVALID_VALUE);
-  expect_one_of(CU(cuMemAllocAsync, &address, 0, stream), {CUDA_ERROR_INVALID_VALUE, CUDA_SUCCESS});
+  expect_ok(CU(cuMemAllocAsync, &address, 0, stream));
   expect(CU(cuMemAllocAsync, &address, size_t{1} << 50, stream), CUDA_ERROR_OUT_OF_MEMORY);
   expect(CU(cuMemFreeAsync, 0x1234, stream), CUDA_ERROR_INVALID_VALUE);
 }
@@ -153,7 +153,7 @@ CASE(pool, create_errors) {
   expect(CU(cuMemPoolCreate, &pool, &properties), CUDA_ERROR_INVALID_VALUE);
   properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
   properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 1000};
-  expect_one_of(CU(cuMemPoolCreate, &pool, &properties), {CUDA_ERROR_INVALID_DEVICE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuMemPoolCreate, &pool, &properties), CUDA_ERROR_INVALID_VALUE);
   properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
   expect(CU(cuMemPoolCreate, nullptr, &properties), CUDA_ERROR_INVALID_VALUE);
 }
@@ -250,8 +250,7 @@ CASE(pool, destroy_the_default_one) {
   const Context context;
   CUmemoryPool pool = nullptr;
   expect_ok(CU(cuDeviceGetDefaultMemPool, &pool, 0));
-  expect_one_of(CU(cuMemPoolDestroy, pool),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_INVALID_HANDLE});
+  expect(CU(cuMemPoolDestroy, pool), CUDA_ERROR_INVALID_VALUE);
 }
 
 }  // namespace

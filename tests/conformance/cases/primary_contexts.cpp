@@ -97,8 +97,8 @@ OWN_PROCESS_CASE(primary, needs_places) {
   expect(CU(cuDevicePrimaryCtxRetain, nullptr, 0), CUDA_ERROR_INVALID_VALUE);
   unsigned flags = 0;
   int active = 0;
-  expect_one_of(CU(cuDevicePrimaryCtxGetState, 0, nullptr, &active), {CUDA_SUCCESS, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuDevicePrimaryCtxGetState, 0, &flags, nullptr), {CUDA_SUCCESS, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuDevicePrimaryCtxGetState, 0, nullptr, &active), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuDevicePrimaryCtxGetState, 0, &flags, nullptr), CUDA_ERROR_INVALID_VALUE);
 }
 
 OWN_PROCESS_CASE(primary, reset_ends_it) {
@@ -109,8 +109,7 @@ OWN_PROCESS_CASE(primary, reset_ends_it) {
   expect_ok(CU(cuDevicePrimaryCtxReset_v2, 0));
   expect_equal(state().active, 0, "active after reset");
   unsigned type = 0;
-  expect_one_of(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_CONTEXT_IS_DESTROYED});
+  expect(CU(cuPointerGetAttribute, &type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address), CUDA_ERROR_INVALID_VALUE);
 }
 
 OWN_PROCESS_CASE(primary, works_again_after_reset) {
@@ -136,7 +135,7 @@ OWN_PROCESS_CASE(primary, current_after_release) {
   expect_ok(CU(cuCtxSetCurrent, context));
   expect_ok(CU(cuDevicePrimaryCtxRelease_v2, 0));
   CUdeviceptr address = 0;
-  expect_one_of(CU(cuMemAlloc_v2, &address, 64), {CUDA_ERROR_CONTEXT_IS_DESTROYED, CUDA_ERROR_INVALID_CONTEXT});
+  expect(CU(cuMemAlloc_v2, &address, 64), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 }
 
 }  // namespace

@@ -28,11 +28,9 @@ CASE(stream, create_errors) {
 }
 CASE(stream, destroy_the_default_ones) {
   const Context context;
-  expect_one_of(CU(cuStreamDestroy_v2, nullptr), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
-  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_LEGACY),
-                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
-  expect_one_of(CU(cuStreamDestroy_v2, CU_STREAM_PER_THREAD),
-                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_PERMITTED});
+  expect(CU(cuStreamDestroy_v2, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuStreamDestroy_v2, CU_STREAM_LEGACY), CUDA_ERROR_INVALID_HANDLE);
+  expect(CU(cuStreamDestroy_v2, CU_STREAM_PER_THREAD), CUDA_ERROR_INVALID_HANDLE);
   expect_ok(CU(cuStreamSynchronize, nullptr));
 }
 CASE(stream, flags) {
@@ -141,9 +139,8 @@ CASE(stream, attribute_errors) {
   const Context context;
   const Stream stream;
   CUlaunchAttributeValue value = {};
+  // The driver does not check the place for the value: with null it crashes.
   expect_one_of(CU(cuStreamGetAttribute, stream, 99, &value), {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
-  expect(CU(cuStreamGetAttribute, stream, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, nullptr),
-         CUDA_ERROR_INVALID_VALUE);
 }
 CASE(stream, many) {
   const Context context;
@@ -158,6 +155,16 @@ CASE(stream, many) {
   }
   for (const auto& stream : streams) stream->synchronize();
   for (size_t i = 0; i < 100; ++i) expect_equal(memory.word(i), 1U, "the word of stream " + std::to_string(i));
+}
+
+/// Launches the function once on each of the streams and waits: its code is loaded, and the streams exist on the
+/// device. On a real device work that needs either for the first time waits for the kernels that are running.
+template <typename... Arguments>
+void warm_up(std::initializer_list<CUstream> streams, CUfunction function, Arguments... arguments) {
+  for (CUstream stream : streams) {
+    launch(function, {}, {}, stream, arguments...);
+    expect_ok(CU(cuStreamSynchronize, stream));
+  }
 }
 
 CASE(stream_order, query_of_a_busy_one) {
@@ -197,9 +204,11 @@ CASE(stream_order, non_blocking_ones_are_independent) {
   const Stream busy, other;
   const DeviceMemory memory(4);
   memory.write_word(0);
+  const CUfunction increment = module.function("increment");
+  warm_up({busy, other}, increment, memory.at());
   Spinner spinner(module);
   spinner.start(busy);
-  launch(module.function("increment"), {}, {}, other, memory.at());
+  launch(increment, {}, {}, other, memory.at());
   other.synchronize();
   expect(CU(cuStreamQuery, busy), CUDA_ERROR_NOT_READY);
   spinner.release();
@@ -210,9 +219,11 @@ CASE(stream_order, blocking_ones_are_independent_of_each_other) {
   const Context context;
   const Module module;
   const Stream busy(CU_STREAM_DEFAULT), other(CU_STREAM_DEFAULT);
+  const CUfunction noop = module.function("noop");
+  warm_up({busy, other}, noop);
   Spinner spinner(module);
   spinner.start(busy);
-  launch(module.function("noop"), {}, {}, other);
+  launch(noop, {}, {}, other);
   other.synchronize();
   spinner.require_not_expired();
   spinner.release();
@@ -251,9 +262,11 @@ CASE(stream_order, legacy_does_not_wait_for_non_blocking_ones) {
   const Context context;
   const Module module;
   const Stream busy;
+  const CUfunction noop = module.function("noop");
+  warm_up({busy, nullptr}, noop);
   Spinner spinner(module);
   spinner.start(busy);
-  launch(module.function("noop"), {}, {}, nullptr);
+  launch(noop, {}, {}, nullptr);
   expect_ok(CU(cuStreamSynchronize, nullptr));
   expect(CU(cuStreamQuery, busy), CUDA_ERROR_NOT_READY);
   spinner.require_not_expired();
@@ -290,14 +303,20 @@ CASE(stream_order, per_thread_stream_waits_for_the_legacy_one) {
 CASE(stream_order, per_thread_streams_of_two_threads) {
   const Context context;
   const Module module;
+  const CUfunction noop = module.function("noop");
+  warm_up({CU_STREAM_PER_THREAD}, noop);
   Spinner spinner(module);
-  spinner.start(CU_STREAM_PER_THREAD);
   unsigned long long mine = 0, its = 0;
   expect_ok(CU(cuStreamGetId, CU_STREAM_PER_THREAD, &mine));
-  on_other_thread([&] {
+  OtherThread other;
+  other.run([&] {
     expect_ok(CU(cuCtxSetCurrent, context.get()));
     expect_ok(CU(cuStreamGetId, CU_STREAM_PER_THREAD, &its));
-    launch(module.function("noop"), {}, {}, CU_STREAM_PER_THREAD);
+    warm_up({CU_STREAM_PER_THREAD}, noop);
+  });
+  spinner.start(CU_STREAM_PER_THREAD);
+  other.run([&] {
+    launch(noop, {}, {}, CU_STREAM_PER_THREAD);
     expect_ok(CU(cuStreamSynchronize, CU_STREAM_PER_THREAD));
   });
   expect(CU(cuStreamQuery, CU_STREAM_PER_THREAD), CUDA_ERROR_NOT_READY);
@@ -352,7 +371,7 @@ CASE(stream_order, wait_event_errors) {
   const Context context;
   const Stream stream;
   const Event event;
-  expect_one_of(CU(cuStreamWaitEvent, stream, nullptr, 0), {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuStreamWaitEvent, stream, nullptr, 0), CUDA_ERROR_INVALID_HANDLE);
   expect(CU(cuStreamWaitEvent, stream, event, 0x100), CUDA_ERROR_INVALID_VALUE);
 }
 CASE(stream_order, thousand_launches_in_order) {
