@@ -3,6 +3,7 @@
 #include <array>
 #include <mutex>
 
+#include "shim/client/channel.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/object_table.hpp"
 #include "shim/client/request.hpp"
@@ -145,7 +146,11 @@ CUresult reset_primary(CUdevice device) {
   Context* primary = primary_object(device);
   const std::lock_guard lock(lifecycle());
   if (primary == nullptr || primary->references == 0) return CUDA_SUCCESS;
-  return end_context(*primary, api::ops::PrimaryReset{static_cast<uint32_t>(device)});
+  const CUresult result = end_context(*primary, api::ops::PrimaryReset{static_cast<uint32_t>(device)});
+  const Channel* channel = open_channel();
+  if (result == CUDA_SUCCESS || channel == nullptr || channel->health() == CUDA_SUCCESS) return result;
+  finish_end(*primary);  // after a sticky error a reset succeeds, and the next retain tells the error
+  return CUDA_SUCCESS;
 }
 
 CUresult set_primary_flags(CUdevice device, unsigned flags, bool refuse_if_active) {

@@ -37,8 +37,13 @@ CUresult register_memory(void* pointer, size_t size, unsigned flags) {
 }
 
 CUresult unregister_memory(void* pointer) {
-  const std::lock_guard lock(g_mutex);
-  return registrations().erase(reinterpret_cast<uintptr_t>(pointer)) != 0 ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  {
+    const std::lock_guard lock(g_mutex);
+    if (registrations().erase(address) != 0) return CUDA_SUCCESS;
+  }
+  RegisteredMemory around;
+  return find_registered(address, around) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
 bool find_registered(uint64_t address, RegisteredMemory& found) {

@@ -142,9 +142,10 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   if (phGraph == nullptr) return CUDA_ERROR_INVALID_VALUE;
   uint64_t stream = 0;
   CUresult result = resolve_stream(hStream, stream);
-  if (result == CUDA_SUCCESS) result = capture::check_may_end(stream);
   if (result != CUDA_SUCCESS) return result;
   *phGraph = nullptr;
+  // Measured: the refusal of another thread ends the capture all the same.
+  const CUresult refused = capture::check_may_end(stream);
   Request request(api::ops::StreamEndCapture::kOp, api::ops::StreamEndCapture::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const capture::Ended how = capture::ended(stream);
@@ -152,11 +153,11 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   api::ops::StreamEndCapture{.on = {stream}, .result = {id}}.encode(request.body());
   result = id != 0 ? request.call() : CUDA_ERROR_OUT_OF_MEMORY;
   if (!request.took_effect()) handles(wire::Kind::graph).discard(id);
-  if (result != CUDA_SUCCESS) return result;
+  if (result != CUDA_SUCCESS) return refused != CUDA_SUCCESS ? refused : result;
   const auto graph = reinterpret_cast<CUgraph>(id);
-  if (how.invalidated) {  // the driver on the host does not know that the guest broke a rule
+  if (how.invalidated || refused != CUDA_SUCCESS) {  // the driver on the host does not know that the guest broke a rule
     static_cast<void>(cuGraphDestroy(graph));
-    return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    return refused != CUDA_SUCCESS ? refused : CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   }
   *phGraph = graph;
   return CUDA_SUCCESS;

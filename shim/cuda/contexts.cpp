@@ -53,6 +53,7 @@ CUresult cuCtxCreate_v4(CUcontext* pctx, CUctxCreateParams* ctxCreateParams, uns
 
 CUresult cuCtxDestroy_v2(CUcontext ctx) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   Context* context = find_context(ctx);
   return context == nullptr ? CUDA_ERROR_INVALID_CONTEXT : destroy_context(*context);
 }
@@ -75,6 +76,7 @@ CUresult cuCtxDetach(CUcontext ctx) {
 
 CUresult cuCtxPushCurrent_v2(CUcontext ctx) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   Context* context = find_context(ctx);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   push_context(context);

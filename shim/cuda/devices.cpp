@@ -130,8 +130,10 @@ CUresult cuDeviceTotalMem(unsigned* bytes, CUdevice dev) {
 }
 
 CUresult cuDeviceGetPCIBusId(char* pciBusId, int len, CUdevice dev) {
+  constexpr int kShortest = sizeof "0000:00:00.0";
   if (pciBusId == nullptr || len <= 0) return CUDA_ERROR_INVALID_VALUE;
   return with_facts(dev, [&](const DeviceFacts& facts) {
+    if (len < kShortest) return CUDA_ERROR_INVALID_VALUE;
     const PciAddress at = address_of(facts);
     std::snprintf(pciBusId, static_cast<size_t>(len), "%04X:%02X:%02X.0", static_cast<unsigned>(at.domain),
                   static_cast<unsigned>(at.bus), static_cast<unsigned>(at.device));

@@ -86,10 +86,9 @@ CUresult cuEventSynchronize(CUevent hEvent) { return ask(api::Op::event_synchron
 CUresult cuEventElapsedTime_v2(float* pMilliseconds, CUevent hStart, CUevent hEnd) {
   Request request(api::Op::event_elapsed, false);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
-  if (pMilliseconds == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const EventFacts* start = find_event(hStart);
   const EventFacts* end = find_event(hEnd);
-  if (start == nullptr || end == nullptr || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
+  if (pMilliseconds == nullptr || start == nullptr || end == nullptr || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
   request.use_context(*start->context);
   request.put(hStart);
   request.put(hEnd);

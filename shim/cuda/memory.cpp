@@ -10,8 +10,13 @@ namespace vgpu::shim::calls {
 namespace {
 
 CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream stream) {
-  if (dptr == nullptr || bytesize == 0) return CUDA_ERROR_INVALID_VALUE;
   Request request(api::Op::memory_alloc_async, true);
+  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
+  if (dptr == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (bytesize == 0) {
+    *dptr = 0;
+    return CUDA_SUCCESS;
+  }
   request.body().put(static_cast<uint64_t>(bytesize));
   request.put(stream);
   request.put(pool);  // 0: the device's own
@@ -53,6 +58,11 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr* dptr, size_t* pPitch, size_t WidthInByt
 
 CUresult cuMemFree_v2(CUdeviceptr dptr) {
   Request request(api::ops::MemoryFree::kOp, api::ops::MemoryFree::kNeedsContext);
+  DeviceAllocation owned;  // a thread without a context of its own frees in that of the memory
+  if (request.refusal() == CUDA_ERROR_INVALID_CONTEXT && dptr != 0) {
+    if (!find_device_memory(dptr, owned) || owned.context == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    request.use_context(*owned.context);
+  }
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (dptr == 0) return CUDA_SUCCESS;
   if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;

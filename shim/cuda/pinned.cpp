@@ -22,8 +22,12 @@ CUresult refusal() {
 
 CUresult cuMemHostAlloc(void** pp, size_t bytesize, unsigned Flags) {
   if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
-  if (pp == nullptr || bytesize == 0 || (Flags & ~kAllocFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (pp == nullptr || (Flags & ~kAllocFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
+  if (bytesize == 0) {
+    *pp = nullptr;
+    return CUDA_SUCCESS;
+  }
   void* pointer = nullptr;
   const CUresult result = allocate_pinned(bytesize, Flags, pointer);
   if (result == CUDA_SUCCESS) *pp = pointer;
@@ -34,7 +38,10 @@ CUresult cuMemAllocHost_v2(void** pp, size_t bytesize) { return cuMemHostAlloc(p
 CUresult cuMemAllocHost(void** pp, unsigned bytesize) { return cuMemHostAlloc(pp, bytesize, 0); }
 
 CUresult cuMemFreeHost(void* p) {
-  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
+  PinnedAllocation pinned;
+  const bool known = find_pinned(reinterpret_cast<uintptr_t>(p), pinned);
+  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS)
+    return refused == CUDA_ERROR_INVALID_CONTEXT && p != nullptr && !known ? CUDA_ERROR_INVALID_VALUE : refused;
   if (p == nullptr) return CUDA_SUCCESS;
   const CUresult capturing = refuse_if_capturing();
   return capturing != CUDA_SUCCESS ? capturing : free_pinned(p);
@@ -76,8 +83,9 @@ CUresult cuMemHostRegister_v2(void* p, size_t bytesize, unsigned Flags) {
 }
 CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned Flags) { return cuMemHostRegister_v2(p, bytesize, Flags); }
 
+/// Needs no context, unlike the registration.
 CUresult cuMemHostUnregister(void* p) {
-  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS && refused != CUDA_ERROR_INVALID_CONTEXT) return refused;
   if (p == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const CUresult capturing = refuse_if_capturing();
   return capturing != CUDA_SUCCESS ? capturing : unregister_memory(p);
