@@ -36,8 +36,13 @@ CUresult read_file(const char* path, std::vector<uint8_t>& bytes) {
 CUresult TravellingImage::take(const void* image) {
   if (image == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const void* bare = unwrap_image(image);
-  const auto size = image_size(bare);
-  return size ? copy(bare, *size) : CUDA_ERROR_INVALID_IMAGE;
+  return bare != nullptr ? take_bare(bare) : CUDA_ERROR_INVALID_IMAGE;
+}
+
+CUresult TravellingImage::take_bare(const void* image) {
+  if (image == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const auto size = image_size(image);
+  return size ? copy(image, *size) : CUDA_ERROR_INVALID_IMAGE;
 }
 
 CUresult TravellingImage::take_file(const char* path) {

@@ -16,6 +16,8 @@ class TravellingImage {
  public:
   /// From the program's pointer (wrapper, fatbin, cubin or text).
   CUresult take(const void* image);
+  /// The same, but a wrapper is no image: modules want what is inside.
+  CUresult take_bare(const void* image);
   /// From a file's bytes; text need not end in a zero.
   CUresult take_file(const char* path);
 

@@ -46,6 +46,12 @@ CUresult unregister_memory(void* pointer) {
   return find_registered(address, around) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
+bool crosses_registrations(uint64_t address, size_t size) {
+  RegisteredMemory first;
+  RegisteredMemory last;
+  return size != 0 && find_registered(address, first) && find_registered(address + size - 1, last) && first.base != last.base;
+}
+
 bool find_registered(uint64_t address, RegisteredMemory& found) {
   const std::lock_guard lock(g_mutex);
   auto next = registrations().upper_bound(address);

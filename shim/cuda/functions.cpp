@@ -88,6 +88,16 @@ CUresult device_meant(const FunctionInfo& info, CUdevice& device) {
 
 }  // namespace
 
+CUresult attribute_of(FunctionInfo& info, CUfunction_attribute attribute, int& value) {
+  CUdevice device = 0;
+  const CUresult result = device_meant(info, device);
+  if (result != CUDA_SUCCESS) return result;
+  return cached(info, attribute, device, &value, [&](int& fetched) {
+    return info.is_kernel() ? fetch_kernel_attribute(info, attribute, device, fetched)
+                            : fetch_function_attribute(info, attribute, fetched);
+  });
+}
+
 CUresult cuFuncGetName(const char** name, CUfunction hfunc) { return name_of(name, functions::find(hfunc)); }
 CUresult cuKernelGetName(const char** name, CUkernel hfunc) { return name_of(name, functions::find(hfunc)); }
 
@@ -108,17 +118,11 @@ CUresult cuFuncGetModule(CUmodule* hmod, CUfunction hfunc) {
   return CUDA_SUCCESS;
 }
 
+/// A kernel stands for a function in launches, not here.
 CUresult cuFuncGetAttribute(int* pi, CUfunction_attribute attrib, CUfunction hfunc) {
   if (pi == nullptr || attrib >= CU_FUNC_ATTRIBUTE_MAX) return CUDA_ERROR_INVALID_VALUE;
   FunctionInfo* info = functions::find(hfunc);
-  if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  CUdevice device = 0;
-  const CUresult result = device_meant(*info, device);
-  if (result != CUDA_SUCCESS) return result;
-  return cached(*info, attrib, device, pi, [&](int& value) {
-    return info->is_kernel() ? fetch_kernel_attribute(*info, attrib, device, value)
-                             : fetch_function_attribute(*info, attrib, value);
-  });
+  return info == nullptr || info->is_kernel() ? CUDA_ERROR_INVALID_HANDLE : attribute_of(*info, attrib, *pi);
 }
 
 CUresult cuKernelGetAttribute(int* pi, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev) {

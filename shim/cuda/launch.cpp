@@ -12,6 +12,7 @@
 #include "shim/client/parameter_block.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
+#include "shim/cuda/function_attributes.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -52,14 +53,13 @@ CUresult check_shape(const Shape& shape, const DeviceFacts& facts) {
 }
 
 /// Whether the driver may refuse this for what the function itself can do: then the worker must be asked.
-bool is_doubtful(const FunctionInfo& info, const Shape& shape) {
-  const auto function = reinterpret_cast<CUfunction>(info.handle);
+bool is_doubtful(FunctionInfo& info, const Shape& shape) {
   int most_threads = 0;
   int most_shared = 0;
-  if (cuFuncGetAttribute(&most_threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function) != CUDA_SUCCESS) return true;
+  if (attribute_of(info, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, most_threads) != CUDA_SUCCESS) return true;
   if (shape.threads() > static_cast<unsigned>(most_threads)) return true;
   if (shape.shared_bytes == 0) return false;
-  if (cuFuncGetAttribute(&most_shared, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function) != CUDA_SUCCESS)
+  if (attribute_of(info, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most_shared) != CUDA_SUCCESS)
     return true;
   return shape.shared_bytes > static_cast<unsigned>(most_shared);
 }

@@ -70,7 +70,7 @@ CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned numOpt
   JitOptions jit;
   const CUresult read = jit.read(numOptions, options, optionValues);
   if (read != CUDA_SUCCESS) return read;
-  return load(module, jit, [&](TravellingImage& travelling) { return travelling.take(image); });
+  return load(module, jit, [&](TravellingImage& travelling) { return travelling.take_bare(image); });
 }
 
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
@@ -78,7 +78,7 @@ CUresult cuModuleLoadData(CUmodule* module, const void* image) {
 }
 
 CUresult cuModuleLoadFatBinary(CUmodule* module, const void* fatCubin) {
-  return cuModuleLoadDataEx(module, fatCubin, 0, nullptr, nullptr);
+  return load(module, JitOptions{}, [&](TravellingImage& travelling) { return travelling.take(fatCubin); });
 }
 
 CUresult cuModuleLoad(CUmodule* module, const char* fname) {

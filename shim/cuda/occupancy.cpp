@@ -8,6 +8,7 @@
 #include "shim/client/launch_attributes.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
+#include "shim/cuda/function_attributes.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -26,7 +27,9 @@ CUresult limits_of(CUfunction func, int block_size_limit, Limits& limits) {
   CUresult result = device_facts(device_of(*context), facts);
   if (result != CUDA_SUCCESS) return result;
   int of_function = 0;
-  result = cuFuncGetAttribute(&of_function, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, func);
+  FunctionInfo* info = functions::find(func);
+  if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  result = attribute_of(*info, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, of_function);
   if (result != CUDA_SUCCESS) return result;
   limits.warp = std::max(1, facts->attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE));
   limits.most_per_multiprocessor = facts->attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);

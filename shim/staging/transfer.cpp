@@ -6,6 +6,7 @@
 
 #include "shim/client/capture_state.hpp"
 #include "shim/client/default_stream.hpp"
+#include "shim/client/registered_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/captured_copy.hpp"
 #include "shim/staging/staging.hpp"
@@ -149,6 +150,9 @@ CUresult transfer(const Transfer& copy) {
   if (copy.to == 0 || copy.from == 0) return CUDA_ERROR_INVALID_VALUE;
   const Place to = copy.to_where.place;
   const Place from = copy.from_where.place;
+  if ((to == Place::pageable && crosses_registrations(copy.to, copy.size)) ||
+      (from == Place::pageable && crosses_registrations(copy.from, copy.size)))
+    return CUDA_ERROR_INVALID_VALUE;
   if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return capture_copy(copy);
   const bool posted =
       copy.posted && is_beyond_doubt(copy.to_where, copy.to, copy.size) && is_beyond_doubt(copy.from_where, copy.from, copy.size);

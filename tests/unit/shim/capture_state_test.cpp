@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "shim/client/handles.hpp"
+
 using namespace vgpu::cuda;
 using vgpu::shim::refuse_if_capturing;
 namespace capture = vgpu::shim::capture;
@@ -103,4 +105,25 @@ TEST_CASE("ending a capture tells whether it was lost") {
   CHECK(how.invalidated);
   CHECK_FALSE(capture::ended(kStream).known);
   CHECK(unsafe_call() == CUDA_SUCCESS);
+}
+
+TEST_CASE("the graph of a capture has one handle, which its end hands over") {
+  capture::began(kStream, nullptr, CU_STREAM_CAPTURE_MODE_RELAXED, 9);
+  CHECK(capture::graph_of(10) == 0);
+  const uint64_t graph = capture::graph_of(9);
+  CHECK(vgpu::wire::kind_of(graph) == vgpu::wire::Kind::graph);
+  CHECK(capture::graph_of(9) == graph);
+  CHECK(capture::ended(kStream).graph == graph);
+  CHECK(capture::graph_of(9) == 0);
+  vgpu::shim::handles(vgpu::wire::Kind::graph).discard(graph);
+}
+
+TEST_CASE("a capture that goes with its stream gives the handle back") {
+  capture::began(kStream, nullptr, CU_STREAM_CAPTURE_MODE_RELAXED, 11);
+  const uint64_t graph = capture::graph_of(11);
+  capture::forget_stream(kStream);
+  const uint64_t next = vgpu::shim::handles(vgpu::wire::Kind::graph).make();
+  CHECK(vgpu::wire::index_of(next) == vgpu::wire::index_of(graph));
+  CHECK(next != graph);
+  vgpu::shim::handles(vgpu::wire::Kind::graph).discard(next);
 }

@@ -49,6 +49,9 @@ TEST_CASE("operations") {
   check_length(api::ops::Launch{{1}, 2, 3, 4, 5, 6, 7, 8, {9}, data, data});
   check_length(api::ops::StreamCreate{{1}, 2, -5});
   check_length(api::ops::EventElapsedReply{0.25f});
+  check_length(api::ops::StreamCaptureDependencies{{1}, 50});
+  check_length(api::ops::StreamCaptureDependenciesReply{1, 2, 3, data});
+  check_length(api::ops::GraphNodesReply{3, data});
 }
 
 TEST_CASE("bytes above their cap are refused") {
