@@ -47,6 +47,11 @@ if(VGPU_FUZZ)
 endif()
 target_link_libraries(vgpu_compile INTERFACE Threads::Threads)
 
+if(NOT VGPU_SANITIZE)
+  # For test programs too: the bundle carries them to machines that have no libstdc++.
+  target_link_options(vgpu_compile INTERFACE -static-libstdc++ -static-libgcc)
+endif()
+
 # vgpu_library(NAME sources...): a static library of ours.
 function(vgpu_library name)
   add_library(${name} STATIC ${ARGN})

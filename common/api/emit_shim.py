@@ -64,6 +64,8 @@ def forward(api, row):
             lines.append(f"  *{p.name} = reinterpret_cast<{p.target}>({p.name}_id);")
         elif p.note == "drop":
             lines.append(f"  request.discard_handle(reinterpret_cast<uint64_t>({p.name}));")
+    if row.attrs.get("noted"):
+        lines.append(f"  noted::{row.symbol}({arguments(row)});")
     lines += ["  return CUDA_SUCCESS;", "}", ""]
     return "\n".join(lines)
 
@@ -93,7 +95,7 @@ def files(api):
                 declared.append(f"vgpu::cuda::CUresult {row.symbol}{suffix}({with_namespace(api, row)});")
     yield "shim/cuda/symbols.gen.hpp", "\n".join(declared + ["}", ""])
 
-    text = ['#include "shim/client/request.hpp"', '#include "shim/cuda/calls.gen.hpp"', "", "namespace vgpu::shim::calls {", ""]
+    text = ['#include "shim/client/request.hpp"', '#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/noted.hpp"', "", "namespace vgpu::shim::calls {", ""]
     text += [forward(api, r) for r in api.rows if r.cls == "forward"]
     text += ["}  // namespace vgpu::shim::calls", ""]
     yield "shim/cuda/forward.gen.cpp", "\n".join(text)

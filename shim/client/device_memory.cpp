@@ -7,6 +7,7 @@
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
+#include "shim/staging/pinned_memory.hpp"
 
 namespace vgpu::shim {
 namespace {
@@ -27,9 +28,9 @@ void forget_memory_of(Context& context) {
 
 }  // namespace
 
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind) {
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
   after_context_end(&forget_memory_of);
-  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id()};
+  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id(), pool};
   const std::unique_lock lock(lock_of_map());
   allocations()[base] = allocation;
 }
@@ -67,6 +68,22 @@ CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS) return result;
   remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
   return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+
+bool is_program_memory(CUdeviceptr address, size_t size) {
+  uint64_t base = 0;
+  size_t whole = 0;
+  PinnedAllocation pinned;
+  DeviceAllocation device;
+  if (find_pinned(address, pinned)) {
+    base = pinned.base;
+    whole = pinned.size;
+  } else if (look_up_device_memory(address, device) == CUDA_SUCCESS) {
+    base = device.base;
+    whole = device.size;
+  }
+  const uint64_t offset = address - base;
+  return offset < whole && size <= whole - offset;
 }
 
 Where locate(uint64_t address) {

@@ -16,10 +16,11 @@ struct DeviceAllocation {
   Context* context = nullptr;
   DeviceMemoryKind kind = DeviceMemoryKind::allocation;
   uint64_t buffer_id = 0;
+  CUmemoryPool pool = nullptr;  // of kind pool: null for the device's own
 };
 
 /// Notes memory that the worker gave out in the current context.
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind);
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool = nullptr);
 /// Takes it off the map, to be given back or, should the free fail, put back.
 bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken);
 void put_back_device_memory(const DeviceAllocation& allocation);
@@ -27,6 +28,9 @@ void put_back_device_memory(const DeviceAllocation& allocation);
 bool find_device_memory(CUdeviceptr address, DeviceAllocation& found);
 /// The same, but asks the worker about addresses of the arena that the guest has not seen (globals of modules).
 CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found);
+
+/// True if all of it lies in one allocation of the program, pinned memory included.
+bool is_program_memory(CUdeviceptr address, size_t size);
 
 /// What an address means.
 enum class Place { pageable, pinned, device };

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "shim/client/channel.hpp"
+#include "shim/client/request.hpp"
 #include "shim/client/waiting.hpp"
 
 namespace vgpu::shim {
@@ -95,6 +96,21 @@ bool start_agent() {
 }
 
 }  // namespace
+
+CUresult send_host_step(CUstream stream, const HostStep& step) {
+  constexpr uint32_t kHostFunction = 0;
+  constexpr uint32_t kStreamCallback = 1;
+  Request request(api::Op::host_function, true);
+  request.put(stream);
+  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
+  const uint64_t id = add_host_step(step);
+  if (id == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  request.body().put(id);
+  request.body().put(step.callback != nullptr ? kStreamCallback : kHostFunction);
+  const CUresult result = request.post();
+  if (result != CUDA_SUCCESS) drop_host_step(id);
+  return result;
+}
 
 uint64_t add_host_step(const HostStep& step) {
   const std::lock_guard lock(g_mutex);

@@ -18,6 +18,9 @@ struct HostStep {
   bool repeats = false;  // part of a graph: runs as often as that is launched
 };
 
+/// Puts the step into a stream, as cuLaunchHostFunc or cuStreamAddCallback do.
+CUresult send_host_step(CUstream stream, const HostStep& step);
+
 /// The number under which the worker asks for the step; 0 if no agent thread can be had.
 uint64_t add_host_step(const HostStep& step);
 /// Takes one back that was not sent.

@@ -13,6 +13,12 @@ constexpr unsigned kEventFlags = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMIN
 
 EventFacts* find_event(CUevent event) { return events().find(reinterpret_cast<uint64_t>(event)); }
 
+/// The context that a stream belongs to; the special streams are the current one's.
+const Context* context_of(CUstream stream) {
+  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
+  return facts != nullptr ? facts->context : current_context();
+}
+
 /// Calls that ask about one event.
 CUresult ask(api::Op op, CUevent event) {
   Request request(op, false);
@@ -29,7 +35,8 @@ CUresult record(CUevent event, CUstream stream, unsigned flags) {
   Request request(api::Op::event_record, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (flags > CU_EVENT_RECORD_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
-  if (find_event(event) == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  const EventFacts* facts = find_event(event);
+  if (facts == nullptr || facts->context != context_of(stream)) return CUDA_ERROR_INVALID_HANDLE;
   request.put(event);
   request.put(stream);
   request.body().put(flags);

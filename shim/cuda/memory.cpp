@@ -1,5 +1,6 @@
 // Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an address is.
 #include "shim/client/capture_state.hpp"
+#include "shim/client/current_pools.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -13,11 +14,11 @@ CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CU
   Request request(api::Op::memory_alloc_async, true);
   request.body().put(static_cast<uint64_t>(bytesize));
   request.put(stream);
-  request.put(pool);  // 0: the current pool of the stream's device
+  request.put(pool);  // 0: the device's own
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) return result;
   *dptr = request.reply().take<uint64_t>();
-  remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool);
+  remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool);
   return CUDA_SUCCESS;
 }
 
@@ -64,7 +65,10 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
   return result;
 }
 
-CUresult cuMemAllocAsync(CUdeviceptr* dptr, size_t bytesize, CUstream hStream) { return allocate_from(dptr, bytesize, nullptr, hStream); }
+CUresult cuMemAllocAsync(CUdeviceptr* dptr, size_t bytesize, CUstream hStream) {
+  const Context* context = current_context();
+  return allocate_from(dptr, bytesize, context == nullptr ? nullptr : chosen_pool(device_of(*context)), hStream);
+}
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream hStream) {
   if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;

@@ -1,4 +1,5 @@
 // Fills. The synchronous ones are answered when submitted, as the driver does for device memory.
+#include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
@@ -20,6 +21,7 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
   const bool rows_overlap = area.height > 1 && area.pitch < area.width * element;
   const bool misaligned = area.to % element != 0 || (area.height > 1 && area.pitch % element != 0);
   if (area.to == 0 || overflows || rows_overlap || misaligned) return CUDA_ERROR_INVALID_VALUE;
+  if (!is_program_memory(area.to, (area.height - 1) * area.pitch + area.width * element)) return CUDA_ERROR_INVALID_VALUE;
   request.body().put(static_cast<uint64_t>(area.to));
   request.body().put(static_cast<uint64_t>(area.pitch));
   request.body().put(value);

@@ -23,7 +23,15 @@ struct PointerFacts {
   uint64_t buffer_id = 0;
   uint64_t base = 0;
   uint64_t size = 0;
+  CUmemoryPool pool = nullptr;
 };
+
+/// The pool of an asynchronous allocation; null for other memory.
+CUmemoryPool pool_of(const DeviceAllocation& device) {
+  if (device.kind != DeviceMemoryKind::pool || device.context == nullptr || device.pool != nullptr) return device.pool;
+  CUmemoryPool own = nullptr;
+  return cuDeviceGetDefaultMemPool(&own, device.context->device) == CUDA_SUCCESS ? own : nullptr;
+}
 
 PointerFacts facts_of(CUdeviceptr pointer) {
   PinnedAllocation pinned;
@@ -33,7 +41,7 @@ PointerFacts facts_of(CUdeviceptr pointer) {
     return {true, CU_MEMORYTYPE_HOST, registered.context, 0, pointer, registered.buffer_id, registered.base, registered.size};
   DeviceAllocation device;
   if (look_up_device_memory(pointer, device) == CUDA_SUCCESS)
-    return {true, CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id, device.base, device.size};
+    return {true, CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id, device.base, device.size, pool_of(device)};
   return {};
 }
 
@@ -66,7 +74,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
     case CU_POINTER_ATTRIBUTE_MAPPED: return result(store<uint32_t>(data, facts.device_pointer != 0 ? 1 : 0));
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return result(store<uint64_t>(data, 0));
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store<uint64_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store(data, facts.pool));
     default: return CUDA_ERROR_INVALID_VALUE;
   }
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "shim/client/current_pools.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/startup.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -45,7 +46,13 @@ size_t size_of(CUmemPool_attribute attribute) {
 }  // namespace
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* pool_out, CUdevice dev) { return default_pool(pool_out, dev); }
-CUresult cuDeviceGetMemPool(CUmemoryPool* pool, CUdevice dev) { return default_pool(pool, dev); }
+
+CUresult cuDeviceGetMemPool(CUmemoryPool* pool, CUdevice dev) {
+  const CUresult result = default_pool(pool, dev);
+  if (result != CUDA_SUCCESS) return result;
+  if (const CUmemoryPool chosen = chosen_pool(dev); chosen != nullptr) *pool = chosen;
+  return CUDA_SUCCESS;
+}
 
 CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void* value) {
   Request request(api::Op::pool_get_attribute, false);

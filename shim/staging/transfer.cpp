@@ -7,6 +7,7 @@
 #include "shim/client/capture_state.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/request.hpp"
+#include "shim/staging/captured_copy.hpp"
 #include "shim/staging/staging.hpp"
 
 namespace vgpu::shim {
@@ -140,8 +141,7 @@ CUresult transfer(const Transfer& copy) {
   if (copy.to == 0 || copy.from == 0) return CUDA_ERROR_INVALID_VALUE;
   const Place to = copy.to_where.place;
   const Place from = copy.from_where.place;
-  // A captured copy reads and writes when its graph runs; the program's own pages are out of reach then.
-  if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return capture_copy(copy);
   if (to != Place::device && from != Place::device) return on_host(copy);
   if (to == Place::device && from == Place::device)
     return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size, copy.stream, copy.posted);

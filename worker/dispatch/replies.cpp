@@ -30,8 +30,7 @@ void Replies::answer(const Call& call) {
   window_->copy_in(base + offsetof(vgpu_slot, data), data);
   window_->word32(base + offsetof(vgpu_slot, result))
       .store(static_cast<uint32_t>(call.result()), std::memory_order_relaxed);
-  window_->word32(base + offsetof(vgpu_slot, deferred))
-      .store(deferred, std::memory_order_relaxed);
+  window_->word32(base + offsetof(vgpu_slot, deferred)).store(deferred, std::memory_order_relaxed);
   window_->word32(base + offsetof(vgpu_slot, length))
       .store(static_cast<uint32_t>(data.size() + call.direct()), std::memory_order_relaxed);
   // release: pairs with the waiting thread's acquire load of sequence; the answer is complete before it is announced.

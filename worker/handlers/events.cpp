@@ -32,6 +32,8 @@ void event_record(Session& session, const api::ops::EventRecord& op, Call& call)
     result = driver.cuEventRecord(event->real, stream);
   else if (driver.cuEventRecordWithFlags != nullptr)
     result = driver.cuEventRecordWithFlags(event->real, stream, op.flags);
+  // It takes no place in a queue, but a wait for the stream must see it.
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
   call.finish(result);
 }
 

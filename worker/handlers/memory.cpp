@@ -125,7 +125,6 @@ void pool_set_attribute(Session& session, const api::ops::PoolSetAttribute& op, 
 }
 
 // Extents.
-// -------------------------------------------------------------------------------------------------------------
 
 void extent_open(Session& session, const api::ops::ExtentOpen& op, Call& call) {
   const bool aligned = op.offset % VGPU_EXTENT_ALIGN == 0 && op.size % VGPU_EXTENT_ALIGN == 0 && op.size != 0;

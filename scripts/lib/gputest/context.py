@@ -51,11 +51,12 @@ class Result:
 
 
 class Context:
-    def __init__(self, layout: Layout, broker: PrivateBroker, native: dict[str, str], out: pathlib.Path, deadline: float):
+    def __init__(self, layout: Layout, broker: PrivateBroker, native: dict[str, str], out: pathlib.Path, deadline: float, real_driver: bool):
         self.layout = layout
         self.broker = broker
         self.out = out
         self.section = ""
+        self.real_driver = real_driver
         self._native = native
         self._deadline = deadline
         self._section_deadline = deadline
@@ -70,6 +71,11 @@ class Context:
         if left <= 0:
             raise OutOfTime(f"the time of section {self.section} is used up")
         return left
+
+    def ways(self, program: str) -> tuple[str, ...]:
+        """How a program can be run here. NVIDIA's run-time library asks the driver for private tables, which the shim
+        has and the software GPU has not: a program with it runs on the software GPU only through us."""
+        return (NATIVE, REMOTED) if self.real_driver or program == "demo_driver" else (REMOTED,)
 
     def environment(self, way: str) -> dict[str, str]:
         return dict(self._native) if way == NATIVE else self.broker.environment()

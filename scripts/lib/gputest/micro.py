@@ -32,6 +32,8 @@ def run_micro(context: Context, pairs: int) -> Result:
     program = context.layout.program("native_micro")
     if not program.exists():
         return Result(skipped="native_micro was not built: there was no nvcc")
+    if NATIVE not in context.ways("native_micro"):
+        return Result(skipped="it needs a driver that NVIDIA's run-time library accepts natively")
     result = Result()
     runs: dict[str, list[dict[str, float]]] = {NATIVE: [], REMOTED: []}
     for pair in range(pairs):

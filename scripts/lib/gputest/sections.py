@@ -19,14 +19,14 @@ def run_demo(context: Context) -> Result:
     """Native and remoted give the same output, and the results are right."""
     result = Result()
     for name in programs(context):
-        runs = {way: context.run(way, [context.layout.program(name)], name) for way in (NATIVE, REMOTED)}
+        runs = {way: context.run(way, [context.layout.program(name)], name) for way in context.ways(name)}
         for way, run in runs.items():
             if not run.ok:
                 result.fail(f"{name}, {way}: {run.complaint()}")
-        if runs[NATIVE].ok and runs[REMOTED].ok and runs[NATIVE].out != runs[REMOTED].out:
+        if len({run.out for run in runs.values() if run.ok}) > 1:
             result.fail(f"{name}: the output differs; compare {context.section}-{name}.native.out and .remoted.out")
         result.lines += [f"  | {line}" for line in runs[REMOTED].out.splitlines()]
-    result.summary = f"{', '.join(programs(context))}: {'same output native and remoted' if result.passed else 'see above'}"
+    result.summary = f"{', '.join(programs(context))}: right" if result.passed else "see above"
     return result
 
 
@@ -34,21 +34,15 @@ def run_clean(context: Context, repetitions: int) -> Result:
     """Start, compute, end: exit status 0, the right output, nothing on standard error, and the worker goes too."""
     result = Result()
     for name in programs(context):
-        native = context.run(NATIVE, [context.layout.program(name)], name)
+        reference = context.run(context.ways(name)[0], [context.layout.program(name)], f"{name}-reference")
+        if not reference.ok:
+            result.fail(f"{name}, {context.ways(name)[0]}: {reference.complaint()}")
+            continue
         clean = complaints = 0
         for _ in range(repetitions):
             if complaints == 3:
                 break  # the rest would only cost time
-            run = context.run(REMOTED, [context.layout.program(name)], name)
-            complaint = ""
-            if not run.ok:
-                complaint = run.complaint()
-            elif run.out != native.out:
-                complaint = "its output differs from the native one"
-            elif run.err:
-                complaint = f"it wrote to standard error: {run.err.splitlines()[0]}"
-            elif not wait_until(lambda: not context.broker.workers(), 10):
-                complaint = f"10 s after its end worker {context.broker.workers()} is still there"
+            complaint = complaint_of_one_run(context, name, reference.out)
             clean += not complaint
             if complaint:
                 complaints += 1
@@ -56,6 +50,20 @@ def run_clean(context: Context, repetitions: int) -> Result:
         result.passed = result.passed and clean == repetitions
         result.summary += f"{'; ' if result.summary else ''}{name}: {clean} of {repetitions}"
     return result
+
+
+def complaint_of_one_run(context: Context, name: str, expected: str) -> str:
+    """What was not clean about one remoted run; empty if all was."""
+    run = context.run(REMOTED, [context.layout.program(name)], name)
+    if not run.ok:
+        return run.complaint()
+    if run.out != expected:
+        return "its output differs from that of the reference run"
+    if run.err:
+        return f"it wrote to standard error: {run.err.splitlines()[0]}"
+    if not wait_until(lambda: not context.broker.workers(), 10):
+        return f"10 s after its end worker {context.broker.workers()} is still there"
+    return ""
 
 
 def run_fault(context: Context) -> Result:
@@ -120,26 +128,36 @@ def read_tsv(path) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if row[0] not in ("case", "name")}
 
 
-def run_conformance(context: Context) -> Result:
-    """The suite natively and through the shim; which cases differ."""
+def read_reasons(path) -> dict[str, str]:
+    """Case -> why it may differ; lines of the conformance suite's files of expected differences."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {words[0]: words[1] for words in (line.split(None, 1) for line in lines) if len(words) == 2 and not words[0].startswith("#")}
+
+
+def run_conformance(context: Context, expected) -> Result:
+    """The suite natively and through the shim; which cases differ. expected: the folder of expected differences."""
     program = context.layout.program("vgpu-conformance")
     if not program.exists():
         return Result(skipped="vgpu-conformance was not built")
     result, tables = Result(), {}
     for way in (NATIVE, REMOTED):
         tsv = context.out / f"conformance.{way}.tsv"
-        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--tsv", tsv], "suite")
+        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "2", "--tsv", tsv], "suite")
         if run.status not in (0, 1):
             result.fail(f"{way}: the suite broke off: {run.complaint()}")
         tables[way] = read_tsv(tsv) if tsv.exists() else {}
         counts = Counter(columns[0] if columns else "?" for columns in tables[way].values())
         result.lines.append(f"  {way:8} {len(tables[way])} cases: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()))
+    reasons = read_reasons(expected / "remoted.txt") | ({} if context.real_driver else read_reasons(expected / "sim.txt"))
     names = sorted(set(tables[NATIVE]) | set(tables[REMOTED]))
-    different = [n for n in names if tables[NATIVE].get(n, ["absent"])[:1] != tables[REMOTED].get(n, ["absent"])[:1]]
-    for name in different:
-        here, there = (" ".join(tables[way].get(name, ["absent"])) for way in (NATIVE, REMOTED))
-        result.fail(f"  {name}: native {here}; remoted {there}")
+    native, remoted = ({n: tables[way].get(n, ["absent"]) for n in names} for way in (NATIVE, REMOTED))
+    # What the native library cannot even be asked tells nothing about the remoted one.
+    different = [n for n in names if native[n][0] not in (remoted[n][0], "skip")]
+    unexplained = [n for n in different if n not in reasons]
+    for name in unexplained:
+        result.fail(f"  {name}: native {' '.join(native[name])}; remoted {' '.join(remoted[name])}")
+    result.lines += [f"  {name} differs as expected: {reasons[name]}" for name in different if name in reasons]
     if not names:
         result.fail("no case ran")
-    result.summary = f"{len(names)} cases, {len(different)} differ between native and remoted"
+    result.summary = f"{len(names)} cases; {len(different)} differ between native and remoted, {len(unexplained)} of them without a known reason"
     return result

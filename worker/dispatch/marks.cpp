@@ -1,0 +1,265 @@
+// The dispatcher's marks: what is answered, stored or run once the GPU has got to a place.
+#include <algorithm>
+#include <cstddef>
+
+#include "worker/dispatch/clock.hpp"
+#include "worker/dispatch/dispatcher.hpp"
+#include "worker/session.hpp"
+
+namespace vgpu::worker {
+namespace {
+
+// The legacy stream is queried for at most this long; see state_of().
+constexpr uint64_t kQueryNs = 2'000'000;
+
+}  // namespace
+
+void Dispatcher::count(uint64_t handle) {
+  ContextState& context = session_.context();
+  if (context.idle())
+    context.only_stream = handle;
+  else if (context.only_stream != handle)
+    context.only_stream = ContextState::kSeveral;
+  ++context.submitted;
+  ++usage_.submissions;
+  if (Stream* stream = session_.objects().streams.find(handle)) stream->submitted = context.submitted;
+}
+
+Dispatcher::Pending Dispatcher::pending_here(uint64_t stream) {
+  Pending pending;
+  pending.context = session_.context_handle();
+  pending.stream = stream;
+  pending.submitted = session_.context().submitted;
+  pending.since = now_ns();
+  return pending;
+}
+
+void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
+  ContextState& context = session_.context();
+  CUstream real = nullptr;
+  if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (context.open_captures != 0) {
+    unsigned capturing = CU_STREAM_CAPTURE_STATUS_NONE;
+    const CUresult asked = session_.driver().cuStreamIsCapturing(real, &capturing);
+    // The real call refuses at once, and does to the capture what it does natively.
+    if (asked != CUDA_SUCCESS || capturing != CU_STREAM_CAPTURE_STATUS_NONE)
+      return call.finish(session_.driver().cuStreamSynchronize(real));
+  }
+  if (context.idle()) return call.finish(CUDA_SUCCESS);
+  Pending pending = pending_here(stream);
+  const bool legacy = stream == 1;
+  if (legacy && context.open_captures == 0 && !non_blocking_work(pending.context) &&
+      record_fence(context, pending.event)) {
+    pending.covers_context = true;  // nothing runs but what the legacy stream waits for
+  } else if (legacy) {
+    pending.by_query = true;  // an event there would be a barrier for everybody
+  } else {
+    pending.event = session_.contexts().take_event(context);
+    const CUresult result =
+        pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+    if (result != CUDA_SUCCESS) return call.finish(result);
+  }
+  call.set_waiting();
+  made_in_handler_.push_back(std::move(pending));
+}
+
+void Dispatcher::finish_after_copy(Call& call, uint64_t stream) {
+  CUstream real = nullptr;
+  if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  Pending pending = pending_here(stream);
+  pending.event = session_.contexts().take_event(session_.context());
+  const CUresult result =
+      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  call.set_waiting();
+  made_in_handler_.push_back(std::move(pending));
+}
+
+void Dispatcher::finish_after_context(Call& call) {
+  ContextState& context = session_.context();
+  Pending pending = pending_here(0);
+  if (context.open_captures != 0 || context.idle() || !record_fence(context, pending.event)) {
+    // At once: refused while a capture is open, or nothing to wait for (or a driver without context events).
+    const CUresult result = session_.driver().cuCtxSynchronize();
+    if (result == CUDA_SUCCESS) context.completed = context.submitted;
+    return call.finish(result);
+  }
+  pending.covers_context = true;
+  call.set_waiting();
+  made_in_handler_.push_back(std::move(pending));
+}
+
+void Dispatcher::finish_after_event(Call& call, CUevent event) {
+  const CUresult now = session_.driver().cuEventQuery(event);
+  if (now != CUDA_ERROR_NOT_READY) return call.finish(now);
+  Pending pending;
+  pending.pooled = false;
+  pending.event = event;
+  pending.since = now_ns();
+  call.set_waiting();
+  made_in_handler_.push_back(std::move(pending));
+}
+
+CUresult Dispatcher::mark_after_stream(uint64_t stream, uint64_t word, uint32_t value) {
+  CUstream real = nullptr;
+  if (!session_.objects().find(stream, real)) return CUDA_ERROR_INVALID_HANDLE;
+  Pending pending = pending_here(stream);
+  pending.what = After::store;
+  pending.word = word;
+  pending.value = value;
+  // Directly behind a copy on the same stream: on the legacy stream that copy is the barrier already.
+  pending.event = session_.contexts().take_event(session_.context());
+  const CUresult result =
+      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
+  if (result != CUDA_SUCCESS) return result;
+  made_in_handler_.push_back(std::move(pending));
+  return CUDA_SUCCESS;
+}
+
+void Dispatcher::finish_after_credit(Call& call, uint64_t stream) {
+  ContextState& context = session_.context();
+  Stream* object = session_.objects().streams.find(stream);
+  if (context.open_captures != 0) return call.finish(CUDA_SUCCESS);
+  CUevent& credit = object != nullptr ? object->credit_event : context.credit_event;
+  const CUevent previous = credit;
+  credit = nullptr;
+  Pending pending = pending_here(stream);
+  CUevent next = nullptr;
+  if (object != nullptr) {
+    next = session_.contexts().take_event(context);
+    if (next != nullptr && session_.driver().cuEventRecord(next, object->real) != CUDA_SUCCESS) next = nullptr;
+  } else {
+    record_fence(context, next);
+  }
+  credit = next;
+  if (previous == nullptr) return call.finish(CUDA_SUCCESS);
+  pending.event = previous;
+  pending.submitted = 0;  // says nothing about what came after
+  call.set_waiting();
+  made_in_handler_.push_back(std::move(pending));
+}
+
+bool Dispatcher::non_blocking_work(uint64_t context) {
+  const ContextState* state = session_.contexts().find(context);
+  bool found = false;
+  session_.objects().streams.for_each([&](uint64_t, const Stream& stream) {
+    if (stream.context == context && stream.is_non_blocking() && stream.submitted > state->completed) found = true;
+  });
+  return found;
+}
+
+CUresult Dispatcher::state_of(Pending& pending) {
+  const DriverTable& driver = session_.driver();
+  if (!pending.by_query) return driver.cuEventQuery(pending.event);
+  session_.contexts().make_current(pending.context);
+  const CUresult result = driver.cuStreamQuery(CU_STREAM_LEGACY);
+  if (result != CUDA_ERROR_NOT_READY || now_ns() - pending.since < kQueryNs) return result;
+  // A query covers later work too: somebody may feed the stream for ever. An event ends that, at the price of a
+  // barrier.
+  ContextState* context = session_.contexts().find(pending.context);
+  pending.event = context == nullptr ? nullptr : session_.contexts().take_event(*context);
+  if (pending.event == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const CUresult recorded = driver.cuEventRecord(pending.event, CU_STREAM_LEGACY);
+  if (recorded != CUDA_SUCCESS) return recorded;
+  pending.by_query = false;
+  return CUDA_ERROR_NOT_READY;
+}
+
+bool Dispatcher::look_at_pendings() {
+  bool worked = false;
+  for (size_t i = 0; i < pendings_.size() && session_.end() == End::running;) {
+    const CUresult result = state_of(pendings_[i]);
+    if (result == CUDA_ERROR_NOT_READY) {
+      ++i;
+      continue;
+    }
+    Pending pending = std::move(pendings_[i]);
+    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));  // in order: what was asked first is answered first
+    worked = true;
+    reached(std::move(pending), result);
+  }
+  return worked;
+}
+
+void Dispatcher::note_complete(const Pending& pending) {
+  ContextState* context = session_.contexts().find(pending.context);
+  if (context == nullptr || pending.submitted <= context->completed) return;
+  // A mark in the only stream in use covers everything before it; one in the legacy stream, all but the non-blocking
+  // streams.
+  const bool whole = pending.covers_context || context->only_stream == pending.stream ||
+                     (pending.stream == 1 && !non_blocking_work(pending.context));
+  if (whole) context->completed = pending.submitted;
+  publish_progress();
+}
+
+void Dispatcher::publish_progress() {
+  bool idle = true;
+  session_.contexts().for_each([&](uint64_t handle) { idle = idle && session_.contexts().find(handle)->idle(); });
+  if (idle) window_->word64(offsetof(vgpu_control, completed)).store(consumer_.position(), std::memory_order_release);
+}
+
+void Dispatcher::reached(Pending pending, CUresult result) {
+  if (result == CUDA_SUCCESS) note_complete(pending);
+  if (result == CUDA_SUCCESS && pending.what == After::answer) result = settle(pending);
+  session_.observe(result);
+  ContextState* context = session_.contexts().find(pending.context);
+  if (pending.pooled && pending.event != nullptr && context != nullptr)
+    session_.contexts().give_event(*context, pending.event);
+  switch (pending.what) {
+    case After::answer:
+      pending.call->finish(result);
+      return done(std::move(pending.call));
+    case After::store:
+      window_->word32(pending.word).store(pending.value, std::memory_order_release);
+      return wake(*window_, pending.word);
+    case After::run:
+      draining_ = false;
+      if (result != CUDA_SUCCESS) {
+        pending.call->finish(result);
+        return done(std::move(pending.call));
+      }
+      // The body lives in the call, which execute() may park again.
+      const std::span<const uint8_t> body = pending.call->body();
+      return execute(std::move(pending.call), body);
+  }
+}
+
+CUresult Dispatcher::settle(const Pending& pending) {
+  if (!session_.needs_real_waits() || pending.event == nullptr) return CUDA_SUCCESS;
+  const CUresult result = session_.driver().cuEventSynchronize(pending.event);
+  session_.console().collect();
+  return result;
+}
+
+void Dispatcher::forget_event(CUevent event) {
+  for (size_t i = 0; i < pendings_.size();) {
+    if (pendings_[i].pooled || pendings_[i].event != event || pendings_[i].call == nullptr) {
+      ++i;
+      continue;
+    }
+    auto call = std::move(pendings_[i].call);
+    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));
+    call->finish(CUDA_ERROR_INVALID_HANDLE);
+    done(std::move(call));
+  }
+}
+
+void Dispatcher::forget_context(uint64_t context) {
+  for (size_t i = 0; i < pendings_.size();) {
+    if (pendings_[i].context != context) {
+      ++i;
+      continue;
+    }
+    Pending pending = std::move(pendings_[i]);
+    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));
+    if (pending.call != nullptr) {
+      pending.call->finish(CUDA_ERROR_CONTEXT_IS_DESTROYED);
+      done(std::move(pending.call));
+    } else {
+      window_->word32(pending.word).store(pending.value, std::memory_order_release);
+      wake(*window_, pending.word);
+    }
+  }
+}
+
+}  // namespace vgpu::worker
