@@ -128,7 +128,10 @@ TEST_CASE("machine code is no binary for this device") {
   EntrySpec elf = plain("\x7f" "ELF");
   elf.kind = 2;
   CHECK(read_image(fatbin({elf})).error().code == no_binary_for_gpu);
-  CHECK(read_image(bytes_of(std::string("\x7f" "ELF") + std::string(60, '\0'))).error().code == no_binary_for_gpu);
+  std::string bare = std::string("\x7f" "ELF") + std::string(60, '\0');
+  CHECK(read_image(bytes_of(bare)).error().code == invalid_image);
+  bare[18] = static_cast<char>(190);  // the machine of CUDA
+  CHECK(read_image(bytes_of(bare)).error().code == no_binary_for_gpu);
 }
 
 TEST_CASE("broken images are refused") {

@@ -36,6 +36,9 @@ namespace {
 
 using GraphPtr = std::shared_ptr<Graph>;
 
+/// Of the calls about graphs, null is an invalid value and not an invalid handle.
+CUresult bad_handle(const void* handle) { return handle == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE; }
+
 template <typename Body>
 CUresult with_stream(CUstream handle, Body body) {
   return with_context([&](const ContextPtr& context) {
@@ -50,7 +53,7 @@ template <typename Body>
 CUresult with_graph(CUgraph handle, Body body) {
   return without_context([&] {
     const GraphPtr graph = Simulator::get().graphs.find(handle);
-    if (graph == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (graph == nullptr) return bad_handle(handle);
     const std::lock_guard lock(Simulator::get().capture_mutex);
     return static_cast<CUresult>(body(graph));
   });
@@ -104,7 +107,10 @@ CUresult end(const StreamPtr& stream, CUgraph* out) {
   const std::shared_ptr<Capture> capture = stream->capture;
   if (capture == nullptr) return CUDA_ERROR_ILLEGAL_STATE;
   if (capture->origin.lock() != stream) return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
-  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->owner != std::this_thread::get_id()) return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->owner != std::this_thread::get_id()) {
+    close(capture);
+    return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+  }
   const bool lost = capture->invalidated;
   const bool joined = lost || is_joined(*capture, *stream);
   close(capture);
@@ -228,7 +234,7 @@ CUresult cuGraphDestroy(CUgraph handle) {
   return without_context([&] {
     Simulator& sim = Simulator::get();
     const GraphPtr graph = sim.graphs.take(handle);
-    if (graph == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (graph == nullptr) return bad_handle(handle);
     sim.graph_nodes.remove_if([&](const GraphNode& node) { return node.graph == graph->handle; });
     return CUDA_SUCCESS;
   });
@@ -286,14 +292,14 @@ CUresult cuGraphExecDestroy(CUgraphExec handle) {
   return with_context([&](const ContextPtr& context) {
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     // A launch in flight keeps what it runs.
-    return Simulator::get().graph_execs.take(handle) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    return Simulator::get().graph_execs.take(handle) != nullptr ? CUDA_SUCCESS : bad_handle(handle);
   });
 }
 
 CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   return with_stream(stream_handle, [&](const StreamPtr& stream) {
     const std::shared_ptr<GraphExec> exec = Simulator::get().graph_execs.find(handle);
-    if (exec == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (exec == nullptr) return bad_handle(handle);
     static std::atomic<std::uint64_t> launches{1};
     const std::uint64_t seed = Simulator::get().settings().seed == 0 ? 0 : Simulator::get().settings().seed + launches.fetch_add(1);
     return enqueue(stream, {.type = NodeType::empty, .work = [exec, seed](Context& context) { exec->run(context, seed); }});
@@ -301,5 +307,5 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
 }
 
 CUresult cuGraphUpload(CUgraphExec handle, CUstream stream) {
-  return with_stream(stream, [&](const StreamPtr&) { return Simulator::get().graph_execs.find(handle) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE; });
+  return with_stream(stream, [&](const StreamPtr&) { return Simulator::get().graph_execs.find(handle) != nullptr ? CUDA_SUCCESS : bad_handle(handle); });
 }

@@ -151,7 +151,8 @@ CUresult cuCtxSetCurrent(CUcontext handle) {
 
 CUresult cuCtxPushCurrent_v2(CUcontext handle) {
   return without_context([&] {
-    if (handle == nullptr || find_context(handle) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+    if (handle == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (find_context(handle) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
     thread_state().contexts.push_back(reinterpret_cast<std::uint64_t>(handle));
     return CUDA_SUCCESS;
   });
@@ -293,6 +294,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice device) {
   return of_device(device, [&](Simulator& sim) {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     const std::lock_guard lock(sim.primary_mutex);
+    if (sim.primary_error != CUDA_SUCCESS) return sim.primary_error;
     if (sim.primary == nullptr) sim.primary = new_context(sim.primary_handle, sim.primary_flags, true);
     ++sim.primary_users;
     *out = as_handle<CUcontext>(sim.primary_handle);
@@ -314,15 +316,16 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
 }
 CUresult cuDevicePrimaryCtxRelease(CUdevice device) { return cuDevicePrimaryCtxRelease_v2(device); }
 
-// The users keep their references: the next one to use the context gets a fresh one.
+// Whoever had retained it has to do so again. A reset does not heal a process with a sticky error.
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
   return of_device(device, [&](Simulator& sim) {
     ContextPtr ended;
     const std::lock_guard lock(sim.primary_mutex);
     ended.swap(sim.primary);
     if (ended == nullptr) return CUDA_SUCCESS;
+    sim.primary_error = ended->error();
+    sim.primary_users = 0;
     sim.destroy_context(ended);
-    if (sim.primary_users > 0) sim.primary = new_context(sim.primary_handle, sim.primary_flags, true);
     return CUDA_SUCCESS;
   });
 }

@@ -1,6 +1,7 @@
 // Initialisation and the device.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "worker/sim/api/device_facts.hpp"
@@ -158,7 +159,9 @@ CUresult cuDeviceComputeCapability(int* major, int* minor, CUdevice device) {
 }
 
 CUresult cuDeviceGetPCIBusId(char* out, int length, CUdevice device) {
-  return of_device(device, [&] { return copy_text(out, length, bus_id); });
+  // Unlike a name, an identifier is not cut off.
+  const bool fits = length > 0 && static_cast<std::size_t>(length) > std::strlen(bus_id);
+  return of_device(device, [&] { return fits ? copy_text(out, length, bus_id) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* id) {
@@ -167,7 +170,8 @@ CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* id) {
     unsigned domain = 0, bus = 0, slot = 0, function = 0;
     const bool parsed = std::sscanf(id, "%x:%x:%x.%x", &domain, &bus, &slot, &function) >= 3 ||
                         (domain = 0, std::sscanf(id, "%x:%x.%x", &bus, &slot, &function) >= 2);
-    if (!parsed || domain != 0 || bus != 6 || slot != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (!parsed) return CUDA_ERROR_INVALID_VALUE;
+    if (domain != 0 || bus != 6 || slot != 0) return CUDA_ERROR_INVALID_DEVICE;
     *device = 0;
     return CUDA_SUCCESS;
   });
@@ -204,7 +208,9 @@ CUresult cuGetErrorString(CUresult error, const char** out) {
 CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode* mode) {
   return without_context([&] {
     if (mode == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *mode = CU_MODULE_LAZY_LOADING;
+    // Code is loaded when it is first used either way; programs only ask what they asked for.
+    static const char* const asked = std::getenv("CUDA_MODULE_LOADING");
+    *mode = asked != nullptr && std::strcmp(asked, "EAGER") == 0 ? CU_MODULE_EAGER_LOADING : CU_MODULE_LAZY_LOADING;
     return CUDA_SUCCESS;
   });
 }

@@ -33,6 +33,11 @@ CUresult current_context(ContextPtr& out) {
   return out->error();
 }
 
+bool lacks_context() {
+  ContextPtr context;
+  return current_context(context) == CUDA_ERROR_INVALID_CONTEXT;
+}
+
 CUresult find_stream(const ContextPtr& context, CUstream handle, StreamPtr& out) {
   if (handle == nullptr || handle == CU_STREAM_LEGACY) {
     out = context->legacy();

@@ -39,6 +39,8 @@ void set_initialised();
 CUresult check_callable();
 /// The current context, alive and without sticky error; else the error to return.
 CUresult current_context(ContextPtr& out);
+/// True if the calling thread may call the driver and has no context.
+bool lacks_context();
 /// Any live context by its handle.
 ContextPtr find_context(CUcontext handle);
 

@@ -52,6 +52,15 @@ bool is_captured(Event& event) {
   return event.capture != nullptr;
 }
 
+/// True if the last record was captured: the capture is then lost, for such an event says nothing about work.
+bool lose_capture(Event& event) {
+  const std::lock_guard captures(Simulator::get().capture_mutex);
+  const std::lock_guard lock(event.mutex);
+  if (event.capture == nullptr) return false;
+  event.capture->invalidated = true;
+  return true;
+}
+
 /// Records into the graph under capture. False if the stream is not captured.
 bool record_in_capture(const StreamPtr& stream, Event& event) {
   const std::lock_guard captures(Simulator::get().capture_mutex);
@@ -62,6 +71,11 @@ bool record_in_capture(const StreamPtr& stream, Event& event) {
   event.capture = stream->capture;
   event.capture_ends = stream->capture_ends;
   return true;
+}
+
+bool is_capturing(const Stream& stream) {
+  const std::lock_guard captures(Simulator::get().capture_mutex);
+  return stream.capture != nullptr;
 }
 
 CUresult record(const StreamPtr& stream, Event& event) {
@@ -142,6 +156,7 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream_handle, unsigned
     if ((flags & ~CU_EVENT_RECORD_EXTERNAL) != 0) return CUDA_ERROR_INVALID_VALUE;
     StreamPtr stream;
     if (const CUresult result = find_stream(context, stream_handle, stream); result != CUDA_SUCCESS) return result;
+    if (flags == CU_EVENT_RECORD_EXTERNAL && !is_capturing(*stream)) return CUDA_ERROR_ILLEGAL_STATE;
     return record(stream, *event);
   });
 }
@@ -149,7 +164,7 @@ CUresult cuEventRecord(CUevent handle, CUstream stream) { return cuEventRecordWi
 
 CUresult cuEventQuery(CUevent handle) {
   return with_event(handle, [&](const ContextPtr& context, const EventPtr& event) {
-    if (is_captured(*event)) return CUDA_ERROR_CAPTURED_EVENT;
+    if (lose_capture(*event)) return CUDA_ERROR_CAPTURED_EVENT;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     const bool done = are_done(marks_of(*event));
     if (done) event->context->output.flush();
@@ -160,7 +175,7 @@ CUresult cuEventQuery(CUevent handle) {
 
 CUresult cuEventSynchronize(CUevent handle) {
   return with_event(handle, [&](const ContextPtr& context, const EventPtr& event) {
-    if (is_captured(*event)) return CUDA_ERROR_CAPTURED_EVENT;
+    if (lose_capture(*event)) return CUDA_ERROR_CAPTURED_EVENT;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     event->context->wait(marks_of(*event));
     event->context->output.flush();
@@ -171,8 +186,7 @@ CUresult cuEventSynchronize(CUevent handle) {
 CUresult cuEventElapsedTime_v2(float* out, CUevent start_handle, CUevent end_handle) {
   return with_event(start_handle, [&](const ContextPtr&, const EventPtr& start) {
     const EventPtr end = Simulator::get().events.find(end_handle);
-    if (end == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (end == nullptr || out == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     if (((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
     const auto from = marks_of(*start), to = marks_of(*end);
     if (from.empty() || to.empty()) return CUDA_ERROR_INVALID_HANDLE;

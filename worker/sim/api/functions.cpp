@@ -141,6 +141,7 @@ CUresult potential_block_size(int* grid, int* block, CUfunction handle, CUoccupa
     int best_threads = 0, best_block = 0, best_count = 0;
     for (int threads = highest; threads > 0; threads = threads % 32 != 0 ? threads / 32 * 32 : threads - 32) {
       const std::size_t shared = shared_of != nullptr ? shared_of(threads) : dynamic_shared;
+      if (shared > static_cast<std::size_t>(max_dynamic_shared(*target.function, *target.settings))) continue;
       const int count = blocks_per_multiprocessor(*target.function, static_cast<unsigned>(threads), shared);
       if (count * threads <= best_threads) continue;
       best_threads = count * threads;
@@ -179,7 +180,9 @@ int blocks_per_multiprocessor(const ptx::Function& function, unsigned threads, s
 
 }  // namespace vgpu::sim::api
 
+// A kernel stands for a function in launches, but not here.
 CUresult cuFuncGetAttribute(int* out, CUfunction_attribute attribute, CUfunction handle) {
+  if (is_initialised() && Simulator::get().kernels.find(handle) != nullptr) return CUDA_ERROR_INVALID_HANDLE;
   return with_target(handle, [&](const Target& target) { return get_attribute(out, attribute, target); });
 }
 CUresult cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, int value) {

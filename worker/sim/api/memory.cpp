@@ -47,8 +47,12 @@ CUresult allocate(const ContextPtr& context, CUdeviceptr* out, std::uint64_t siz
 
 CUresult allocate_host(const ContextPtr& context, void** out, std::uint64_t size, unsigned flags) {
   constexpr unsigned known = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
-  if (out == nullptr || size == 0 || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (out == nullptr || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+  if (size == 0) {
+    *out = nullptr;
+    return CUDA_SUCCESS;
+  }
   const AllocationTurn turn;
   void* at = memory::allocate_host(size);
   if (at == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -86,7 +90,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t wi
   });
 }
 
+// What is to be freed is looked at before the context.
 CUresult cuMemFree_v2(CUdeviceptr address) {
+  if (lacks_context() && !Simulator::get().arena.find(address)) return CUDA_ERROR_INVALID_VALUE;
   return with_context([&](const ContextPtr& context) {
     if (address == 0) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
@@ -108,10 +114,9 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
 
 CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   return with_context([&](const ContextPtr&) {
-    if (free == nullptr || total == nullptr) return CUDA_ERROR_INVALID_VALUE;
     const memory::DeviceArena& arena = Simulator::get().arena;
-    *total = arena.size();
-    *free = arena.size() - arena.used();
+    if (total != nullptr) *total = arena.size();
+    if (free != nullptr) *free = arena.size() - arena.used();
     return CUDA_SUCCESS;
   });
 }
@@ -141,6 +146,7 @@ CUresult cuMemAllocHost_v2(void** out, std::size_t size) { return cuMemHostAlloc
 CUresult cuMemAllocHost(void** out, unsigned size) { return cuMemHostAlloc(out, size, 0); }
 
 CUresult cuMemFreeHost(void* at) {
+  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at))) return CUDA_ERROR_INVALID_VALUE;
   return with_context([&](const ContextPtr& context) {
     if (at == nullptr) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
@@ -172,12 +178,14 @@ CUresult cuMemHostRegister_v2(void* at, std::size_t size, unsigned flags) {
 CUresult cuMemHostRegister(void* at, std::size_t size, unsigned flags) { return cuMemHostRegister_v2(at, size, flags); }
 
 CUresult cuMemHostUnregister(void* at) {
+  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at))) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   return with_context([&](const ContextPtr& context) {
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     memory::HostRanges& host = Simulator::get().host;
     const auto address = reinterpret_cast<std::uint64_t>(at);
     const auto range = host.find(address);
-    if (!range || range->address != address || range->allocated) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (at == nullptr || (range && range->address != address)) return CUDA_ERROR_INVALID_VALUE;
+    if (!range || range->allocated) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
     if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;
     return host.remove(address) ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   });
@@ -195,7 +203,7 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* out, void* at, unsigned flags
 CUresult cuMemHostGetFlags(unsigned* flags, void* at) {
   return with_context([&](const ContextPtr&) {
     const auto range = Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at));
-    if (flags == nullptr || !range || !range->allocated) return CUDA_ERROR_INVALID_VALUE;
+    if (flags == nullptr || !range) return CUDA_ERROR_INVALID_VALUE;
     *flags = range->flags | CU_MEMHOSTALLOC_DEVICEMAP;  // under unified addressing all pinned memory is mapped
     return CUDA_SUCCESS;
   });

@@ -1,4 +1,5 @@
 // Modules and libraries.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -6,6 +7,7 @@
 
 #include "worker/sim/api/enqueue.hpp"
 #include "worker/sim/api/functions.hpp"
+#include "worker/sim/image/image.hpp"
 
 using namespace vgpu::sim::api;
 using vgpu::sim::device::FunctionObject;
@@ -56,6 +58,12 @@ CUresult with_library(CUlibrary handle, Body body) {
   });
 }
 
+/// For what is asked of the code in it.
+template <typename Body>
+CUresult with_code_of(CUlibrary handle, Body body) {
+  return with_library(handle, [&](const LibraryPtr& library) { return library->fault != CUDA_SUCCESS ? library->fault : static_cast<CUresult>(body(library)); });
+}
+
 CUresult read_file(const char* name, std::string& out) {
   std::ifstream file(name, std::ios::binary);
   if (!file) return CUDA_ERROR_FILE_NOT_FOUND;
@@ -63,27 +71,43 @@ CUresult read_file(const char* name, std::string& out) {
   return CUDA_SUCCESS;
 }
 
-/// The options in which a compiler's messages come back: empty buffers, sizes 0.
-void answer_options(unsigned count, const CUjit_option* options, void** values) {
-  if (options == nullptr || values == nullptr) return;
-  for (unsigned i = 0; i < count; ++i) {
-    const bool is_buffer = options[i] == CU_JIT_INFO_LOG_BUFFER || options[i] == CU_JIT_ERROR_LOG_BUFFER;
-    const bool is_size = options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES || options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES;
-    if (is_size) values[i] = nullptr;
-    if (!is_buffer || values[i] == nullptr) continue;
-    const unsigned size_option = options[i] + 1;
-    for (unsigned k = 0; k < count; ++k) {
-      if (options[k] == size_option && values[k] != nullptr) *static_cast<char*>(values[i]) = '\0';
-    }
+/// Writes a compiler's log into the buffer that the options name, and its length where they name a place for that.
+void write_log(unsigned count, const CUjit_option* options, void** values, CUjit_option buffer, const std::string& log) {
+  const CUjit_option* const end = options + count;
+  const CUjit_option* const size = std::find(options, end, static_cast<CUjit_option>(buffer + 1));
+  if (size == end) return;
+  void*& room = values[size - options];
+  const CUjit_option* const place = std::find(options, end, buffer);
+  auto* const text = place == end ? nullptr : static_cast<char*>(values[place - options]);
+  const auto bytes = reinterpret_cast<std::uintptr_t>(room);
+  const std::size_t written = text == nullptr || bytes == 0 ? 0 : std::min<std::size_t>(log.size(), bytes - 1);
+  if (text != nullptr && bytes != 0) {
+    std::memcpy(text, log.data(), written);
+    text[written] = '\0';
   }
+  room = reinterpret_cast<void*>(written);
+}
+
+/// The logs: what is wrong with the image, and nothing else.
+void answer_options(unsigned count, const CUjit_option* options, void** values, const std::string& error) {
+  if (options == nullptr || values == nullptr) return;
+  write_log(count, options, values, CU_JIT_INFO_LOG_BUFFER, {});
+  write_log(count, options, values, CU_JIT_ERROR_LOG_BUFFER, error);
+}
+
+bool are_known(unsigned count, const CUjit_option* options) {
+  return std::all_of(options, options + count, [](CUjit_option option) { return option < CU_JIT_NUM_OPTIONS; });
 }
 
 CUresult load(CUmodule* out, const void* image, unsigned count, const CUjit_option* options, void** values) {
   return with_context([&](const ContextPtr& context) {
     if (out == nullptr || image == nullptr || (count != 0 && (options == nullptr || values == nullptr))) return CUDA_ERROR_INVALID_VALUE;
-    answer_options(count, options, values);
+    if (!are_known(count, options)) return CUDA_ERROR_INVALID_VALUE;
     std::shared_ptr<const ptx::Module> parsed;
-    if (const CUresult result = vgpu::sim::device::parse_image(image, parsed); result != CUDA_SUCCESS) return result;
+    std::string error;
+    const CUresult parsing = vgpu::sim::device::parse_image(image, parsed, &error);
+    answer_options(count, options, values, error);
+    if (parsing != CUDA_SUCCESS) return parsing;
     if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;
     auto module = std::make_shared<LoadedModule>(vgpu::sim::device::next_handle(), context);
     if (const CUresult result = module->load(parsed); result != CUDA_SUCCESS) return result;
@@ -93,12 +117,13 @@ CUresult load(CUmodule* out, const void* image, unsigned count, const CUjit_opti
   });
 }
 
+// Libraries are loaded lazily: one that cannot be is made all the same, and says so when it is used.
 CUresult load_library(CUlibrary* out, const void* code) {
   return without_context([&] {
     if (out == nullptr || code == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    std::shared_ptr<const ptx::Module> parsed;
-    if (const CUresult result = vgpu::sim::device::parse_image(code, parsed); result != CUDA_SUCCESS) return result;
-    auto library = std::make_shared<Library>(vgpu::sim::device::next_handle(), parsed);
+    auto parsed = std::make_shared<const ptx::Module>();
+    const CUresult fault = vgpu::sim::device::parse_image(code, parsed);
+    auto library = std::make_shared<Library>(vgpu::sim::device::next_handle(), parsed, fault);
     library->open(library);
     Simulator::get().libraries.add(library->handle, library);
     *out = as_handle<CUlibrary>(library->handle);
@@ -146,8 +171,14 @@ CUresult find_function(const ContextPtr& context, const void* handle, FunctionPt
 
 }  // namespace vgpu::sim::api
 
-CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, CUjit_option* options, void** values) { return load(out, image, count, options, values); }
-CUresult cuModuleLoadData(CUmodule* out, const void* image) { return load(out, image, 0, nullptr, nullptr); }
+// Only libraries follow the wrapper around a fat binary; a module wants the image itself.
+CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, CUjit_option* options, void** values) {
+  return with_context([&](const ContextPtr&) {
+    const bool wrapped = image != nullptr && vgpu::sim::image::is_wrapper(image);
+    return wrapped ? CUDA_ERROR_INVALID_IMAGE : load(out, image, count, options, values);
+  });
+}
+CUresult cuModuleLoadData(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
 CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return load(out, image, 0, nullptr, nullptr); }
 CUresult cuModuleLoad(CUmodule* out, const char* name) {
   return with_context([&](const ContextPtr&) {
@@ -206,7 +237,7 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule 
 }
 
 CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values, unsigned count, CUlibraryOption*, void**, unsigned) {
-  answer_options(count, options, values);
+  answer_options(count, options, values, {});
   return load_library(out, code);
 }
 CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* name, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned) {
@@ -232,7 +263,7 @@ CUresult cuLibraryUnload(CUlibrary handle) {
 }
 
 CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary handle, const char* name) {
-  return with_library(handle, [&](const LibraryPtr& library) {
+  return with_code_of(handle, [&](const LibraryPtr& library) {
     if (out == nullptr || name == nullptr) return CUDA_ERROR_INVALID_VALUE;
     for (const auto& kernel : library->kernels()) {
       if (kernel->function().name != name) continue;
@@ -244,7 +275,7 @@ CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary handle, const char* name) {
 }
 
 CUresult cuLibraryGetKernelCount(unsigned* count, CUlibrary handle) {
-  return with_library(handle, [&](const LibraryPtr& library) {
+  return with_code_of(handle, [&](const LibraryPtr& library) {
     if (count == nullptr) return CUDA_ERROR_INVALID_VALUE;
     *count = static_cast<unsigned>(library->kernels().size());
     return CUDA_SUCCESS;
@@ -252,7 +283,7 @@ CUresult cuLibraryGetKernelCount(unsigned* count, CUlibrary handle) {
 }
 
 CUresult cuLibraryEnumerateKernels(CUkernel* out, unsigned most, CUlibrary handle) {
-  return with_library(handle, [&](const LibraryPtr& library) {
+  return with_code_of(handle, [&](const LibraryPtr& library) {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     for (std::size_t i = 0; i < library->kernels().size() && i < most; ++i) out[i] = as_handle<CUkernel>(library->kernels()[i]->handle);
     return CUDA_SUCCESS;

@@ -43,6 +43,17 @@ std::uint64_t context_handle(std::uint64_t id) {
   return handle;
 }
 
+/// Pointers are looked up without a context, too; but not after an error.
+template <typename Body>
+CUresult with_any_context(Body body) {
+  return guarded([&] {
+    ContextPtr context;
+    const CUresult result = current_context(context);
+    const bool none = result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return result == CUDA_SUCCESS || none ? static_cast<CUresult>(body()) : result;
+  });
+}
+
 template <typename T>
 CUresult give(void* out, T value) {
   std::memcpy(out, &value, sizeof value);
@@ -84,7 +95,7 @@ CUresult answer(const Known& known, CUpointer_attribute attribute, void* out) {
 }  // namespace
 
 CUresult cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdeviceptr pointer) {
-  return with_context([&](const ContextPtr&) {
+  return with_any_context([&] {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     const Known known = look_up(pointer);
     return known.found ? answer(known, attribute, out) : CUDA_ERROR_INVALID_VALUE;
@@ -92,7 +103,7 @@ CUresult cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdevic
 }
 
 CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** out, CUdeviceptr pointer) {
-  return with_context([&](const ContextPtr&) {
+  return with_any_context([&] {
     if (count == 0 || attributes == nullptr || out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     const Known known = look_up(pointer);
     for (unsigned i = 0; i < count; ++i) {

@@ -35,8 +35,12 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
   return with_context([&](const ContextPtr& context) {
     StreamPtr stream;
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
-    if (out == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    if (size == 0) {
+      *out = 0;
+      return CUDA_SUCCESS;
+    }
     {
       const std::lock_guard lock(Simulator::get().capture_mutex);
       if (stream->capture != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
@@ -52,6 +56,11 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
     if (result == CUDA_SUCCESS) *out = allocation->address;
     return result;
   });
+}
+
+bool is_captured(const Stream& stream) {
+  const std::lock_guard lock(Simulator::get().capture_mutex);
+  return stream.capture != nullptr;
 }
 
 /// The attributes that are numbers of 64 bits.
@@ -95,6 +104,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     const auto allocation = Simulator::get().arena.find(address);
     if (!allocation || allocation->address != address) return CUDA_ERROR_INVALID_VALUE;
+    if (!is_captured(*stream) && !Simulator::get().arena.claim(address)) return CUDA_ERROR_INVALID_VALUE;
     const Work work = [allocation = *allocation](Context&) {
       Simulator& sim = Simulator::get();
       // Another free may have been quicker; the address may even be in use again.
@@ -112,8 +122,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
 CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
   return without_context([&] {
     if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
-    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_INVALID_VALUE;
-    if (props->location.id != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || props->location.id != 0) return CUDA_ERROR_INVALID_VALUE;
     if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
     auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize);
     Simulator::get().pools.add(pool->handle, pool);

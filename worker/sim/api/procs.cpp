@@ -47,7 +47,12 @@ CUresult cuGetProcAddress_v2(const char* name, void** out, int version, cuuint64
   });
 }
 
-CUresult cuGetProcAddress(const char* name, void** out, int version, cuuint64_t flags) { return cuGetProcAddress_v2(name, out, version, flags, nullptr); }
+// The older form has no place for the status, and an error in its stead.
+CUresult cuGetProcAddress(const char* name, void** out, int version, cuuint64_t flags) {
+  CUdriverProcAddressQueryResult status = CU_GET_PROC_ADDRESS_SUCCESS;
+  const CUresult result = cuGetProcAddress_v2(name, out, version, flags, &status);
+  return result == CUDA_SUCCESS && status != CU_GET_PROC_ADDRESS_SUCCESS ? CUDA_ERROR_NOT_FOUND : result;
+}
 
 // There are no undocumented tables here.
 CUresult cuGetExportTable(const void** table, const CUuuid*) {

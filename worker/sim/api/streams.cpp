@@ -195,7 +195,12 @@ CUresult cuStreamGetDevice(CUstream handle, CUdevice* device) {
   });
 }
 CUresult cuStreamCopyAttributes(CUstream to, CUstream from) {
-  return with_stream(to, [&](const StreamPtr&) { return with_stream(from, [](const StreamPtr&) { return CUDA_SUCCESS; }); });
+  return with_stream(to, [&](const StreamPtr& target) {
+    return with_stream(from, [&](const StreamPtr& source) {
+      target->wait_policy = source->wait_policy.load();
+      return CUDA_SUCCESS;
+    });
+  });
 }
 
 CUresult cuStreamGetAttribute(CUstream handle, CUstreamAttrID attribute, CUstreamAttrValue* value) {
@@ -203,7 +208,8 @@ CUresult cuStreamGetAttribute(CUstream handle, CUstreamAttrID attribute, CUstrea
     if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
     *value = {};
     if (attribute == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY) {
-      value->bytes[0] = 1;  // automatic
+      const unsigned policy = stream->wait_policy;
+      __builtin_memcpy(value->bytes, &policy, sizeof policy);
     } else if (attribute == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
       const int priority = stream->priority();
       __builtin_memcpy(value->bytes, &priority, sizeof priority);
@@ -216,8 +222,12 @@ CUresult cuStreamGetAttribute(CUstream handle, CUstreamAttrID attribute, CUstrea
 }
 // The attributes are hints about caches and waiting; nothing here follows them.
 CUresult cuStreamSetAttribute(CUstream handle, CUstreamAttrID attribute, const CUstreamAttrValue* value) {
-  return with_stream(handle, [&](const StreamPtr&) {
-    return value == nullptr || attribute == 0 || attribute > CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+  return with_stream(handle, [&](const StreamPtr& stream) {
+    if (value == nullptr || attribute == 0 || attribute > CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN) return CUDA_ERROR_INVALID_VALUE;
+    unsigned number = 0;
+    __builtin_memcpy(&number, value->bytes, sizeof number);
+    if (attribute == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY) stream->wait_policy = number;
+    return CUDA_SUCCESS;
   });
 }
 

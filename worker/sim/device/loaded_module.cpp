@@ -96,6 +96,7 @@ std::shared_ptr<LoadedModule> Library::loaded(const Context& context) {
 }
 
 CUresult Library::load(const std::shared_ptr<Context>& context, std::shared_ptr<LoadedModule>& out) {
+  if (fault != cuda::CUDA_SUCCESS) return fault;
   const std::lock_guard lock(mutex_);
   auto& module = loaded_[context->id()];
   if (module == nullptr) {
@@ -133,8 +134,9 @@ void Library::forget(std::uint64_t context_id) {
   loaded_.erase(context_id);
 }
 
-CUresult parse_image(const void* image, std::shared_ptr<const ptx::Module>& out) {
-  const auto refuse = [](const base::Error& error) {
+CUresult parse_image(const void* image, std::shared_ptr<const ptx::Module>& out, std::string* why) {
+  const auto refuse = [&](const base::Error& error) {
+    if (why != nullptr) *why = error.text;
     std::fprintf(stderr, "vgpu-simcuda: module refused: %s\n", error.text.c_str());
     return static_cast<CUresult>(error.code);
   };

@@ -79,7 +79,9 @@ class LoadedModule {
 /// A library: code that is loaded into a context when it is first used there.
 class Library {
  public:
-  Library(std::uint64_t library_handle, std::shared_ptr<const ptx::Module> module) : handle(library_handle), module_(std::move(module)) {}
+  /// `why_not`: the error that its first use gives when the image cannot be loaded. The module is then empty.
+  Library(std::uint64_t library_handle, std::shared_ptr<const ptx::Module> module, cuda::CUresult why_not)
+      : handle(library_handle), fault(why_not), module_(std::move(module)) {}
 
   /// Makes the handles of the kernels; to be called once the library is owned by a shared_ptr.
   void open(const std::shared_ptr<Library>& self);
@@ -95,6 +97,7 @@ class Library {
   const std::shared_ptr<const ptx::Module>& module() const { return module_; }
   const std::vector<std::shared_ptr<KernelObject>>& kernels() const { return kernels_; }
   const std::uint64_t handle;
+  const cuda::CUresult fault;
 
  private:
   std::shared_ptr<const ptx::Module> module_;
@@ -103,7 +106,7 @@ class Library {
   std::map<std::uint64_t, std::shared_ptr<LoadedModule>> loaded_;  ///< by context id
 };
 
-/// Reads and parses an image. On failure logs one line and gives the CUDA error.
-cuda::CUresult parse_image(const void* image, std::shared_ptr<const ptx::Module>& out);
+/// Reads and parses an image. On failure logs one line, which comes back in `why`, too, and gives the CUDA error.
+cuda::CUresult parse_image(const void* image, std::shared_ptr<const ptx::Module>& out, std::string* why = nullptr);
 
 }  // namespace vgpu::sim::device

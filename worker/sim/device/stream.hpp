@@ -75,6 +75,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   int priority() const { return priority_; }
   std::uint64_t id() const { return id_; }
   std::uint64_t handle = 0;
+  std::atomic<unsigned> wait_policy{0xff};  ///< kept for who asks; how this device waits does not depend on it
 
   // Guarded by Simulator::capture_mutex.
   std::shared_ptr<Capture> capture;

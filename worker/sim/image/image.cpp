@@ -21,6 +21,8 @@ constexpr std::uint32_t device_arch = 90;
 
 // Byte offsets in the headers.
 constexpr std::size_t fatbin_header_bytes = 16;
+constexpr std::size_t elf_machine_offset = 18;
+constexpr std::uint16_t cuda_machine = 190;
 constexpr std::size_t entry_header_bytes = 64;
 
 struct Entry {
@@ -116,6 +118,9 @@ base::Result<std::string> read_image(std::span<const std::byte> bytes) {
   const auto magic = load<std::uint32_t>(bytes, 0);
   if (magic == fatbin_magic) return read_fatbin(bytes);
   if (magic == elf_magic) {
+    if (bytes.size() >= elf_machine_offset + 2 && load<std::uint16_t>(bytes, elf_machine_offset) != cuda_machine) {
+      return base::Error{invalid_image, "the image is machine code, but for no GPU"};
+    }
     return base::Error{no_binary_for_gpu, "the image is machine code for an NVIDIA GPU; this device runs PTX only"};
   }
   if (!looks_like_text(bytes)) return base::Error{invalid_image, "the image is neither a fatbin nor PTX text"};
@@ -123,6 +128,11 @@ base::Result<std::string> read_image(std::span<const std::byte> bytes) {
   std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   trim(text);
   return text;
+}
+
+bool is_wrapper(const void* image) {
+  // Not memcmp: text may be shorter than the number, and no byte of that is zero.
+  return std::strncmp(static_cast<const char*>(image), reinterpret_cast<const char*>(&wrapper_magic), sizeof wrapper_magic) == 0;
 }
 
 base::Result<std::string> read_image_at(const void* image) {
@@ -144,7 +154,7 @@ base::Result<std::string> read_image_at(const void* image) {
     if (files > max_image_bytes) return base::Error{invalid_image, "the fatbin is larger than 1 GiB"};
     return read_image({bytes, load<std::uint16_t>(header, 6) + files});
   }
-  if (magic == elf_magic) return read_image({bytes, 4});
+  if (magic == elf_magic) return read_image({bytes, elf_machine_offset + 2});
   return read_image({bytes, ::strnlen(reinterpret_cast<const char*>(bytes), max_text_bytes + 1)});
 }
 

@@ -29,4 +29,7 @@ base::Result<std::string> read_image(std::span<const std::byte> bytes);
 /// The same for an image given by its address alone, wrappers included.
 base::Result<std::string> read_image_at(const void* image);
 
+/// Whether this is no image, but what stands in a program's data and leads to one.
+bool is_wrapper(const void* image);
+
 }  // namespace vgpu::sim::image

@@ -105,6 +105,14 @@ void DeviceArena::release_owned(std::uint64_t owner) {
   }
 }
 
+bool DeviceArena::claim(std::uint64_t address) {
+  const std::lock_guard lock(mutex_);
+  const auto found = allocations_.find(address);
+  if (found == allocations_.end() || found->second.going) return false;
+  found->second.going = true;
+  return true;
+}
+
 void DeviceArena::set_live(const Allocation& allocation, bool live) {
   auto* valid = reinterpret_cast<std::uint16_t*>(valid_.data()) + (allocation.address - base()) / granule;
   for (std::uint64_t left = allocation.size; left > 0; ++valid) {

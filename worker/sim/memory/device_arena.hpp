@@ -39,6 +39,7 @@ struct Allocation {
   std::uint64_t id = 0;
   std::uint64_t owner = 0;  ///< what the owner put there: a context's id, a pool's id
   bool stream_ordered = false;
+  bool going = false;  ///< a stream will free it
 };
 
 class DeviceArena {
@@ -58,6 +59,8 @@ class DeviceArena {
   bool release(std::uint64_t address);
   /// Poisons and gives back all allocations of an owner.
   void release_owned(std::uint64_t owner);
+  /// Notes that a stream will free what begins at `address`; false if that was noted before.
+  bool claim(std::uint64_t address);
   /// Makes the bytes touchable, or poisons them: every later access fails.
   void set_live(const Allocation& allocation, bool live);
 
