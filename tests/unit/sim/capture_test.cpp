@@ -88,7 +88,6 @@ TEST_CASE("events join a second stream to the capture; it must come back") {
     CHECK(cu.cuStreamIsCapturing(second, &status) == CUDA_SUCCESS);
     CHECK(status == CU_STREAM_CAPTURE_STATUS_ACTIVE);
     CHECK(launch(module.function("store"), second, 1, 1, words + 4, 2u) == CUDA_SUCCESS);
-    CHECK(cu.cuEventQuery(fork) == CUDA_ERROR_CAPTURED_EVENT);
     CHECK(cu.cuEventRecord(join, second) == CUDA_SUCCESS);
     if (joins) CHECK(cu.cuStreamWaitEvent(first, join, 0) == CUDA_SUCCESS);
     CHECK(end_capture(first) == (joins ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNJOINED));
@@ -164,7 +163,13 @@ TEST_CASE("captures end where and by whom they began") {
     elsewhere = end_capture(stream);
   }).join();
   CHECK(elsewhere == CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
-  CHECK(end_capture(stream) == CUDA_SUCCESS);
+  CHECK(end_capture(stream) == CUDA_ERROR_ILLEGAL_STATE);  // the refused end was one
+  CUevent event = nullptr;
+  REQUIRE(cu.cuEventCreate(&event, 0) == CUDA_SUCCESS);
+  REQUIRE(cu.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED) == CUDA_SUCCESS);
+  CHECK(cu.cuEventRecord(event, stream) == CUDA_SUCCESS);
+  CHECK(cu.cuEventQuery(event) == CUDA_ERROR_CAPTURED_EVENT);
+  CHECK(end_capture(stream) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   REQUIRE(cu.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL) == CUDA_SUCCESS);
   CHECK(cu.cuStreamQuery(stream) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   CHECK(end_capture(stream) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
