@@ -1,4 +1,5 @@
-// The address range that device addresses come from: kept free in the guest, so that no pointer of the program equals one.
+// The address range that device addresses come from: kept free in the guest, so that no pointer of the program equals
+// one.
 #pragma once
 
 #include <cstdint>

@@ -64,13 +64,15 @@ CUresult Channel::unhealthy() const {
       say("the GPU reported error %u; every later CUDA call of this process returns it", sticky);
     } else {
       const auto exit = control::from_word(word(offsetof(vgpu_control, exit_class)).load(std::memory_order_relaxed));
-      say("the worker of this process is gone (%s); every later CUDA call returns error 719", control::describe(exit).c_str());
+      say("the worker of this process is gone (%s); every later CUDA call returns error 719",
+          control::describe(exit).c_str());
     }
   }
   return sticky != 0 ? static_cast<CUresult>(sticky) : CUDA_ERROR_LAUNCH_FAILED;
 }
 
-CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail) {
+CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body,
+                         std::span<const uint8_t> tail) {
   if (sizeof header + body.size() + tail.size() > VGPU_RECORD_MAX) return CUDA_ERROR_INVALID_VALUE;
   Backoff backoff;
   for (;;) {
@@ -81,7 +83,8 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
         break;
       }
     }
-    // A full ring: the worker reads on as soon as the GPU's queues have room. No deadline, for GPU work may be long; its end is seen here.
+    // A full ring: the worker reads on as soon as the GPU's queues have room. No deadline, for GPU work may be long;
+    // its end is seen here.
     if (const CUresult lost = health(); lost != CUDA_SUCCESS) return lost;
     backoff.pause();
   }
@@ -89,7 +92,8 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
   return CUDA_SUCCESS;
 }
 
-CUresult Channel::post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail) {
+CUresult Channel::post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,
+                       std::span<const uint8_t> tail) {
   vgpu_record_header header{};
   header.op = op;
   header.flags = VGPU_RECORD_POSTED;
@@ -98,8 +102,8 @@ CUresult Channel::post(uint32_t slot, uint16_t op, uint64_t context, std::span<c
   return append(header, body, tail);
 }
 
-CUresult Channel::call(uint32_t index, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail,
-                       std::span<uint8_t> data, Answer& answer) {
+CUresult Channel::call(uint32_t index, uint16_t op, uint64_t context, std::span<const uint8_t> body,
+                       std::span<const uint8_t> tail, std::span<uint8_t> data, Answer& answer) {
   Slot& slot = slots_[index];
   const std::lock_guard lock(slot.mutex);
   if (++slot.sequence == 0) slot.sequence = 1;
@@ -124,7 +128,8 @@ void Channel::read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer
 }
 
 bool Channel::is_idle() const {
-  return word64(offsetof(vgpu_control, completed)).load(std::memory_order_acquire) >= position_.load(std::memory_order_relaxed);
+  return word64(offsetof(vgpu_control, completed)).load(std::memory_order_acquire) >=
+         position_.load(std::memory_order_relaxed);
 }
 
 CUresult Channel::wait_for_reply(uint32_t slot, uint32_t sequence) {

@@ -41,21 +41,23 @@ class Channel {
   CUresult health() const {
     const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed);
     const uint32_t peer = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed);
-    if ((sticky | peer) == 0) [[likely]] return CUDA_SUCCESS;
+    if ((sticky | peer) == 0) [[likely]]
+      return CUDA_SUCCESS;
     return unhealthy();
   }
 
   /// Appends a record that nobody waits for.
-  CUresult post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail);
+  CUresult post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,
+                std::span<const uint8_t> tail);
   /// Appends a record and waits for its answer; at most `data.size()` bytes of it are copied out.
-  CUresult call(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body, std::span<const uint8_t> tail, std::span<uint8_t> data,
-                Answer& answer);
+  CUresult call(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,
+                std::span<const uint8_t> tail, std::span<uint8_t> data, Answer& answer);
 
   /// True if the worker knows all GPU work complete that was appended before.
   bool is_idle() const;
 
-  /// Waits until the word at `offset` of the window holds `value` (the GPU's stream got to a staging_mark). `check` is asked about once a second
-  /// whether waiting still makes sense.
+  /// Waits until the word at `offset` of the window holds `value` (the GPU's stream got to a staging_mark). `check` is
+  /// asked about once a second whether waiting still makes sense.
   CUresult wait_for_word(uint64_t offset, uint32_t value, CUresult (*check)());
 
   std::atomic_ref<uint32_t> word(uint64_t offset) const { return window_.word32(offset); }

@@ -47,7 +47,9 @@ bool print_frames(Channel& channel, uint32_t tail) {
 
 void drain_console(Channel& channel) {
   const auto tail_word = channel.word(offsetof(vgpu_control, console_tail));
-  if (tail_word.load(std::memory_order_relaxed) == channel.word(offsetof(vgpu_control, console_head)).load(std::memory_order_relaxed)) return;
+  if (tail_word.load(std::memory_order_relaxed) ==
+      channel.word(offsetof(vgpu_control, console_head)).load(std::memory_order_relaxed))
+    return;
   const std::lock_guard lock(g_console);
   for (;;) {
     const uint32_t tail = tail_word.load(std::memory_order_acquire);
@@ -56,7 +58,9 @@ void drain_console(Channel& channel) {
     Answer answer;
     uint8_t none[1];
     const uint32_t slot = slot_of(this_thread());
-    if (channel.call(slot, static_cast<uint16_t>(api::Op::console_read), 0, {}, {}, std::span(none).first(0), answer) != CUDA_SUCCESS) return;
+    if (channel.call(slot, static_cast<uint16_t>(api::Op::console_read), 0, {}, {}, std::span(none).first(0), answer) !=
+        CUDA_SUCCESS)
+      return;
   }
 }
 

@@ -10,8 +10,8 @@ namespace vgpu::shim {
 
 using namespace vgpu::cuda;
 
-/// One context of this process. Handles are numbers (common/wire/handle.hpp); the object lives until the process ends, so that a stale
-/// pointer is never dangling, and `alive` says whether the handle still means something.
+/// One context of this process. Handles are numbers (common/wire/handle.hpp); the object lives until the process ends,
+/// so that a stale pointer is never dangling, and `alive` says whether the handle still means something.
 struct Context;
 
 /// The calling thread's current context; null if none.
@@ -25,7 +25,8 @@ unsigned long long id_of(const Context& context);
 /// Handle of a device's primary context. It does not create the context on the host.
 CUcontext primary_context(CUdevice device);
 bool is_alive(const Context& context);
-/// Calls `destructor` (see context_storage.hpp) when the context is destroyed or reset. Registered once, by the owner of the storage.
+/// Calls `destructor` (see context_storage.hpp) when the context is destroyed or reset. Registered once, by the owner
+/// of the storage.
 void on_context_end(void (*callback)(CUcontext context));
 
 }  // namespace vgpu::shim

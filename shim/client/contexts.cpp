@@ -15,7 +15,8 @@ namespace {
 
 constexpr int kMaxDevices = 64;
 
-// Held while a context begins or ends. Recursive: destructors of context-local storage run under it and call back into us.
+// Held while a context begins or ends. Recursive: destructors of context-local storage run under it and call back into
+// us.
 std::recursive_mutex& lifecycle() {
   static auto* const mutex = new std::recursive_mutex;
   return *mutex;
@@ -58,7 +59,8 @@ Context* primary_object(CUdevice device) {
   auto& slot = g_primary[static_cast<size_t>(device)];
   if (Context* context = slot.load(std::memory_order_acquire)) return context;
   const std::lock_guard lock(lifecycle());
-  if (slot.load(std::memory_order_relaxed) == nullptr) slot.store(make_context(device, true), std::memory_order_release);
+  if (slot.load(std::memory_order_relaxed) == nullptr)
+    slot.store(make_context(device, true), std::memory_order_release);
   return slot.load(std::memory_order_relaxed);
 }
 

@@ -9,8 +9,9 @@
 namespace vgpu::shim {
 namespace {
 
-// Between two credits; a credit is answered when what came before the previous one is complete, so twice as many can be on their way. A launch with
-// large arguments takes more than one entry of the queue, hence less than half of 1,021, and of 8 x 1,021.
+// Between two credits; a credit is answered when what came before the previous one is complete, so twice as many can be
+// on their way. A launch with large arguments takes more than one entry of the queue, hence less than half of 1,021,
+// and of 8 x 1,021.
 constexpr uint32_t kPerStream = 350;
 constexpr uint32_t kInAll = 3000;
 
@@ -19,9 +20,11 @@ constinit std::atomic<uint32_t> g_posted{0};
 CUresult ask(uint64_t context, uint64_t stream) {
   const Channel* channel = open_channel();
   // What is captured fills no queue, and the context must be left alone.
-  if (channel == nullptr || channel->is_idle() || capture::open_captures.load(std::memory_order_relaxed) != 0) return CUDA_SUCCESS;
+  if (channel == nullptr || channel->is_idle() || capture::open_captures.load(std::memory_order_relaxed) != 0)
+    return CUDA_SUCCESS;
   Request request(api::Op::stream_credit, true);
-  if (const Context* owner = find_context(reinterpret_cast<CUcontext>(context)); owner != nullptr) request.use_context(*owner);
+  if (const Context* owner = find_context(reinterpret_cast<CUcontext>(context)); owner != nullptr)
+    request.use_context(*owner);
   request.body().put(stream);
   return request.call();
 }
@@ -38,7 +41,8 @@ CUresult take_credit(uint64_t context, uint64_t stream) {
   Context* owner = facts == nullptr ? find_context(reinterpret_cast<CUcontext>(context)) : nullptr;
   if (facts == nullptr && owner == nullptr) return CUDA_SUCCESS;
   auto& count = facts != nullptr ? facts->posted.value : owner->legacy_posted;
-  if (count.fetch_add(1, std::memory_order_relaxed) + 1 < kPerStream) [[likely]] return CUDA_SUCCESS;
+  if (count.fetch_add(1, std::memory_order_relaxed) + 1 < kPerStream) [[likely]]
+    return CUDA_SUCCESS;
   count.store(0, std::memory_order_relaxed);
   return ask(context, stream);
 }

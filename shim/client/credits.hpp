@@ -1,5 +1,6 @@
-// Flow control: the driver's queues hold 1,021 commands a stream and eight times that in all, and a full one blocks the worker. So the shim asks for
-// a credit every few hundred posted commands, and waits where the GPU is that far behind, as the driver would make it wait.
+// Flow control: the driver's queues hold 1,021 commands a stream and eight times that in all, and a full one blocks the
+// worker. So the shim asks for a credit every few hundred posted commands, and waits where the GPU is that far behind,
+// as the driver would make it wait.
 #pragma once
 
 #include "common/api/cuda_types.hpp"

@@ -10,7 +10,8 @@ constinit std::array<std::atomic<CUmemoryPool>, kMaxDevices> g_chosen{};
 }  // namespace
 
 CUmemoryPool chosen_pool(CUdevice device) {
-  return device < 0 || device >= kMaxDevices ? nullptr : g_chosen[static_cast<size_t>(device)].load(std::memory_order_relaxed);
+  return device < 0 || device >= kMaxDevices ? nullptr
+                                             : g_chosen[static_cast<size_t>(device)].load(std::memory_order_relaxed);
 }
 
 void choose_pool(CUdevice device, CUmemoryPool pool) {
@@ -19,7 +20,8 @@ void choose_pool(CUdevice device, CUmemoryPool pool) {
 
 void forget_pool(CUmemoryPool pool) {
   for (auto& chosen : g_chosen)
-    if (CUmemoryPool expected = pool; expected != nullptr) chosen.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed);
+    if (CUmemoryPool expected = pool; expected != nullptr)
+      chosen.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed);
 }
 
 }  // namespace vgpu::shim

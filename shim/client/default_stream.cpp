@@ -19,7 +19,9 @@ CUresult own_stream(uint64_t& value) {
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   ThreadState& thread = this_thread();
   const uint32_t epoch = context->epoch.load(std::memory_order_acquire);
-  std::erase_if(thread.default_streams, [](const DefaultStream& stream) { return stream.epoch != stream.context->epoch.load(std::memory_order_acquire); });
+  std::erase_if(thread.default_streams, [](const DefaultStream& stream) {
+    return stream.epoch != stream.context->epoch.load(std::memory_order_acquire);
+  });
   for (const DefaultStream& stream : thread.default_streams) {
     if (stream.context != context) continue;
     value = stream.handle;
@@ -60,7 +62,8 @@ CUresult resolve_stream(CUstream stream, uint64_t& value) {
 
 void destroy_default_streams(ThreadState& thread) {
   for (const DefaultStream& stream : thread.default_streams) {
-    if (stream.epoch != stream.context->epoch.load(std::memory_order_acquire) || !streams().remove(stream.handle)) continue;
+    if (stream.epoch != stream.context->epoch.load(std::memory_order_acquire) || !streams().remove(stream.handle))
+      continue;
     Request request(api::Op::stream_destroy, false);
     request.use_context(*stream.context);
     request.body().put(stream.handle);

@@ -74,7 +74,8 @@ CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   if (channel == nullptr || !channel->arena().contains(address)) return CUDA_ERROR_NOT_FOUND;
   Request request(api::ops::MemoryRange::kOp, api::ops::MemoryRange::kNeedsContext);
   api::ops::MemoryRangeReply reply;
-  if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS)
+    return result;
   remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
   return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }

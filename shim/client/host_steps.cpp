@@ -34,8 +34,10 @@ bool take(uint64_t id, HostStep& step) {
 void run(uint64_t id, CUresult status) {
   HostStep step;
   if (!take(id, step)) return;
-  if (step.callback != nullptr) step.callback(step.stream, status, step.user);
-  else if (status == CUDA_SUCCESS) step.function(step.user);  // not run after an error, as the driver does
+  if (step.callback != nullptr)
+    step.callback(step.stream, status, step.user);
+  else if (status == CUDA_SUCCESS)
+    step.function(step.user);  // not run after an error, as the driver does
 }
 
 /// The worker is gone: callbacks learn of it, functions are not run.
@@ -71,7 +73,8 @@ void serve(Channel& channel) {
     sleeping.store(1, std::memory_order_relaxed);
     // Store-load fence: pairs with the worker's between its store of step_posted and its load of step_sleeping.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (posted.load(std::memory_order_acquire) == next) futex_wait(channel.address(offsetof(vgpu_control, step_posted)), next);
+    if (posted.load(std::memory_order_acquire) == next)
+      futex_wait(channel.address(offsetof(vgpu_control, step_posted)), next);
     sleeping.store(0, std::memory_order_relaxed);
   }
 }

@@ -1,4 +1,5 @@
-// Guest steps: functions of the program that run when a stream gets there. A thread of the shim, the agent, runs them one after the other.
+// Guest steps: functions of the program that run when a stream gets there. A thread of the shim, the agent, runs them
+// one after the other.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What the guest knows of objects behind handles of one kind. Lookups take no lock: they are on the path of every launch.
+// What the guest knows of objects behind handles of one kind. Lookups take no lock: they are on the path of every
+// launch.
 #pragma once
 
 #include <atomic>
@@ -9,8 +10,8 @@
 
 namespace vgpu::shim {
 
-/// Entries are never moved or freed, so that a handle used beside its destruction reads old data instead of freed memory. `T` is copied in before
-/// the handle becomes visible; members that change later are atomics of T's own.
+/// Entries are never moved or freed, so that a handle used beside its destruction reads old data instead of freed
+/// memory. `T` is copied in before the handle becomes visible; members that change later are atomics of T's own.
 template <typename T>
 class ObjectTable {
  public:
@@ -46,7 +47,8 @@ class ObjectTable {
       Chunk* chunk = slot.load(std::memory_order_acquire);
       if (chunk == nullptr) continue;
       for (Entry& entry : chunk->entries)
-        if (const uint64_t handle = entry.handle.load(std::memory_order_acquire); handle != 0) visit(handle, entry.value);
+        if (const uint64_t handle = entry.handle.load(std::memory_order_acquire); handle != 0)
+          visit(handle, entry.value);
     }
   }
 

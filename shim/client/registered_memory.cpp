@@ -49,7 +49,8 @@ CUresult unregister_memory(void* pointer) {
 bool crosses_registrations(uint64_t address, size_t size) {
   RegisteredMemory first;
   RegisteredMemory last;
-  return size != 0 && find_registered(address, first) && find_registered(address + size - 1, last) && first.base != last.base;
+  return size != 0 && find_registered(address, first) && find_registered(address + size - 1, last) &&
+         first.base != last.base;
 }
 
 bool find_registered(uint64_t address, RegisteredMemory& found) {

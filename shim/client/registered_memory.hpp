@@ -18,8 +18,8 @@ struct RegisteredMemory {
 
 /// CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED if any byte is registered.
 CUresult register_memory(void* pointer, size_t size, unsigned flags);
-/// CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED if `pointer` is not registered, CUDA_ERROR_INVALID_VALUE if a registration began
-/// before it.
+/// CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED if `pointer` is not registered, CUDA_ERROR_INVALID_VALUE if a registration
+/// began before it.
 CUresult unregister_memory(void* pointer);
 /// True if [address, address + size) begins in one registration and ends in another: the driver refuses such copies.
 bool crosses_registrations(uint64_t address, size_t size);

@@ -71,8 +71,8 @@ CUresult Request::call(std::span<const uint8_t> tail) {
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
   Answer answer;
-  const CUresult sent =
-      channel->call(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail, std::span<uint8_t>(answer_), answer);
+  const CUresult sent = channel->call(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(),
+                                      tail, std::span<uint8_t>(answer_), answer);
   drain_console(*channel);
   if (sent != CUDA_SUCCESS) return sent;
   took_effect_ = answer.result == CUDA_SUCCESS;
@@ -85,10 +85,12 @@ CUresult Request::post(std::span<const uint8_t> tail) {
   if (writer_.failed()) return CUDA_ERROR_INVALID_VALUE;
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
-  // While something is being captured, the driver refuses at once what would break the capture, and programs rely on that.
+  // While something is being captured, the driver refuses at once what would break the capture, and programs rely on
+  // that.
   if (is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0) [[unlikely]]
     return call(tail);
-  const CUresult sent = channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
+  const CUresult sent =
+      channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
   if (stream_ == 0 || sent != CUDA_SUCCESS) return sent;
   return take_credit(context_, stream_);
 }

@@ -18,8 +18,8 @@ struct Context;
 
 /// A record in preparation. It lives on the stack of one call; nothing is sent before call() or post().
 ///
-/// If the call must be refused at once (not initialised, a sticky error, no current context, a fork child) every put is harmless and call()
-/// and post() answer the refusal.
+/// If the call must be refused at once (not initialised, a sticky error, no current context, a fork child) every put is
+/// harmless and call() and post() answer the refusal.
 class Request {
  public:
   Request(api::Op op, bool needs_context);
@@ -32,27 +32,28 @@ class Request {
   void use_context(const Context& context);
   wire::Writer& body() { return writer_; }
 
-  /// Handles of the program. A stream of 0, CU_STREAM_LEGACY or CU_STREAM_PER_THREAD becomes what it stands for in this thread and context.
+  /// Handles of the program. A stream of 0, CU_STREAM_LEGACY or CU_STREAM_PER_THREAD becomes what it stands for in this
+  /// thread and context.
   void put(CUstream stream);
   template <typename T>
   void put(T* handle) {
     writer_.put(reinterpret_cast<uint64_t>(handle));
   }
 
-  /// A fresh handle for an object that this call creates; discard it if the call fails (it stays taken if the call took effect all the same), or when
-  /// the object is gone.
+  /// A fresh handle for an object that this call creates; discard it if the call fails (it stays taken if the call took
+  /// effect all the same), or when the object is gone.
   uint64_t make_handle(wire::Kind kind);
   void discard_handle(uint64_t handle);
 
-  /// Sends the record and waits for the answer; after success reply() reads it. A deferred error of an earlier posted record of this
-  /// thread is returned if the call itself succeeded.
+  /// Sends the record and waits for the answer; after success reply() reads it. A deferred error of an earlier posted
+  /// record of this thread is returned if the call itself succeeded.
   CUresult call(std::span<const uint8_t> tail = {});
   /// Sends the record and returns; failures surface on a later call of this thread that waits. While a stream of this
   /// process is being captured, and with VGPU_STRICT=1, it waits for the answer as call() does.
   CUresult post(std::span<const uint8_t> tail = {});
   wire::Reader& reply() { return reader_; }
-  /// Whether the worker did what was asked. It may have, although call() failed: the failure may be an earlier, deferred one. Handles of objects
-  /// that were made must not come back while the worker holds them.
+  /// Whether the worker did what was asked. It may have, although call() failed: the failure may be an earlier,
+  /// deferred one. Handles of objects that were made must not come back while the worker holds them.
   bool took_effect() const { return took_effect_; }
 
  private:
@@ -80,7 +81,8 @@ CUresult call(const Op& op) {
   return request.call();
 }
 
-/// Sends an operation of ops.table and decodes its reply. Views in `reply` are valid as long as `request` lives, so the caller passes it.
+/// Sends an operation of ops.table and decodes its reply. Views in `reply` are valid as long as `request` lives, so the
+/// caller passes it.
 template <typename Op, typename Reply>
 CUresult call(Request& request, const Op& op, Reply& reply) {
   op.encode(request.body());

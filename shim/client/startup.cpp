@@ -1,8 +1,8 @@
 #include "shim/client/startup.hpp"
 
-#include <chrono>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <chrono>
 
 #include <cstddef>
 #include <mutex>
@@ -68,7 +68,9 @@ CUresult open(Channel*& channel) {
   shm::Window window;
   Arena arena;
   if (!map_memory(**transport, window, arena)) {
-    if (g_complained.first()) say("no GPU: no address range of this process is free for the shared window and for device addresses (ulimit -v?)");
+    if (g_complained.first())
+      say("no GPU: no address range of this process is free for the shared window and for device addresses (ulimit "
+          "-v?)");
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   ::madvise(reinterpret_cast<void*>(window.base()), window.size(), MADV_DONTFORK);
@@ -91,12 +93,14 @@ CUresult wait_for_worker(const Channel& channel) {
     if (state == VGPU_WORKER_AWAKE || state == VGPU_WORKER_SLEEPING) return CUDA_SUCCESS;
     if (state == VGPU_WORKER_FAILED) {
       const uint32_t error = channel.word(offsetof(vgpu_control, start_error)).load(std::memory_order_relaxed);
-      if (g_complained.first()) say("no GPU: the worker on the host could not start (error %u); the broker's log says why", error);
+      if (g_complained.first())
+        say("no GPU: the worker on the host could not start (error %u); the broker's log says why", error);
       return error == 0 ? CUDA_ERROR_UNKNOWN : static_cast<CUresult>(error);
     }
     if (channel.word(offsetof(vgpu_control, peer_status)).load(std::memory_order_acquire) != VGPU_PEER_ALIVE) {
       const uint32_t error = channel.word(offsetof(vgpu_control, start_error)).load(std::memory_order_relaxed);
-      if (g_complained.first()) say("no GPU: the worker on the host ended while it started (error %u); the broker's log says why", error);
+      if (g_complained.first())
+        say("no GPU: the worker on the host ended while it started (error %u); the broker's log says why", error);
       return error == 0 ? CUDA_ERROR_NO_DEVICE : static_cast<CUresult>(error);
     }
     if (monotonic_ns() >= end) {
@@ -110,8 +114,8 @@ CUresult wait_for_worker(const Channel& channel) {
 CUresult ask_facts(Channel& channel) {
   Answer answer;
   uint8_t data[VGPU_SLOT_DATA];
-  const CUresult sent =
-      channel.call(slot_of(this_thread()), static_cast<uint16_t>(api::Op::driver_facts), 0, {}, {}, std::span<uint8_t>(data), answer);
+  const CUresult sent = channel.call(slot_of(this_thread()), static_cast<uint16_t>(api::Op::driver_facts), 0, {}, {},
+                                     std::span<uint8_t>(data), answer);
   if (sent != CUDA_SUCCESS) return sent;
   if (answer.result != CUDA_SUCCESS) return answer.result;
   wire::Reader reader(wire::Bytes(data, answer.length));
@@ -133,8 +137,9 @@ CUresult connect_once() {
   if (debug_enabled())
     say("client %llu: window of %zu bytes at %#llx, arena of %llu bytes at %#llx, %u devices, driver %u",
         static_cast<unsigned long long>(channel->transport().client_id()), channel->window().size(),
-        static_cast<unsigned long long>(channel->window().base()), static_cast<unsigned long long>(channel->arena().size),
-        static_cast<unsigned long long>(channel->arena().base), g_facts.device_count, g_facts.driver_version);
+        static_cast<unsigned long long>(channel->window().base()),
+        static_cast<unsigned long long>(channel->arena().size), static_cast<unsigned long long>(channel->arena().base),
+        g_facts.device_count, g_facts.driver_version);
   return CUDA_SUCCESS;
 }
 

@@ -9,7 +9,8 @@
 namespace vgpu::shim {
 namespace {
 
-// A plain pointer with a pthread key for its end: no thread_local destructor, which would pull in the C++ runtime's own list.
+// A plain pointer with a pthread key for its end: no thread_local destructor, which would pull in the C++ runtime's own
+// list.
 thread_local ThreadState* t_state = nullptr;
 
 void end_thread(void* state) {

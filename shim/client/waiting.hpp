@@ -41,15 +41,14 @@ bool spin_until(Done done) {
   }
 }
 
-/// Sleeps while `word` holds `seen`, at most a second; false if the second passed. Shared: the waker is another process.
+/// Sleeps while `word` holds `seen`, at most a second; false if the second passed. Shared: the waker is another
+/// process.
 inline bool futex_wait(const void* word, uint32_t seen) {
   const timespec second{1, 0};
   return ::syscall(SYS_futex, word, FUTEX_WAIT, seen, &second, nullptr, 0) == 0 || errno != ETIMEDOUT;
 }
 
-inline void futex_wake(const void* word) {
-  ::syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
-}
+inline void futex_wake(const void* word) { ::syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0); }
 
 /// Waits without a word to sleep on: spin, yield, then sleeps of growing length up to half a millisecond.
 class Backoff {

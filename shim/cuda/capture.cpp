@@ -93,9 +93,8 @@ struct Details {
 bool loses_edges(const ThreadState& thread, const Details& out) {
   constexpr CUgraphEdgeData kPlain{};
   return out.nodes != nullptr && out.edges == nullptr &&
-         std::any_of(thread.capture_edges.begin(), thread.capture_edges.end(), [&](const CUgraphEdgeData& edge) {
-           return std::memcmp(&edge, &kPlain, sizeof edge) != 0;
-         });
+         std::any_of(thread.capture_edges.begin(), thread.capture_edges.end(),
+                     [&](const CUgraphEdgeData& edge) { return std::memcmp(&edge, &kPlain, sizeof edge) != 0; });
 }
 
 CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, const Details& out) {

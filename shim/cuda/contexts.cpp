@@ -39,13 +39,15 @@ CUresult create(CUcontext* pctx, unsigned flags, CUdevice dev, unsigned api_vers
 CUresult cuCtxCreate(CUcontext* pctx, unsigned flags, CUdevice dev) { return create(pctx, flags, dev, 3010); }
 CUresult cuCtxCreate_v2(CUcontext* pctx, unsigned flags, CUdevice dev) { return create(pctx, flags, dev, 3020); }
 
-CUresult cuCtxCreate_v3(CUcontext* pctx, CUexecAffinityParam* paramsArray, int numParams, unsigned flags, CUdevice dev) {
+CUresult cuCtxCreate_v3(CUcontext* pctx, CUexecAffinityParam* paramsArray, int numParams, unsigned flags,
+                        CUdevice dev) {
   if (paramsArray != nullptr && numParams != 0) return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
   return create(pctx, flags, dev, 3020);
 }
 
 CUresult cuCtxCreate_v4(CUcontext* pctx, CUctxCreateParams* ctxCreateParams, unsigned flags, CUdevice dev) {
-  if (ctxCreateParams != nullptr && ctxCreateParams->execAffinityParams != nullptr && ctxCreateParams->numExecAffinityParams != 0)
+  if (ctxCreateParams != nullptr && ctxCreateParams->execAffinityParams != nullptr &&
+      ctxCreateParams->numExecAffinityParams != 0)
     return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
   if (ctxCreateParams != nullptr && ctxCreateParams->cigParams != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   return create(pctx, flags, dev, 3020);

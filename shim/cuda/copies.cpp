@@ -1,4 +1,5 @@
-// Copies of one dimension. Which operation a copy becomes depends on where its two sides lie: shim/staging/transfer.cpp.
+// Copies of one dimension. Which operation a copy becomes depends on where its two sides lie:
+// shim/staging/transfer.cpp.
 #include "shim/client/contexts.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/transfer.hpp"
@@ -8,7 +9,8 @@ namespace {
 
 uint64_t number(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
-/// A side that the call's name says is device memory. A device pointer may be pinned memory's, whose addresses are the same on both sides.
+/// A side that the call's name says is device memory. A device pointer may be pinned memory's, whose addresses are the
+/// same on both sides.
 Where as_device(uint64_t address) {
   const Where where = locate(address);
   return where.place == Place::pageable ? Where{Place::device, 0} : where;
@@ -27,35 +29,49 @@ CUresult anywhere(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream
   return transfer({to, locate(to), from, locate(from), size, stream, posted});
 }
 
-CUresult between_contexts(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size, CUstream stream, bool posted) {
+CUresult between_contexts(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size,
+                          CUstream stream, bool posted) {
   const Context* to_found = find_context(to_context);
   const Context* from_found = find_context(from_context);
-  if (to_found == nullptr || from_found == nullptr || !is_alive(*to_found) || !is_alive(*from_found)) return CUDA_ERROR_INVALID_CONTEXT;
+  if (to_found == nullptr || from_found == nullptr || !is_alive(*to_found) || !is_alive(*from_found))
+    return CUDA_ERROR_INVALID_CONTEXT;
   return on_device(to, from, size, stream, posted);
 }
 
 }  // namespace
 
-CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount) { return anywhere(dst, src, ByteCount, nullptr, false); }
-CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream) { return anywhere(dst, src, ByteCount, hStream, true); }
+CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount) {
+  return anywhere(dst, src, ByteCount, nullptr, false);
+}
+CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream) {
+  return anywhere(dst, src, ByteCount, hStream, true);
+}
 
-CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void* srcHost, size_t ByteCount) { return to_device(dstDevice, srcHost, ByteCount, nullptr, false); }
+CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void* srcHost, size_t ByteCount) {
+  return to_device(dstDevice, srcHost, ByteCount, nullptr, false);
+}
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void* srcHost, size_t ByteCount, CUstream hStream) {
   return to_device(dstDevice, srcHost, ByteCount, hStream, true);
 }
-CUresult cuMemcpyDtoH_v2(void* dstHost, CUdeviceptr srcDevice, size_t ByteCount) { return to_host(dstHost, srcDevice, ByteCount, nullptr, false); }
+CUresult cuMemcpyDtoH_v2(void* dstHost, CUdeviceptr srcDevice, size_t ByteCount) {
+  return to_host(dstHost, srcDevice, ByteCount, nullptr, false);
+}
 CUresult cuMemcpyDtoHAsync_v2(void* dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream) {
   return to_host(dstHost, srcDevice, ByteCount, hStream, true);
 }
-CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount) { return on_device(dstDevice, srcDevice, ByteCount, nullptr, false); }
+CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount) {
+  return on_device(dstDevice, srcDevice, ByteCount, nullptr, false);
+}
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream) {
   return on_device(dstDevice, srcDevice, ByteCount, hStream, true);
 }
 
-CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount) {
+CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
+                      size_t ByteCount) {
   return between_contexts(dstDevice, dstContext, srcDevice, srcContext, ByteCount, nullptr, false);
 }
-CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext, size_t ByteCount, CUstream hStream) {
+CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
+                           size_t ByteCount, CUstream hStream) {
   return between_contexts(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, true);
 }
 

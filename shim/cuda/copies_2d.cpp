@@ -1,4 +1,5 @@
-// Copies of rows. Device memory and the window go to the copy engine as they are; rows of pageable memory are packed into staging.
+// Copies of rows. Device memory and the window go to the copy engine as they are; rows of pageable memory are packed
+// into staging.
 #include <algorithm>
 #include <cstring>
 
@@ -66,12 +67,14 @@ CUresult packed_to_device(const Rows& rows) {
     const size_t count = std::min(batch, rows.height - row);
     Chunk* chunk = nullptr;
     if (const CUresult result = staging.acquire(chunk); result != CUDA_SUCCESS) return result;
-    copy_rows(Staging::data_of(*chunk), rows.width, reinterpret_cast<const uint8_t*>(rows.from.address) + row * rows.from.pitch, rows.from.pitch,
-              rows.width, count);
+    copy_rows(Staging::data_of(*chunk), rows.width,
+              reinterpret_cast<const uint8_t*>(rows.from.address) + row * rows.from.pitch, rows.from.pitch, rows.width,
+              count);
     Side to = rows.to;
     to.address += row * to.pitch;
     to.where.offset += row * to.pitch;
-    const CUresult result = send(to, {0, rows.width, {Place::pinned, Staging::offset_of(*chunk)}}, rows.width, count, rows.stream);
+    const CUresult result =
+        send(to, {0, rows.width, {Place::pinned, Staging::offset_of(*chunk)}}, rows.width, count, rows.stream);
     if (result != CUDA_SUCCESS) return result;
     if (const CUresult marked = staging.mark(*chunk, rows.stream); marked != CUDA_SUCCESS) return marked;
   }
@@ -88,10 +91,12 @@ CUresult packed_to_host(const Rows& rows) {
     Side from = rows.from;
     from.address += row * from.pitch;
     from.where.offset += row * from.pitch;
-    const CUresult result = send({0, rows.width, {Place::pinned, Staging::offset_of(*chunk)}}, from, rows.width, count, rows.stream);
+    const CUresult result =
+        send({0, rows.width, {Place::pinned, Staging::offset_of(*chunk)}}, from, rows.width, count, rows.stream);
     if (result != CUDA_SUCCESS) return result;
     if (const CUresult waited = synchronize_stream(rows.stream); waited != CUDA_SUCCESS) return waited;
-    copy_rows(reinterpret_cast<uint8_t*>(rows.to.address) + row * rows.to.pitch, rows.to.pitch, Staging::data_of(*chunk), rows.width, rows.width, count);
+    copy_rows(reinterpret_cast<uint8_t*>(rows.to.address) + row * rows.to.pitch, rows.to.pitch,
+              Staging::data_of(*chunk), rows.width, rows.width, count);
   }
   return CUDA_SUCCESS;
 }
@@ -105,8 +110,8 @@ CUresult copy(const Rows& rows) {
   if ((to_pageable || from_pageable) && is_capturing(rows.stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (to_pageable && from_pageable) {
     if (const CUresult result = synchronize_stream(rows.stream); result != CUDA_SUCCESS) return result;
-    copy_rows(reinterpret_cast<uint8_t*>(rows.to.address), rows.to.pitch, reinterpret_cast<const uint8_t*>(rows.from.address), rows.from.pitch, rows.width,
-              rows.height);
+    copy_rows(reinterpret_cast<uint8_t*>(rows.to.address), rows.to.pitch,
+              reinterpret_cast<const uint8_t*>(rows.from.address), rows.from.pitch, rows.width, rows.height);
     return CUDA_SUCCESS;
   }
   if ((to_pageable || from_pageable) && rows.width > Staging::kChunkData) return row_by_row(rows);
@@ -118,9 +123,11 @@ CUresult copy(const Rows& rows) {
 }
 
 /// One side of the program's description; false if it makes no sense.
-CUresult describe(CUmemorytype type, uint64_t host, CUdeviceptr device, size_t x, size_t y, size_t pitch, const CUDA_MEMCPY2D& copy, Side& side) {
+CUresult describe(CUmemorytype type, uint64_t host, CUdeviceptr device, size_t x, size_t y, size_t pitch,
+                  const CUDA_MEMCPY2D& copy, Side& side) {
   if (type == CU_MEMORYTYPE_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
-  if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE && type != CU_MEMORYTYPE_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
+  if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE && type != CU_MEMORYTYPE_UNIFIED)
+    return CUDA_ERROR_INVALID_VALUE;
   if (pitch == 0 && copy.Height <= 1) pitch = x + copy.WidthInBytes;
   if (pitch < x + copy.WidthInBytes) return CUDA_ERROR_INVALID_VALUE;
   const uint64_t base = type == CU_MEMORYTYPE_HOST ? host : device;
@@ -137,9 +144,11 @@ CUresult copy_described(const CUDA_MEMCPY2D* description, CUstream stream, bool 
   const CUDA_MEMCPY2D& c = *description;
   Rows rows{{}, {}, c.WidthInBytes, c.Height, stream, posted};
   if (rows.width == 0 || rows.height == 0) return copy(rows);
-  CUresult result = describe(c.dstMemoryType, reinterpret_cast<uint64_t>(c.dstHost), c.dstDevice, c.dstXInBytes, c.dstY, c.dstPitch, c, rows.to);
+  CUresult result = describe(c.dstMemoryType, reinterpret_cast<uint64_t>(c.dstHost), c.dstDevice, c.dstXInBytes, c.dstY,
+                             c.dstPitch, c, rows.to);
   if (result != CUDA_SUCCESS) return result;
-  result = describe(c.srcMemoryType, reinterpret_cast<uint64_t>(c.srcHost), c.srcDevice, c.srcXInBytes, c.srcY, c.srcPitch, c, rows.from);
+  result = describe(c.srcMemoryType, reinterpret_cast<uint64_t>(c.srcHost), c.srcDevice, c.srcXInBytes, c.srcY,
+                    c.srcPitch, c, rows.from);
   return result != CUDA_SUCCESS ? result : copy(rows);
 }
 
@@ -147,6 +156,8 @@ CUresult copy_described(const CUDA_MEMCPY2D* description, CUstream stream, bool 
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D* pCopy) { return copy_described(pCopy, nullptr, false); }
 CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D* pCopy) { return copy_described(pCopy, nullptr, false); }
-CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* pCopy, CUstream hStream) { return copy_described(pCopy, hStream, true); }
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* pCopy, CUstream hStream) {
+  return copy_described(pCopy, hStream, true);
+}
 
 }  // namespace vgpu::shim::calls

@@ -79,7 +79,9 @@ CUresult cuEventDestroy_v2(CUevent hEvent) {
 CUresult cuEventDestroy(CUevent hEvent) { return cuEventDestroy_v2(hEvent); }
 
 CUresult cuEventRecord(CUevent hEvent, CUstream hStream) { return record(hEvent, hStream, CU_EVENT_RECORD_DEFAULT); }
-CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned flags) { return record(hEvent, hStream, flags); }
+CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned flags) {
+  return record(hEvent, hStream, flags);
+}
 CUresult cuEventQuery(CUevent hEvent) { return ask(api::Op::event_query, hEvent); }
 CUresult cuEventSynchronize(CUevent hEvent) { return ask(api::Op::event_synchronize, hEvent); }
 
@@ -88,7 +90,9 @@ CUresult cuEventElapsedTime_v2(float* pMilliseconds, CUevent hStart, CUevent hEn
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const EventFacts* start = find_event(hStart);
   const EventFacts* end = find_event(hEnd);
-  if (pMilliseconds == nullptr || start == nullptr || end == nullptr || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
+  if (pMilliseconds == nullptr || start == nullptr || end == nullptr ||
+      ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0)
+    return CUDA_ERROR_INVALID_HANDLE;
   request.use_context(*start->context);
   request.put(hStart);
   request.put(hEnd);
@@ -96,6 +100,8 @@ CUresult cuEventElapsedTime_v2(float* pMilliseconds, CUevent hStart, CUevent hEn
   *pMilliseconds = request.reply().take<float>();
   return CUDA_SUCCESS;
 }
-CUresult cuEventElapsedTime(float* pMilliseconds, CUevent hStart, CUevent hEnd) { return cuEventElapsedTime_v2(pMilliseconds, hStart, hEnd); }
+CUresult cuEventElapsedTime(float* pMilliseconds, CUevent hStart, CUevent hEnd) {
+  return cuEventElapsedTime_v2(pMilliseconds, hStart, hEnd);
+}
 
 }  // namespace vgpu::shim::calls

@@ -16,6 +16,8 @@ CUresult cuProfilerStart() { return initialized(); }
 CUresult cuProfilerStop() { return initialized(); }
 
 // There is no GPUDirect RDMA in the guest, hence nothing to flush.
-CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget, CUflushGPUDirectRDMAWritesScope) { return initialized(); }
+CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget, CUflushGPUDirectRDMAWritesScope) {
+  return initialized();
+}
 
 }  // namespace vgpu::shim::calls

@@ -59,8 +59,7 @@ bool is_doubtful(FunctionInfo& info, const Shape& shape) {
   if (attribute_of(info, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, most_threads) != CUDA_SUCCESS) return true;
   if (shape.threads() > static_cast<unsigned>(most_threads)) return true;
   if (shape.shared_bytes == 0) return false;
-  if (attribute_of(info, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most_shared) != CUDA_SUCCESS)
-    return true;
+  if (attribute_of(info, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most_shared) != CUDA_SUCCESS) return true;
   return shape.shared_bytes > static_cast<unsigned>(most_shared);
 }
 
@@ -86,8 +85,8 @@ CUresult check_cooperative(const FunctionInfo& info, const Shape& shape, const D
   return shape.blocks() > room ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
-/// Launches whose attributes the driver has accepted, by a hash of all that its checks look at: the next one like it need
-/// not be asked about.
+/// Launches whose attributes the driver has accepted, by a hash of all that its checks look at: the next one like it
+/// need not be asked about.
 constinit thread_local std::array<uint64_t, 64> accepted{};
 
 uint64_t mark_of(const FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes) {

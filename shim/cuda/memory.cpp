@@ -1,4 +1,5 @@
-// Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an address is.
+// Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an
+// address is.
 #include "shim/client/capture_state.hpp"
 #include "shim/client/current_pools.hpp"
 #include "shim/client/device_memory.hpp"
@@ -35,17 +36,20 @@ CUresult cuMemAlloc_v2(CUdeviceptr* dptr, size_t bytesize) {
   if (dptr == nullptr || bytesize == 0) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   api::ops::MemoryAllocReply reply;
-  if (const CUresult result = call(request, api::ops::MemoryAlloc{bytesize}, reply); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = call(request, api::ops::MemoryAlloc{bytesize}, reply); result != CUDA_SUCCESS)
+    return result;
   *dptr = reply.address;
   remember_device_memory(reply.address, bytesize, DeviceMemoryKind::allocation);
   return CUDA_SUCCESS;
 }
 
-CUresult cuMemAllocPitch_v2(CUdeviceptr* dptr, size_t* pPitch, size_t WidthInBytes, size_t Height, unsigned ElementSizeBytes) {
+CUresult cuMemAllocPitch_v2(CUdeviceptr* dptr, size_t* pPitch, size_t WidthInBytes, size_t Height,
+                            unsigned ElementSizeBytes) {
   Request request(api::ops::MemoryAllocPitch::kOp, api::ops::MemoryAllocPitch::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const bool element_known = ElementSizeBytes == 4 || ElementSizeBytes == 8 || ElementSizeBytes == 16;
-  if (dptr == nullptr || pPitch == nullptr || WidthInBytes == 0 || Height == 0 || !element_known) return CUDA_ERROR_INVALID_VALUE;
+  if (dptr == nullptr || pPitch == nullptr || WidthInBytes == 0 || Height == 0 || !element_known)
+    return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
   api::ops::MemoryAllocPitchReply reply;
   const CUresult result = call(request, api::ops::MemoryAllocPitch{WidthInBytes, Height, ElementSizeBytes}, reply);

@@ -21,7 +21,8 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
   const bool rows_overlap = area.height > 1 && area.pitch < area.width * element;
   const bool misaligned = area.to % element != 0 || (area.height > 1 && area.pitch % element != 0);
   if (area.to == 0 || overflows || rows_overlap || misaligned) return CUDA_ERROR_INVALID_VALUE;
-  if (!is_program_memory(area.to, (area.height - 1) * area.pitch + area.width * element)) return CUDA_ERROR_INVALID_VALUE;
+  if (!is_program_memory(area.to, (area.height - 1) * area.pitch + area.width * element))
+    return CUDA_ERROR_INVALID_VALUE;
   request.body().put(static_cast<uint64_t>(area.to));
   request.body().put(static_cast<uint64_t>(area.pitch));
   request.body().put(value);
@@ -34,9 +35,15 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
 
 }  // namespace
 
-CUresult cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N) { return fill({dstDevice, 0, N, 1}, uc, 1, nullptr, false); }
-CUresult cuMemsetD16_v2(CUdeviceptr dstDevice, unsigned short us, size_t N) { return fill({dstDevice, 0, N, 1}, us, 2, nullptr, false); }
-CUresult cuMemsetD32_v2(CUdeviceptr dstDevice, unsigned ui, size_t N) { return fill({dstDevice, 0, N, 1}, ui, 4, nullptr, false); }
+CUresult cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N) {
+  return fill({dstDevice, 0, N, 1}, uc, 1, nullptr, false);
+}
+CUresult cuMemsetD16_v2(CUdeviceptr dstDevice, unsigned short us, size_t N) {
+  return fill({dstDevice, 0, N, 1}, us, 2, nullptr, false);
+}
+CUresult cuMemsetD32_v2(CUdeviceptr dstDevice, unsigned ui, size_t N) {
+  return fill({dstDevice, 0, N, 1}, ui, 4, nullptr, false);
+}
 
 CUresult cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height) {
   return fill({dstDevice, dstPitch, Width, Height}, uc, 1, nullptr, false);
@@ -48,17 +55,26 @@ CUresult cuMemsetD2D32_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned ui, s
   return fill({dstDevice, dstPitch, Width, Height}, ui, 4, nullptr, false);
 }
 
-CUresult cuMemsetD8Async(CUdeviceptr dstDevice, unsigned char uc, size_t N, CUstream hStream) { return fill({dstDevice, 0, N, 1}, uc, 1, hStream, true); }
-CUresult cuMemsetD16Async(CUdeviceptr dstDevice, unsigned short us, size_t N, CUstream hStream) { return fill({dstDevice, 0, N, 1}, us, 2, hStream, true); }
-CUresult cuMemsetD32Async(CUdeviceptr dstDevice, unsigned ui, size_t N, CUstream hStream) { return fill({dstDevice, 0, N, 1}, ui, 4, hStream, true); }
+CUresult cuMemsetD8Async(CUdeviceptr dstDevice, unsigned char uc, size_t N, CUstream hStream) {
+  return fill({dstDevice, 0, N, 1}, uc, 1, hStream, true);
+}
+CUresult cuMemsetD16Async(CUdeviceptr dstDevice, unsigned short us, size_t N, CUstream hStream) {
+  return fill({dstDevice, 0, N, 1}, us, 2, hStream, true);
+}
+CUresult cuMemsetD32Async(CUdeviceptr dstDevice, unsigned ui, size_t N, CUstream hStream) {
+  return fill({dstDevice, 0, N, 1}, ui, 4, hStream, true);
+}
 
-CUresult cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height, CUstream hStream) {
+CUresult cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc, size_t Width, size_t Height,
+                           CUstream hStream) {
   return fill({dstDevice, dstPitch, Width, Height}, uc, 1, hStream, true);
 }
-CUresult cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height, CUstream hStream) {
+CUresult cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us, size_t Width, size_t Height,
+                            CUstream hStream) {
   return fill({dstDevice, dstPitch, Width, Height}, us, 2, hStream, true);
 }
-CUresult cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned ui, size_t Width, size_t Height, CUstream hStream) {
+CUresult cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned ui, size_t Width, size_t Height,
+                            CUstream hStream) {
   return fill({dstDevice, dstPitch, Width, Height}, ui, 4, hStream, true);
 }
 

@@ -9,8 +9,8 @@ namespace vgpu::shim::calls {
 namespace {
 
 constexpr unsigned kAllocFlags = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
-constexpr unsigned kRegisterFlags =
-    CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY;
+constexpr unsigned kRegisterFlags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
+                                    CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY;
 
 /// What keeps the calling thread from working with memory at all.
 CUresult refusal() {
@@ -66,9 +66,12 @@ CUresult cuMemHostGetFlags(unsigned* pFlags, void* p) {
   if (pFlags == nullptr) return CUDA_ERROR_INVALID_VALUE;
   PinnedAllocation pinned;
   RegisteredMemory registered;
-  if (find_pinned(reinterpret_cast<uintptr_t>(p), pinned)) *pFlags = pinned.flags | CU_MEMHOSTALLOC_DEVICEMAP;
-  else if (find_registered(reinterpret_cast<uintptr_t>(p), registered)) *pFlags = registered.flags;
-  else return CUDA_ERROR_INVALID_VALUE;
+  if (find_pinned(reinterpret_cast<uintptr_t>(p), pinned))
+    *pFlags = pinned.flags | CU_MEMHOSTALLOC_DEVICEMAP;
+  else if (find_registered(reinterpret_cast<uintptr_t>(p), registered))
+    *pFlags = registered.flags;
+  else
+    return CUDA_ERROR_INVALID_VALUE;
   return CUDA_SUCCESS;
 }
 
@@ -81,11 +84,14 @@ CUresult cuMemHostRegister_v2(void* p, size_t bytesize, unsigned Flags) {
   if (find_pinned(reinterpret_cast<uintptr_t>(p), pinned)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   return register_memory(p, bytesize, Flags);
 }
-CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned Flags) { return cuMemHostRegister_v2(p, bytesize, Flags); }
+CUresult cuMemHostRegister(void* p, size_t bytesize, unsigned Flags) {
+  return cuMemHostRegister_v2(p, bytesize, Flags);
+}
 
 /// Needs no context, unlike the registration.
 CUresult cuMemHostUnregister(void* p) {
-  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS && refused != CUDA_ERROR_INVALID_CONTEXT) return refused;
+  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS && refused != CUDA_ERROR_INVALID_CONTEXT)
+    return refused;
   if (p == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const CUresult capturing = refuse_if_capturing();
   return capturing != CUDA_SUCCESS ? capturing : unregister_memory(p);

@@ -35,13 +35,16 @@ CUmemoryPool pool_of(const DeviceAllocation& device) {
 
 PointerFacts facts_of(CUdeviceptr pointer) {
   PinnedAllocation pinned;
-  if (find_pinned(pointer, pinned)) return {true, CU_MEMORYTYPE_HOST, pinned.context, pointer, pointer, pinned.buffer_id, pinned.base, pinned.size};
+  if (find_pinned(pointer, pinned))
+    return {true, CU_MEMORYTYPE_HOST, pinned.context, pointer, pointer, pinned.buffer_id, pinned.base, pinned.size};
   RegisteredMemory registered;
   if (find_registered(pointer, registered))
-    return {true, CU_MEMORYTYPE_HOST, registered.context, 0, pointer, registered.buffer_id, registered.base, registered.size};
+    return {true,    CU_MEMORYTYPE_HOST,   registered.context, 0,
+            pointer, registered.buffer_id, registered.base,    registered.size};
   DeviceAllocation device;
   if (look_up_device_memory(pointer, device) == CUDA_SUCCESS)
-    return {true, CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id, device.base, device.size, pool_of(device)};
+    return {true,        CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id,
+            device.base, device.size,          pool_of(device)};
   return {};
 }
 
@@ -56,26 +59,40 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
   const CUresult applies = facts.known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   const auto result = [applies](CUresult stored) { return applies != CUDA_SUCCESS ? applies : stored; };
   switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT: return result(store(data, facts.context == nullptr ? nullptr : handle_of(*facts.context)));
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: return result(store<uint32_t>(data, facts.type));
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+      return result(store(data, facts.context == nullptr ? nullptr : handle_of(*facts.context)));
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+      return result(store<uint32_t>(data, facts.type));
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
       store<uint64_t>(data, facts.device_pointer);
       return facts.device_pointer != 0 ? applies : CUDA_ERROR_INVALID_VALUE;
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
       store<uint64_t>(data, facts.host_pointer);
       return facts.host_pointer != 0 ? applies : CUDA_ERROR_INVALID_VALUE;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: return result(store<uint32_t>(data, 0));
-    case CU_POINTER_ATTRIBUTE_BUFFER_ID: return result(store<uint64_t>(data, facts.buffer_id));
-    case CU_POINTER_ATTRIBUTE_IS_MANAGED: return result(store<uint32_t>(data, 0));
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: return result(store<int32_t>(data, facts.context == nullptr ? kNoDevice : facts.context->device));
-    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE: return result(store<uint32_t>(data, 0));
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: return result(store<uint64_t>(data, facts.base));
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: return result(store<uint64_t>(data, facts.size));
-    case CU_POINTER_ATTRIBUTE_MAPPED: return result(store<uint32_t>(data, facts.device_pointer != 0 ? 1 : 0));
-    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return result(store<uint64_t>(data, 0));
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return result(store(data, facts.pool));
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+      return result(store<uint32_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+      return result(store<uint64_t>(data, facts.buffer_id));
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+      return result(store<uint32_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      return result(store<int32_t>(data, facts.context == nullptr ? kNoDevice : facts.context->device));
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+      return result(store<uint32_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+      return result(store<uint64_t>(data, facts.base));
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+      return result(store<uint64_t>(data, facts.size));
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+      return result(store<uint32_t>(data, facts.device_pointer != 0 ? 1 : 0));
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+      return result(store<uint64_t>(data, 0));
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+      return result(store(data, facts.pool));
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 

@@ -39,7 +39,8 @@ CUresult default_pool(CUmemoryPool* pool, CUdevice device) {
 
 /// Size of an attribute's value; 0 if there is no such attribute.
 size_t size_of(CUmemPool_attribute attribute) {
-  if (attribute < CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES || attribute > CU_MEMPOOL_ATTR_USED_MEM_HIGH) return 0;
+  if (attribute < CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES || attribute > CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+    return 0;
   return attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES ? sizeof(int) : sizeof(cuuint64_t);
 }
 

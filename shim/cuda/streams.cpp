@@ -31,7 +31,8 @@ CUresult facts_of(CUstream stream, StreamFacts& facts) {
   return CUDA_SUCCESS;
 }
 
-/// The driver takes any priority and uses the nearest it has. The range is the same for every context of a device, and asked for once.
+/// The driver takes any priority and uses the nearest it has. The range is the same for every context of a device, and
+/// asked for once.
 CUresult clamp_priority(int& priority) {
   if (priority == 0) return CUDA_SUCCESS;
   static constinit std::atomic<int> lowest{0};
@@ -43,7 +44,8 @@ CUresult clamp_priority(int& priority) {
     lowest.store(low, std::memory_order_relaxed);
     highest.store(std::min(high, 0), std::memory_order_release);
   }
-  priority = std::clamp(priority, highest.load(std::memory_order_relaxed), std::max(0, lowest.load(std::memory_order_relaxed)));
+  priority = std::clamp(priority, highest.load(std::memory_order_relaxed),
+                        std::max(0, lowest.load(std::memory_order_relaxed)));
   return CUDA_SUCCESS;
 }
 

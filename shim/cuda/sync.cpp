@@ -9,7 +9,8 @@ CUresult cuCtxSynchronize_v2(CUcontext ctx) {
   Request request(api::Op::context_synchronize, true);
   if (ctx != nullptr) {
     const Context* context = find_context(ctx);
-    if (context == nullptr) return request.refusal() == CUDA_ERROR_NOT_INITIALIZED ? CUDA_ERROR_NOT_INITIALIZED : CUDA_ERROR_INVALID_CONTEXT;
+    if (context == nullptr)
+      return request.refusal() == CUDA_ERROR_NOT_INITIALIZED ? CUDA_ERROR_NOT_INITIALIZED : CUDA_ERROR_INVALID_CONTEXT;
     if (!is_alive(*context)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     request.use_context(*context);
   }

@@ -9,7 +9,8 @@
 namespace vgpu::shim {
 namespace {
 
-/// What the agent does each time the graph gets there. It lives until the process ends: nobody says when the last graph with it is gone.
+/// What the agent does each time the graph gets there. It lives until the process ends: nobody says when the last graph
+/// with it is gone.
 struct HostCopy {
   void* to;
   const void* from;
@@ -43,7 +44,8 @@ CUresult capture_copy(const Transfer& copy) {
   if (!copy.posted) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   auto* const to = reinterpret_cast<void*>(copy.to);
   const auto* const from = reinterpret_cast<const void*>(copy.from);
-  if (copy.to_where.place != Place::device && copy.from_where.place != Place::device) return capture_step(copy.stream, to, from, copy.size);
+  if (copy.to_where.place != Place::device && copy.from_where.place != Place::device)
+    return capture_step(copy.stream, to, from, copy.size);
   void* between = nullptr;
   if (const CUresult result = allocate_pinned(copy.size, 0, between); result != CUDA_SUCCESS) return result;
   const uint64_t offset = locate(reinterpret_cast<uint64_t>(between)).offset;

@@ -65,7 +65,8 @@ uint64_t take_heap(uint64_t size) {
   RangeAllocator* allocator = heap();
   const uint64_t offset = allocator == nullptr ? RangeAllocator::kNone : allocator->allocate(size, VGPU_EXTENT_ALIGN);
   if (offset == RangeAllocator::kNone && allocator != nullptr && g_full.first())
-    say("the shared window has no room for %llu bytes of pinned memory or staging; window_size in the broker's configuration sets its size",
+    say("the shared window has no room for %llu bytes of pinned memory or staging; window_size in the broker's "
+        "configuration sets its size",
         static_cast<unsigned long long>(size));
   return offset;
 }
@@ -89,7 +90,8 @@ CUresult open_extent(uint64_t size, Extent*& extent) {
   if (size > ~uint64_t{0} - VGPU_EXTENT_ALIGN) return CUDA_ERROR_OUT_OF_MEMORY;
   size = (size + VGPU_EXTENT_ALIGN - 1) & ~uint64_t{VGPU_EXTENT_ALIGN - 1};
   const uint64_t offset = take_heap(size);
-  if (offset == RangeAllocator::kNone) return open_channel() == nullptr ? CUDA_ERROR_NOT_INITIALIZED : CUDA_ERROR_OUT_OF_MEMORY;
+  if (offset == RangeAllocator::kNone)
+    return open_channel() == nullptr ? CUDA_ERROR_NOT_INITIALIZED : CUDA_ERROR_OUT_OF_MEMORY;
   auto* made = new Extent;
   made->offset = offset;
   made->size = size;
@@ -107,7 +109,8 @@ CUresult open_extent(uint64_t size, Extent*& extent) {
 }
 
 CUresult reopen_extent(Extent& extent) {
-  if (extent.open.load(std::memory_order_acquire)) [[likely]] return CUDA_SUCCESS;
+  if (extent.open.load(std::memory_order_acquire)) [[likely]]
+    return CUDA_SUCCESS;
   return register_extent(extent);
 }
 

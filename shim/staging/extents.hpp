@@ -15,16 +15,18 @@ struct Context;
 /// Lives until the process ends, or until close_extent.
 struct Extent {
   uint64_t offset = 0;
-  uint64_t size = 0;                      // of both, multiples of 2 MiB
-  std::atomic<bool> open{false};          // registered with the driver now
+  uint64_t size = 0;                       // of both, multiples of 2 MiB
+  std::atomic<bool> open{false};           // registered with the driver now
   std::atomic<Context*> context{nullptr};  // in which it was registered
 };
 
-/// Takes heap memory and registers it, in the current context. CUDA_ERROR_OUT_OF_MEMORY, with one log line, when the window is full.
+/// Takes heap memory and registers it, in the current context. CUDA_ERROR_OUT_OF_MEMORY, with one log line, when the
+/// window is full.
 CUresult open_extent(uint64_t size, Extent*& extent);
 /// Registers it again if its context has ended since.
 CUresult reopen_extent(Extent& extent);
-/// Unregisters it, which waits for earlier work, and gives the memory back. The object is gone afterwards, whatever the result.
+/// Unregisters it, which waits for earlier work, and gives the memory back. The object is gone afterwards, whatever the
+/// result.
 CUresult close_extent(Extent* extent);
 
 /// Heap memory that nothing registers, in units of 2 MiB; RangeAllocator::kNone when the window is full.

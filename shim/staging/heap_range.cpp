@@ -63,7 +63,9 @@ HeapRange HeapRange::take(size_t bytes) {
 }
 
 HeapRange::HeapRange(HeapRange&& other) noexcept
-    : offset_(std::exchange(other.offset_, 0)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : offset_(std::exchange(other.offset_, 0)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 HeapRange& HeapRange::operator=(HeapRange&& other) noexcept {
   std::swap(offset_, other.offset_);

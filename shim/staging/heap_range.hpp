@@ -1,4 +1,5 @@
-// A piece of the window's heap that no extent covers (not registered with the driver): for images and logs on their way to the worker.
+// A piece of the window's heap that no extent covers (not registered with the driver): for images and logs on their way
+// to the worker.
 #pragma once
 
 #include <cstddef>

@@ -14,8 +14,8 @@
 namespace vgpu::shim {
 namespace {
 
-// Allocations up to kSmall share extents. The first shared extents are small: many programs pin one word and no more, and registering costs
-// time by the page.
+// Allocations up to kSmall share extents. The first shared extents are small: many programs pin one word and no more,
+// and registering costs time by the page.
 constexpr size_t kSmall = 16u << 20;
 constexpr uint64_t kSharedSizes[] = {4u << 20, 16u << 20, 64u << 20};
 constexpr uint64_t kGranule = 512;
@@ -110,15 +110,18 @@ void free_pinned_of(Context& context) {
     std::erase_if(allocations(), [&](const auto& item) {
       const Entry& entry = item.second;
       if (entry.facts.context != &context) return false;
-      if (entry.own != nullptr) own.push_back(entry.own);
-      else release_piece(entry);
+      if (entry.own != nullptr)
+        own.push_back(entry.own);
+      else
+        release_piece(entry);
       return true;
     });
   }
   for (Extent* extent : own) close_extent(extent);
 }
 
-// Pieces freed while a stream captures: waiting for the context would end the capture, so they are used again once nothing runs.
+// Pieces freed while a stream captures: waiting for the context would end the capture, so they are used again once
+// nothing runs.
 std::vector<Entry>& freed_while_capturing() {
   static auto* const all = new std::vector<Entry>;
   return *all;

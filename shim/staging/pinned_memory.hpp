@@ -22,7 +22,8 @@ struct PinnedAllocation {
 };
 
 CUresult allocate_pinned(size_t size, unsigned flags, void*& pointer);
-/// CUDA_ERROR_INVALID_VALUE if `pointer` is not the beginning of an allocation. Returns when work submitted before is complete.
+/// CUDA_ERROR_INVALID_VALUE if `pointer` is not the beginning of an allocation. Returns when work submitted before is
+/// complete.
 CUresult free_pinned(void* pointer);
 /// The allocation that contains the address.
 bool find_pinned(uint64_t address, PinnedAllocation& found);

@@ -1,4 +1,5 @@
-// First fit over a range of numbers, with all bookkeeping outside of the range: what the other side sees of it is only the memory.
+// First fit over a range of numbers, with all bookkeeping outside of the range: what the other side sees of it is only
+// the memory.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Staging: the way of pageable memory to and from the device. Chunks of registered window memory, each with a word that the worker stores into once
-// the stream has passed the copy. A thread owns the chunks it uses, so that a parked stream of another thread cannot starve it.
+// Staging: the way of pageable memory to and from the device. Chunks of registered window memory, each with a word that
+// the worker stores into once the stream has passed the copy. A thread owns the chunks it uses, so that a parked stream
+// of another thread cannot starve it.
 #pragma once
 
 #include <cstddef>

@@ -68,7 +68,8 @@ CUresult to_device_staged(const Transfer& copy) {
   return CUDA_SUCCESS;
 }
 
-/// Two chunks: while one is on its way, the other is copied out. Synchronous whatever the call was, as the driver is with pageable memory.
+/// Two chunks: while one is on its way, the other is copied out. Synchronous whatever the call was, as the driver is
+/// with pageable memory.
 CUresult to_host_staged(const Transfer& copy) {
   Staging& staging = this_thread_staging();
   Chunk* coming = nullptr;  // posted, not yet copied out
@@ -85,8 +86,8 @@ CUresult to_host_staged(const Transfer& copy) {
         coming = nullptr;
       }
       const bool is_last = at + size == copy.size;
-      const CUresult result = send(is_last ? api::Op::copy_to_host_wait : api::Op::copy_to_host, Staging::offset_of(*next), copy.from + at, size,
-                                   copy.stream, !is_last);
+      const CUresult result = send(is_last ? api::Op::copy_to_host_wait : api::Op::copy_to_host,
+                                   Staging::offset_of(*next), copy.from + at, size, copy.stream, !is_last);
       if (result != CUDA_SUCCESS) return result;
       if (!is_last)
         if (const CUresult marked = staging.mark(*next, copy.stream); marked != CUDA_SUCCESS) return marked;
@@ -105,7 +106,8 @@ CUresult to_host_staged(const Transfer& copy) {
 
 CUresult on_host(const Transfer& copy) {
   if (copy.to_where.place == Place::pinned && copy.from_where.place == Place::pinned) {
-    const CUresult result = send(api::Op::copy_in_window, copy.to_where.offset, copy.from_where.offset, copy.size, copy.stream, true);
+    const CUresult result =
+        send(api::Op::copy_in_window, copy.to_where.offset, copy.from_where.offset, copy.size, copy.stream, true);
     return result == CUDA_SUCCESS && !copy.posted ? synchronize_stream(copy.stream) : result;
   }
   // Pageable memory on either side: the program's own pages, which only this process reaches.
@@ -114,8 +116,8 @@ CUresult on_host(const Transfer& copy) {
   return CUDA_SUCCESS;
 }
 
-/// Whether the driver has nothing to object to where this side lies. What it would refuse it refuses at once, so a copy in
-/// doubt is one that waits.
+/// Whether the driver has nothing to object to where this side lies. What it would refuse it refuses at once, so a copy
+/// in doubt is one that waits.
 bool is_beyond_doubt(const Where& where, uint64_t address, size_t size) {
   return where.place != Place::device || is_program_memory(address, size);
 }
@@ -125,7 +127,8 @@ CUresult transfer_checked(const Transfer& copy);
 }  // namespace
 
 bool is_capturing(CUstream stream) {
-  if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]] return false;
+  if (capture::open_captures.load(std::memory_order_relaxed) == 0) [[likely]]
+    return false;
   uint64_t handle = 0;
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
   uint64_t id = 0;
@@ -134,7 +137,8 @@ bool is_capturing(CUstream stream) {
   // It may have joined a capture through an event: the worker knows.
   Request request(api::ops::StreamCaptureInfo::kOp, api::ops::StreamCaptureInfo::kNeedsContext);
   api::ops::StreamCaptureInfoReply reply;
-  return call(request, api::ops::StreamCaptureInfo{{handle}}, reply) == CUDA_SUCCESS && reply.status != CU_STREAM_CAPTURE_STATUS_NONE;
+  return call(request, api::ops::StreamCaptureInfo{{handle}}, reply) == CUDA_SUCCESS &&
+         reply.status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
 CUresult synchronize_stream(CUstream stream) {
@@ -154,8 +158,8 @@ CUresult transfer(const Transfer& copy) {
       (from == Place::pageable && crosses_registrations(copy.from, copy.size)))
     return CUDA_ERROR_INVALID_VALUE;
   if ((to == Place::pageable || from == Place::pageable) && is_capturing(copy.stream)) return capture_copy(copy);
-  const bool posted =
-      copy.posted && is_beyond_doubt(copy.to_where, copy.to, copy.size) && is_beyond_doubt(copy.from_where, copy.from, copy.size);
+  const bool posted = copy.posted && is_beyond_doubt(copy.to_where, copy.to, copy.size) &&
+                      is_beyond_doubt(copy.from_where, copy.from, copy.size);
   if (posted == copy.posted) return transfer_checked(copy);
   Transfer waiting = copy;
   waiting.posted = false;
@@ -169,14 +173,17 @@ CUresult transfer_checked(const Transfer& copy) {
   const Place from = copy.from_where.place;
   if (to != Place::device && from != Place::device) return on_host(copy);
   if (to == Place::device && from == Place::device)
-    return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size, copy.stream, copy.posted);
+    return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size,
+                copy.stream, copy.posted);
   if (to == Place::device) {
     if (from == Place::pinned)
-      return send(copy.posted ? api::Op::copy_to_device : api::Op::copy_to_device_wait, copy.to, copy.from_where.offset, copy.size, copy.stream, copy.posted);
+      return send(copy.posted ? api::Op::copy_to_device : api::Op::copy_to_device_wait, copy.to, copy.from_where.offset,
+                  copy.size, copy.stream, copy.posted);
     return copy.size <= kInlineToDevice ? to_device_inline(copy) : to_device_staged(copy);
   }
   if (to == Place::pinned)
-    return send(copy.posted ? api::Op::copy_to_host : api::Op::copy_to_host_wait, copy.to_where.offset, copy.from, copy.size, copy.stream, copy.posted);
+    return send(copy.posted ? api::Op::copy_to_host : api::Op::copy_to_host_wait, copy.to_where.offset, copy.from,
+                copy.size, copy.stream, copy.posted);
   return copy.size <= kInlineToHost ? to_host_inline(copy) : to_host_staged(copy);
 }
 

@@ -1,4 +1,5 @@
-// How a channel is obtained and how its doorbell is rung. The rest of the shim does not know which transport it runs on.
+// How a channel is obtained and how its doorbell is rung. The rest of the shim does not know which transport it runs
+// on.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The worker's end of the ring against a guest that writes anything: words of the control page, records, changes between two reads.
+// The worker's end of the ring against a guest that writes anything: words of the control page, records, changes
+// between two reads.
 #include <sys/mman.h>
 
 #include <cstdlib>

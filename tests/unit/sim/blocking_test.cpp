@@ -107,7 +107,8 @@ TEST_CASE("an asynchronous copy to pageable memory waits for its stream only") {
   Spin spin(module, busy);
   spin.await_start();
   unsigned pageable = 0;
-  auto copying = elsewhere(context.handle, [&, busy, word] { return driver().cuMemcpyDtoHAsync_v2(&pageable, word, 4, busy); });
+  auto copying =
+      elsewhere(context.handle, [&, busy, word] { return driver().cuMemcpyDtoHAsync_v2(&pageable, word, 4, busy); });
   CHECK_FALSE(has_returned(copying));
   CHECK(launch(nothing, other, 1, 1) == CUDA_SUCCESS);
   auto same_stream = elsewhere(context.handle, [=] { return launch(nothing, busy, 1, 1); });

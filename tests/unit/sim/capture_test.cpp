@@ -10,7 +10,9 @@ namespace {
 /// The capture mode of the calling thread, for the time of a test.
 class ThreadMode {
  public:
-  explicit ThreadMode(CUstreamCaptureMode mode) : before_(mode) { driver().cuThreadExchangeStreamCaptureMode(&before_); }
+  explicit ThreadMode(CUstreamCaptureMode mode) : before_(mode) {
+    driver().cuThreadExchangeStreamCaptureMode(&before_);
+  }
   ThreadMode(const ThreadMode&) = delete;
   ThreadMode& operator=(const ThreadMode&) = delete;
   ~ThreadMode() { driver().cuThreadExchangeStreamCaptureMode(&before_); }
@@ -99,14 +101,17 @@ TEST_CASE("events join a second stream to the capture; it must come back") {
 TEST_CASE("unsafe calls: the modes of capture and thread decide") {
   const DriverContext context;
   const CUstream stream = new_stream();
-  constexpr auto global = CU_STREAM_CAPTURE_MODE_GLOBAL, local = CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
+  constexpr auto global = CU_STREAM_CAPTURE_MODE_GLOBAL, local = CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+                 relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
   struct Row {
     CUstreamCaptureMode capture, thread;
     bool survives;
   };
-  for (const Row& row : {Row{global, global, false}, Row{global, local, true}, Row{global, relaxed, true}, Row{local, global, true}, Row{relaxed, global, true}}) {
+  for (const Row& row : {Row{global, global, false}, Row{global, local, true}, Row{global, relaxed, true},
+                         Row{local, global, true}, Row{relaxed, global, true}}) {
     REQUIRE(driver().cuStreamBeginCapture_v2(stream, row.capture) == CUDA_SUCCESS);
-    CHECK(allocate_in(context.handle, row.thread) == (row.survives ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED));
+    CHECK(allocate_in(context.handle, row.thread) ==
+          (row.survives ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED));
     CHECK(end_capture(stream) == (row.survives ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_INVALIDATED));
   }
   for (const bool is_relaxed : {false, true}) {
@@ -125,7 +130,8 @@ TEST_CASE("calls about the whole context end every capture, in every mode") {
   CUevent event = nullptr;
   REQUIRE(cu.cuEventCreate(&event, 0) == CUDA_SUCCESS);
   const ThreadMode relaxed(CU_STREAM_CAPTURE_MODE_RELAXED);
-  for (const CUstreamCaptureMode mode : {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED}) {
+  for (const CUstreamCaptureMode mode :
+       {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED}) {
     REQUIRE(cu.cuStreamBeginCapture_v2(stream, mode) == CUDA_SUCCESS);
     CHECK(cu.cuCtxRecordEvent(context.handle, event) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     CHECK(end_capture(stream) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);

@@ -73,7 +73,8 @@ class Spin {
 template <typename... Arguments>
 CUresult launch(CUfunction function, CUstream stream, unsigned blocks, unsigned threads, Arguments... arguments) {
   void* parameters[] = {&arguments..., nullptr};
-  return driver().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, 0, stream, sizeof...(arguments) == 0 ? nullptr : parameters, nullptr);
+  return driver().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, 0, stream,
+                                 sizeof...(arguments) == 0 ? nullptr : parameters, nullptr);
 }
 
 CUstream new_stream(unsigned flags = CU_STREAM_NON_BLOCKING);

@@ -111,7 +111,8 @@ TEST_CASE("a kernel runs, with parameters in both forms") {
     unsigned value;
   } block{word, 99};
   std::size_t size = sizeof block;
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &block, reinterpret_cast<void*>(kLaunchParamBufferSize), &size, nullptr};
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), &block,
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, nullptr};
   CHECK(cu.cuLaunchKernel(module.function("store"), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra) == CUDA_SUCCESS);
   CHECK(cu.cuMemcpyDtoH_v2(&value, word, 4) == CUDA_SUCCESS);
   CHECK(value == 99);
@@ -204,7 +205,8 @@ TEST_CASE("the legacy stream waits for blocking streams only") {
   const DriverContext context;
   const DriverTable& cu = driver();
   const TestModule module;
-  const CUstream blocking = new_stream(CU_STREAM_DEFAULT), other = new_stream(CU_STREAM_DEFAULT), free_running = new_stream();
+  const CUstream blocking = new_stream(CU_STREAM_DEFAULT), other = new_stream(CU_STREAM_DEFAULT),
+                 free_running = new_stream();
   Spin spin(module, blocking);
   CHECK(launch(module.function("nothing"), nullptr, 1, 1) == CUDA_SUCCESS);
   CHECK(launch(module.function("nothing"), other, 1, 1) == CUDA_SUCCESS);

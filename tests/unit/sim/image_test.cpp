@@ -81,7 +81,8 @@ EntrySpec plain(const std::string& from, std::uint32_t arch = 90) {
 EntrySpec with_lz4() {
   EntrySpec spec;
   Bytes packed(static_cast<std::size_t>(LZ4_compressBound(sizeof text)));
-  const int size = LZ4_compress_default(text, reinterpret_cast<char*>(packed.data()), sizeof text, static_cast<int>(packed.size()));
+  const int size =
+      LZ4_compress_default(text, reinterpret_cast<char*>(packed.data()), sizeof text, static_cast<int>(packed.size()));
   spec.compressed = static_cast<std::uint32_t>(size);
   packed.resize((spec.compressed + 7) / 8 * 8);
   spec.payload = packed;
@@ -125,10 +126,15 @@ TEST_CASE("the newest text that the device can run is taken") {
 }
 
 TEST_CASE("machine code is no binary for this device") {
-  EntrySpec elf = plain("\x7f" "ELF");
+  EntrySpec elf = plain(
+      "\x7f"
+      "ELF");
   elf.kind = 2;
   CHECK(read_image(fatbin({elf})).error().code == no_binary_for_gpu);
-  std::string bare = std::string("\x7f" "ELF") + std::string(60, '\0');
+  std::string bare = std::string(
+                         "\x7f"
+                         "ELF") +
+                     std::string(60, '\0');
   CHECK(read_image(bytes_of(bare)).error().code == invalid_image);
   bare[18] = static_cast<char>(190);  // the machine of CUDA
   CHECK(read_image(bytes_of(bare)).error().code == no_binary_for_gpu);
@@ -150,11 +156,13 @@ TEST_CASE("broken images are refused") {
 
 TEST_CASE("no prefix and no flipped byte of an image is read past its end") {
   const Bytes whole = fatbin({with_lz4(), with_zstd(), plain(text)});
-  for (std::size_t size = 0; size < whole.size(); ++size) static_cast<void>(read_image(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    static_cast<void>(read_image(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
     Bytes changed = whole;
-    for (int i = 0; i < 3; ++i) changed[random() % std::min<std::size_t>(changed.size(), 200)] = static_cast<std::byte>(random());
+    for (int i = 0; i < 3; ++i)
+      changed[random() % std::min<std::size_t>(changed.size(), 200)] = static_cast<std::byte>(random());
     static_cast<void>(read_image(changed));
   }
 }

@@ -1,6 +1,6 @@
 // Instructions, one small kernel for each family, against values worked out by the compiler of this test.
-#include <catch2/catch.hpp>
 #include <bit>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <thread>
 
@@ -19,9 +19,12 @@ std::uint64_t compute(const std::string& body, std::uint64_t a = 0, std::uint64_
   KernelRunner runner(module_text(
       ".visible .entry k(.param .u64 out, .param .u64 a, .param .u64 b, .param .u64 c) {\n"
       ".reg .b16 %h<8>; .reg .b32 %r<16>; .reg .b64 %rd<16>; .reg .f32 %f<8>; .reg .f64 %d<8>; .reg .pred %p<8>;\n"
-      "ld.param.u64 %rd10, [out]; ld.param.u64 %rd1, [a]; ld.param.u64 %rd2, [b]; ld.param.u64 %rd3, [c]; mov.u64 %rd4, 0;\n"
-      "cvt.u32.u64 %r1, %rd1; cvt.u32.u64 %r2, %rd2; cvt.u32.u64 %r3, %rd3; mov.b32 %f1, %r1; mov.b32 %f2, %r2; mov.b32 %f3, %r3;\n"
-      "mov.b64 %d1, %rd1; mov.b64 %d2, %rd2; cvt.u16.u32 %h1, %r1; cvt.u16.u32 %h2, %r2;\n" + body + "\nst.global.u64 [%rd10], %rd4; ret; }"));
+      "ld.param.u64 %rd10, [out]; ld.param.u64 %rd1, [a]; ld.param.u64 %rd2, [b]; ld.param.u64 %rd3, [c]; mov.u64 "
+      "%rd4, 0;\n"
+      "cvt.u32.u64 %r1, %rd1; cvt.u32.u64 %r2, %rd2; cvt.u32.u64 %r3, %rd3; mov.b32 %f1, %r1; mov.b32 %f2, %r2; "
+      "mov.b32 %f3, %r3;\n"
+      "mov.b64 %d1, %rd1; mov.b64 %d2, %rd2; cvt.u16.u32 %h1, %r1; cvt.u16.u32 %h2, %r2;\n" +
+      body + "\nst.global.u64 [%rd10], %rd4; ret; }"));
   const std::uint64_t out = runner.upload(Words(1));
   const exec::Fault fault = runner.run("k", {1, 1, 1}, {1, 1, 1}, {out, a, b, c});
   INFO(fault.text);
@@ -65,13 +68,16 @@ TEST_CASE("integer arithmetic") {
   CHECK(compute32("sad.u32 %r4, %r1, %r2, %r3;", 3, 10, 100) == 107);
   CHECK(compute32("add.sat.s32 %r4, %r1, %r2;", 0x7fffffff, 1) == 0x7fffffff);
   CHECK(compute32("dp4a.s32.s32 %r4, %r1, %r2, %r3;", 0x01ff0203, 0x01010101, 10) == 15);
-  CHECK(compute32("mul.lo.s16 %h3, %h1, %h2; cvt.s32.s16 %r4, %h3;", 300, 300) == static_cast<std::uint32_t>(static_cast<std::int16_t>(90000)));
+  CHECK(compute32("mul.lo.s16 %h3, %h1, %h2; cvt.s32.s16 %r4, %h3;", 300, 300) ==
+        static_cast<std::uint32_t>(static_cast<std::int16_t>(90000)));
 }
 
 TEST_CASE("carries chain") {
-  CHECK(compute("add.cc.u32 %r4, %r1, %r2; addc.u32 %r5, 0, 0; mov.b64 %rd4, {%r4, %r5};", 0xffffffff, 1) == 1ull << 32);
+  CHECK(compute("add.cc.u32 %r4, %r1, %r2; addc.u32 %r5, 0, 0; mov.b64 %rd4, {%r4, %r5};", 0xffffffff, 1) == 1ull
+                                                                                                                 << 32);
   CHECK(compute("sub.cc.u32 %r4, %r1, %r2; subc.u32 %r5, 5, 0; mov.b64 %rd4, {%r4, %r5};", 0, 1) == 0x4ffffffffull);
-  CHECK(compute("mad.lo.cc.u32 %r4, %r1, %r2, %r3; madc.hi.u32 %r5, %r1, %r2, 0; mov.b64 %rd4, {%r4, %r5};", 0xffffffff, 0xffffffff, 0xffffffff) == 0xffffffffull * 0xffffffffull + 0xffffffffull);
+  CHECK(compute("mad.lo.cc.u32 %r4, %r1, %r2, %r3; madc.hi.u32 %r5, %r1, %r2, 0; mov.b64 %rd4, {%r4, %r5};", 0xffffffff,
+                0xffffffff, 0xffffffff) == 0xffffffffull * 0xffffffffull + 0xffffffffull);
 }
 
 TEST_CASE("bits") {
@@ -99,7 +105,8 @@ TEST_CASE("bits") {
 
 TEST_CASE("floating point") {
   CHECK(compute_float("add.f32 %f4, %f1, %f2;", 1.5f, 2.25f) == 3.75f);
-  CHECK(compute_float("fma.rn.f32 %f4, %f1, %f2, %f3;", 1.0000001f, 1.0000001f, -1.0f) == std::fma(1.0000001f, 1.0000001f, -1.0f));
+  CHECK(compute_float("fma.rn.f32 %f4, %f1, %f2, %f3;", 1.0000001f, 1.0000001f, -1.0f) ==
+        std::fma(1.0000001f, 1.0000001f, -1.0f));
   CHECK(compute_float("div.rn.f32 %f4, %f1, %f2;", 1, 3) == 1.0f / 3.0f);
   CHECK(compute_float("sqrt.rn.f32 %f4, %f1;", 2) == std::sqrt(2.0f));
   CHECK(compute_float("rcp.approx.ftz.f32 %f4, %f1;", 4) == 0.25f);
@@ -111,7 +118,8 @@ TEST_CASE("floating point") {
   CHECK(compute_float("add.sat.f32 %f4, %f1, %f2;", 1, 1) == 1);
   CHECK(compute_float("mul.ftz.f32 %f4, %f1, %f2;", 1e-30f, 1e-10f) == 0);
   CHECK(compute_float("copysign.f32 %f4, %f1, %f2;", -1, 5) == -5);
-  CHECK(compute("add.f64 %d3, %d1, %d2; mov.b64 %rd4, %d3;", std::bit_cast<std::uint64_t>(0.1), std::bit_cast<std::uint64_t>(0.2)) == std::bit_cast<std::uint64_t>(0.1 + 0.2));
+  CHECK(compute("add.f64 %d3, %d1, %d2; mov.b64 %rd4, %d3;", std::bit_cast<std::uint64_t>(0.1),
+                std::bit_cast<std::uint64_t>(0.2)) == std::bit_cast<std::uint64_t>(0.1 + 0.2));
   CHECK(compute32("add.f16 %h3, %h1, %h2; cvt.u32.u16 %r4, %h3;", 0x3c00, 0x4000) == 0x4200);
 }
 
@@ -154,8 +162,12 @@ TEST_CASE("moves pack and unpack") {
 }
 
 TEST_CASE("local memory and generic addresses") {
-  CHECK(compute32(".local .align 16 .b8 depot[32]; mov.u64 %rd5, depot; cvta.local.u64 %rd6, %rd5; st.local.v2.u32 [%rd5+8], {%r1, %r2}; ld.u32 %r4, [%rd6+12];", 3, 4) == 4);
-  CHECK(compute32(".shared .align 4 .b8 box[16]; mov.u64 %rd5, box; cvta.shared.u64 %rd6, %rd5; st.shared.u32 [box+4], %r1; ld.u32 %r4, [%rd6+4];", 9) == 9);
+  CHECK(compute32(".local .align 16 .b8 depot[32]; mov.u64 %rd5, depot; cvta.local.u64 %rd6, %rd5; st.local.v2.u32 "
+                  "[%rd5+8], {%r1, %r2}; ld.u32 %r4, [%rd6+12];",
+                  3, 4) == 4);
+  CHECK(compute32(".shared .align 4 .b8 box[16]; mov.u64 %rd5, box; cvta.shared.u64 %rd6, %rd5; st.shared.u32 [box+4], "
+                  "%r1; ld.u32 %r4, [%rd6+4];",
+                  9) == 9);
 }
 
 TEST_CASE("device functions, recursion and pointers to functions") {
@@ -335,7 +347,10 @@ TEST_CASE("atomics count every thread") {
 
 TEST_CASE("faults have CUDA's numbers") {
   const auto fault_of = [](const std::string& body) {
-    KernelRunner runner(module_text(".visible .entry k(.param .u64 at) { .reg .b32 %r<3>; .reg .b64 %rd<3>; .shared .align 4 .b8 s[8]; ld.param.u64 %rd1, [at];\n" + body + " ret; }"));
+    KernelRunner runner(
+        module_text(".visible .entry k(.param .u64 at) { .reg .b32 %r<3>; .reg .b64 %rd<3>; .shared .align 4 .b8 s[8]; "
+                    "ld.param.u64 %rd1, [at];\n" +
+                    body + " ret; }"));
     const std::uint64_t at = runner.upload(std::vector<std::uint32_t>(4));
     return runner.run("k", {1, 1, 1}, {1, 1, 1}, {at}).code;
   };

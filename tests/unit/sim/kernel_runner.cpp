@@ -38,9 +38,12 @@ void KernelRunner::write(std::uint64_t address, const void* from, std::size_t by
   std::memcpy(arena_.resolve_range(address, bytes), from, bytes);
 }
 
-void KernelRunner::read(std::uint64_t address, void* to, std::size_t bytes) { std::memcpy(to, arena_.resolve_range(address, bytes), bytes); }
+void KernelRunner::read(std::uint64_t address, void* to, std::size_t bytes) {
+  std::memcpy(to, arena_.resolve_range(address, bytes), bytes);
+}
 
-exec::Fault KernelRunner::run(const std::string& kernel, exec::Extent grid, exec::Extent block, const std::vector<std::uint64_t>& arguments, std::uint32_t shared) {
+exec::Fault KernelRunner::run(const std::string& kernel, exec::Extent grid, exec::Extent block,
+                              const std::vector<std::uint64_t>& arguments, std::uint32_t shared) {
   exec::Launch launch;
   launch.program = program_;
   launch.function = program_->module->function_index.at(kernel);
@@ -52,11 +55,14 @@ exec::Fault KernelRunner::run(const std::string& kernel, exec::Extent grid, exec
   const ptx::Function& function = program_->module->functions[launch.function];
   launch.parameters.resize(function.parameter_bytes);
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    std::memcpy(launch.parameters.data() + function.parameters.at(i).offset, &arguments[i], function.parameters[i].size);
+    std::memcpy(launch.parameters.data() + function.parameters.at(i).offset, &arguments[i],
+                function.parameters[i].size);
   }
   return exec::run(launch, {arena_, host, output, cancelled});
 }
 
-std::string module_text(std::string_view body) { return ".version 9.0\n.target sm_90\n.address_size 64\n" + std::string(body); }
+std::string module_text(std::string_view body) {
+  return ".version 9.0\n.target sm_90\n.address_size 64\n" + std::string(body);
+}
 
 }  // namespace vgpu::sim::test

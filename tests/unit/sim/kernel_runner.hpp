@@ -32,7 +32,8 @@ class KernelRunner {
   }
 
   /// Launches with parameters of 8, 4 or 2 bytes, laid out as declared.
-  exec::Fault run(const std::string& kernel, exec::Extent grid, exec::Extent block, const std::vector<std::uint64_t>& arguments, std::uint32_t shared = 0);
+  exec::Fault run(const std::string& kernel, exec::Extent grid, exec::Extent block,
+                  const std::vector<std::uint64_t>& arguments, std::uint32_t shared = 0);
 
   exec::Output output;
   std::atomic<bool> cancelled{false};

@@ -21,7 +21,10 @@ int code_of(const std::string& text) {
 
 using Catch::Matchers::Contains;
 
-std::string kernel(const std::string& body) { return ".visible .entry k(.param .u64 a) {\n.reg .b32 %r<4>; .reg .b64 %rd<4>; .reg .pred %p<2>; .reg .f32 %f<4>;\n" + body + "\n}\n"; }
+std::string kernel(const std::string& body) {
+  return ".visible .entry k(.param .u64 a) {\n.reg .b32 %r<4>; .reg .b64 %rd<4>; .reg .pred %p<2>; .reg .f32 %f<4>;\n" +
+         body + "\n}\n";
+}
 
 }  // namespace
 
@@ -60,12 +63,14 @@ TEST_CASE("declarations are bounded") {
 
 TEST_CASE("calls must fit the declaration") {
   const std::string callee = ".func (.param .b32 r) f(.param .b32 x) { ret; }\n";
-  CHECK_THAT(refusal(callee + kernel("{ .param .b64 p; .param .b32 q; call (q), f, (p); }")), Contains("does not match"));
+  CHECK_THAT(refusal(callee + kernel("{ .param .b64 p; .param .b32 q; call (q), f, (p); }")),
+             Contains("does not match"));
   CHECK_THAT(refusal(callee + kernel("{ .param .b32 p; .param .b32 q; call (q), f, (p); }")), Contains("accepted"));
 }
 
 TEST_CASE("debug sections, files and comments are passed over") {
-  CHECK(refusal("// note\n.file 1 \"x.cu\"\n.section .debug_str { .b8 1,2,3 { } }\n/* more */\n" + kernel(".loc 1 2 3\nret;")) == "accepted");
+  CHECK(refusal("// note\n.file 1 \"x.cu\"\n.section .debug_str { .b8 1,2,3 { } }\n/* more */\n" +
+                kernel(".loc 1 2 3\nret;")) == "accepted");
 }
 
 TEST_CASE("labels belong to their block") {
@@ -77,9 +82,12 @@ TEST_CASE("labels belong to their block") {
 TEST_CASE("nothing that is cut off, shuffled or damaged upsets the parser") {
   const std::string whole = module_text(
       ".global .align 4 .b8 text[6] = {104, 101, 108, 108, 111, 0};\n.global .align 8 .u64 at = generic(text);\n"
-      ".func (.param .b32 r) f(.param .b32 x) { .reg .b32 %r<3>; ld.param.u32 %r1, [x]; st.param.b32 [r+0], %r1; ret; }\n" +
-      kernel("ld.param.u64 %rd1, [a]; { .param .b32 p; st.param.b32 [p+0], 3; .param .b32 q; call.uni (q), f, (p); ld.param.b32 %r1, [q+0]; }\n"
-             "top: setp.lt.s32 %p1, %r1, 4; @%p1 bra top; mov.f32 %f1, 0f3F800000; st.global.v2.f32 [%rd1+8], {%f1, %f1}; @!%p1 ret;\n"
+      ".func (.param .b32 r) f(.param .b32 x) { .reg .b32 %r<3>; ld.param.u32 %r1, [x]; st.param.b32 [r+0], %r1; ret; "
+      "}\n" +
+      kernel("ld.param.u64 %rd1, [a]; { .param .b32 p; st.param.b32 [p+0], 3; .param .b32 q; call.uni (q), f, (p); "
+             "ld.param.b32 %r1, [q+0]; }\n"
+             "top: setp.lt.s32 %p1, %r1, 4; @%p1 bra top; mov.f32 %f1, 0f3F800000; st.global.v2.f32 [%rd1+8], {%f1, "
+             "%f1}; @!%p1 ret;\n"
              "tbl: .branchtargets top, top; brx.idx %r1, tbl;"));
   REQUIRE(code_of(whole) == 0);
   for (std::size_t size = 0; size < whole.size(); ++size) static_cast<void>(ptx::parse_ptx(whole.substr(0, size)));
@@ -89,8 +97,10 @@ TEST_CASE("nothing that is cut off, shuffled or damaged upsets the parser") {
     std::string changed = whole;
     for (unsigned i = 0; i < 1 + random() % 4; ++i) {
       const std::size_t at = random() % changed.size();
-      if (random() % 3 == 0) changed.erase(at, random() % 12);
-      else changed[at] = marks[random() % marks.size()];
+      if (random() % 3 == 0)
+        changed.erase(at, random() % 12);
+      else
+        changed[at] = marks[random() % marks.size()];
     }
     static_cast<void>(ptx::parse_ptx(changed));
   }

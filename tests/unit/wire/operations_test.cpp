@@ -33,7 +33,8 @@ void check_length(const Op& op) {
   auto longer = bytes;
   longer.push_back(0);
   CHECK_FALSE(decode(decoded, longer));
-  for (size_t length = 0; length < bytes.size(); ++length) CHECK_FALSE(decode(decoded, wire::Bytes(bytes).first(length)));
+  for (size_t length = 0; length < bytes.size(); ++length)
+    CHECK_FALSE(decode(decoded, wire::Bytes(bytes).first(length)));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ std::vector<uint8_t> bytes_of(std::string_view text) { return {text.begin(), tex
 
 /// A fatbin with one entry.
 std::vector<uint8_t> fatbin(uint16_t kind, uint64_t flags, std::string_view payload) {
-  std::vector<uint8_t> image(16 + 64);
+  std::vector<uint8_t> image(16 + 64 + payload.size());
   const uint32_t magic = 0xBA55ED50;
   const uint16_t version = 1, header = 16;
   const uint32_t entry_header = 64;
@@ -26,7 +26,7 @@ std::vector<uint8_t> fatbin(uint16_t kind, uint64_t flags, std::string_view payl
   std::memcpy(&image[20], &entry_header, sizeof entry_header);
   std::memcpy(&image[24], &size, sizeof size);
   std::memcpy(&image[56], &flags, sizeof flags);
-  image.insert(image.end(), payload.begin(), payload.end());
+  if (!payload.empty()) std::memcpy(&image[80], payload.data(), payload.size());
   return image;
 }
 
@@ -35,13 +35,17 @@ std::vector<uint8_t> fatbin(uint16_t kind, uint64_t flags, std::string_view payl
 TEST_CASE("code that names printf or assert can print") {
   CHECK(can_print(bytes_of(".extern .func (.param .b32 r) vprintf (.param .b64 a)")));
   CHECK(can_print(bytes_of("call.uni __assertfail")));
-  CHECK(can_print(fatbin(2, 0, "\x7f" "ELF ... vprintf")));
+  CHECK(can_print(fatbin(2, 0,
+                         "\x7f"
+                         "ELF ... vprintf")));
 }
 
 TEST_CASE("other code cannot") {
   CHECK_FALSE(can_print({}));
   CHECK_FALSE(can_print(bytes_of(".visible .entry noop() { ret; }")));
-  CHECK_FALSE(can_print(fatbin(2, 0, "\x7f" "ELF")));
+  CHECK_FALSE(can_print(fatbin(2, 0,
+                               "\x7f"
+                               "ELF")));
 }
 
 TEST_CASE("compressed machine code is taken to print; compressed PTX is the compiler's to judge") {

@@ -11,7 +11,7 @@ using vgpu::worker::End;
 
 namespace {
 
-constexpr uint32_t kMine = 3;    // slot of one guest thread
+constexpr uint32_t kMine = 3;     // slot of one guest thread
 constexpr uint32_t kOther = 900;  // and of another
 constexpr uint64_t kLegacy = 1;
 const uint64_t kContext = make_handle(Kind::context, 1, 0);

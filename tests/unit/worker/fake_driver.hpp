@@ -10,11 +10,11 @@ namespace fake {
 
 /// One for the process: the driver's functions are plain C.
 struct State {
-  std::atomic<bool> finished{true};          ///< whether events are complete
-  std::atomic<int> failure{0};               ///< CUresult of every query of an event, if not 0
-  std::atomic<unsigned> fences{0};           ///< calls of cuCtxRecordEvent
-  std::atomic<unsigned> frees{0};            ///< calls of cuMemFree
-  std::atomic<unsigned> context_waits{0};    ///< calls of cuCtxSynchronize: the dispatcher blocks in them
+  std::atomic<bool> finished{true};        ///< whether events are complete
+  std::atomic<int> failure{0};             ///< CUresult of every query of an event, if not 0
+  std::atomic<unsigned> fences{0};         ///< calls of cuCtxRecordEvent
+  std::atomic<unsigned> frees{0};          ///< calls of cuMemFree
+  std::atomic<unsigned> context_waits{0};  ///< calls of cuCtxSynchronize: the dispatcher blocks in them
   std::atomic<unsigned> streams_created{0};
 };
 State& state();

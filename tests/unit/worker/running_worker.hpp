@@ -42,7 +42,8 @@ class RunningWorker {
   static constexpr auto kDeadline = std::chrono::seconds(20);
 
   RunningWorker() : ended_(end_.get_future()) {
-    vgpu::worker::Doorbell doorbell{vgpu::base::UniqueFd(::dup(bell_.get())), vgpu::base::UniqueFd(::dup(client_.get()))};
+    vgpu::worker::Doorbell doorbell{vgpu::base::UniqueFd(::dup(bell_.get())),
+                                    vgpu::base::UniqueFd(::dup(client_.get()))};
     auto grant = vgpu::shm::GrantReader::map(grant_.descriptor());
     if (!grant) throw std::runtime_error(grant.error().text);
     session_ = std::make_unique<vgpu::worker::Session>(map_window(memory_.get()), fake::open(), std::move(doorbell),

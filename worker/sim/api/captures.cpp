@@ -37,7 +37,9 @@ namespace {
 using GraphPtr = std::shared_ptr<Graph>;
 
 /// Of the calls about graphs, null is an invalid value and not an invalid handle.
-CUresult bad_handle(const void* handle) { return handle == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE; }
+CUresult bad_handle(const void* handle) {
+  return handle == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+}
 
 template <typename Body>
 CUresult with_stream(CUstream handle, Body body) {
@@ -132,8 +134,9 @@ CUresult capture_info(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t
       if (const CUresult result = check_legacy(*stream->context()); result != CUDA_SUCCESS) return result;
     }
     const std::lock_guard lock(Simulator::get().capture_mutex);
-    *status = stream->capture == nullptr ? CU_STREAM_CAPTURE_STATUS_NONE
-              : stream->capture->invalidated ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
+    *status = stream->capture == nullptr     ? CU_STREAM_CAPTURE_STATUS_NONE
+              : stream->capture->invalidated ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+                                             : CU_STREAM_CAPTURE_STATUS_ACTIVE;
     if (id != nullptr && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE) *id = stream->capture->id;
     return CUDA_SUCCESS;
   });
@@ -170,7 +173,8 @@ CUresult list_nodes(const std::vector<std::shared_ptr<GraphNode>>& nodes, CUgrap
     *count = nodes.size();
     return CUDA_SUCCESS;
   }
-  for (std::size_t i = 0; i < *count; ++i) out[i] = i < nodes.size() ? as_handle<CUgraphNode>(nodes[i]->handle) : nullptr;
+  for (std::size_t i = 0; i < *count; ++i)
+    out[i] = i < nodes.size() ? as_handle<CUgraphNode>(nodes[i]->handle) : nullptr;
   *count = std::min(*count, nodes.size());
   return CUDA_SUCCESS;
 }
@@ -207,14 +211,19 @@ CUresult cuStreamBeginCapture(CUstream stream) { return begin(stream, CU_STREAM_
 CUresult cuStreamEndCapture(CUstream handle, CUgraph* out) {
   return with_stream(handle, [&](const StreamPtr& stream) { return end(stream, out); });
 }
-CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) { return capture_info(stream, status, nullptr); }
-CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id) { return capture_info(stream, status, id); }
-CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph, const CUgraphNode** nodes, std::size_t* count) {
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
+  return capture_info(stream, status, nullptr);
+}
+CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id) {
+  return capture_info(stream, status, id);
+}
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
+                                   const CUgraphNode** nodes, std::size_t* count) {
   const CUresult result = capture_info(stream, status, id);
   return result != CUDA_SUCCESS ? result : capture_details(stream, graph, nodes, count);
 }
-CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph, const CUgraphNode** nodes,
-                                   const CUgraphEdgeData** edges, std::size_t* count) {
+CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
+                                   const CUgraphNode** nodes, const CUgraphEdgeData** edges, std::size_t* count) {
   if (edges != nullptr) *edges = nullptr;
   return cuStreamGetCaptureInfo_v2(stream, status, id, graph, nodes, count);
 }
@@ -273,13 +282,18 @@ CUresult cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
   });
 }
 
-CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph graph, unsigned long long flags) { return instantiate(out, graph, flags); }
+CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph graph, unsigned long long flags) {
+  return instantiate(out, graph, flags);
+}
 CUresult cuGraphInstantiate(CUgraphExec* out, CUgraph graph, CUgraphNode* error_node, char* log, std::size_t log_size) {
   if (error_node != nullptr) *error_node = nullptr;
   if (log != nullptr && log_size > 0) *log = '\0';
   return instantiate(out, graph, 0);
 }
-CUresult cuGraphInstantiate_v2(CUgraphExec* out, CUgraph graph, CUgraphNode* error_node, char* log, std::size_t log_size) { return cuGraphInstantiate(out, graph, error_node, log, log_size); }
+CUresult cuGraphInstantiate_v2(CUgraphExec* out, CUgraph graph, CUgraphNode* error_node, char* log,
+                               std::size_t log_size) {
+  return cuGraphInstantiate(out, graph, error_node, log, log_size);
+}
 CUresult cuGraphInstantiateWithParams(CUgraphExec* out, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS* parameters) {
   if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const CUresult result = instantiate(out, graph, parameters->flags);
@@ -301,11 +315,15 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     const std::shared_ptr<GraphExec> exec = Simulator::get().graph_execs.find(handle);
     if (exec == nullptr) return bad_handle(handle);
     static std::atomic<std::uint64_t> launches{1};
-    const std::uint64_t seed = Simulator::get().settings().seed == 0 ? 0 : Simulator::get().settings().seed + launches.fetch_add(1);
-    return enqueue(stream, {.type = NodeType::empty, .work = [exec, seed](Context& context) { exec->run(context, seed); }});
+    const std::uint64_t seed =
+        Simulator::get().settings().seed == 0 ? 0 : Simulator::get().settings().seed + launches.fetch_add(1);
+    return enqueue(stream,
+                   {.type = NodeType::empty, .work = [exec, seed](Context& context) { exec->run(context, seed); }});
   });
 }
 
 CUresult cuGraphUpload(CUgraphExec handle, CUstream stream) {
-  return with_stream(stream, [&](const StreamPtr&) { return Simulator::get().graph_execs.find(handle) != nullptr ? CUDA_SUCCESS : bad_handle(handle); });
+  return with_stream(stream, [&](const StreamPtr&) {
+    return Simulator::get().graph_execs.find(handle) != nullptr ? CUDA_SUCCESS : bad_handle(handle);
+  });
 }

@@ -78,7 +78,8 @@ CUresult synchronize(const ContextPtr& context) {
 
 template <typename Body>
 CUresult of_device(CUdevice device, Body body) {
-  return without_context([&] { return device == 0 ? static_cast<CUresult>(body(Simulator::get())) : CUDA_ERROR_INVALID_DEVICE; });
+  return without_context(
+      [&] { return device == 0 ? static_cast<CUresult>(body(Simulator::get())) : CUDA_ERROR_INVALID_DEVICE; });
 }
 
 /// The context named by a handle, or the current one for null.
@@ -276,7 +277,9 @@ CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
     return CUDA_SUCCESS;
   });
 }
-CUresult cuCtxResetPersistingL2Cache() { return with_context([](const ContextPtr&) { return CUDA_SUCCESS; }); }
+CUresult cuCtxResetPersistingL2Cache() {
+  return with_context([](const ContextPtr&) { return CUDA_SUCCESS; });
+}
 CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget, CUflushGPUDirectRDMAWritesScope) {
   return with_context([](const ContextPtr&) { return CUDA_ERROR_NOT_SUPPORTED; });
 }
@@ -340,7 +343,9 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags) {
     return CUDA_SUCCESS;
   });
 }
-CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned flags) { return cuDevicePrimaryCtxSetFlags_v2(device, flags); }
+CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned flags) {
+  return cuDevicePrimaryCtxSetFlags_v2(device, flags);
+}
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
   return of_device(device, [&](Simulator& sim) {

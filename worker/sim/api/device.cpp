@@ -46,7 +46,8 @@ constexpr ErrorText errors[] = {
 };
 
 const ErrorText* find_error(int code) {
-  const auto found = std::find_if(std::begin(errors), std::end(errors), [&](const ErrorText& error) { return error.code == code; });
+  const auto found =
+      std::find_if(std::begin(errors), std::end(errors), [&](const ErrorText& error) { return error.code == code; });
   return found == std::end(errors) ? nullptr : found;
 }
 
@@ -215,5 +216,9 @@ CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode* mode) {
   });
 }
 
-CUresult cuProfilerStart() { return with_context([](const ContextPtr&) { return CUDA_SUCCESS; }); }
-CUresult cuProfilerStop() { return with_context([](const ContextPtr&) { return CUDA_SUCCESS; }); }
+CUresult cuProfilerStart() {
+  return with_context([](const ContextPtr&) { return CUDA_SUCCESS; });
+}
+CUresult cuProfilerStop() {
+  return with_context([](const ContextPtr&) { return CUDA_SUCCESS; });
+}

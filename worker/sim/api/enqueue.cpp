@@ -80,7 +80,8 @@ CUresult check_unsafe(const Context& context) {
 }
 
 CUresult check_conflicting(const Context& context) {
-  return invalidate(context, [](const Capture&) { return true; }) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+  return invalidate(context, [](const Capture&) { return true; }) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+                                                                  : CUDA_SUCCESS;
 }
 
 CUresult check_legacy(const Context& context) {

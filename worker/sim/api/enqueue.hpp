@@ -14,17 +14,19 @@ struct Submission {
   bool counted = true;
   bool runs_after_error = false;
   bool through_gate = true;
-  bool wait = false;              ///< pageable copies: return when done
+  bool wait = false;  ///< pageable copies: return when done
   std::uint64_t staging = 0;
 };
 
 /// Queues the work, or adds it to the graph under capture.
 CUresult enqueue(const StreamPtr& stream, Submission submission);
 
-/// Work on the legacy stream, for the synchronous calls. Returns when it is done if `wait`; other threads' submissions are held up.
+/// Work on the legacy stream, for the synchronous calls. Returns when it is done if `wait`; other threads' submissions
+/// are held up.
 CUresult run_on_legacy(const ContextPtr& context, NodeType type, Work work, bool wait);
 
-/// For calls that CUDA calls unsafe during a capture: refused, and the capture lost, according to the modes of capture and thread.
+/// For calls that CUDA calls unsafe during a capture: refused, and the capture lost, according to the modes of capture
+/// and thread.
 CUresult check_unsafe(const Context& context);
 /// For calls that concern the whole context: refused, and every capture in it lost, in all modes.
 CUresult check_conflicting(const Context& context);

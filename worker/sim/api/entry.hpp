@@ -1,4 +1,5 @@
-// What every exported function begins with: is the driver initialised, which context is current, is the call allowed here.
+// What every exported function begins with: is the driver initialised, which context is current, is the call allowed
+// here.
 #pragma once
 
 #include <memory>
@@ -10,7 +11,8 @@
 #include "common/api/prototypes.gen.hpp"
 #include "worker/sim/device/simulator.hpp"
 
-// Declares an exported function with the type that the call table gives it; a definition of another type does not compile.
+// Declares an exported function with the type that the call table gives it; a definition of another type does not
+// compile.
 #define VGPU_SIM_EXPORT(name) extern "C" __attribute__((visibility("default"))) vgpu::cuda::proto::name name
 
 namespace vgpu::sim::api {
@@ -27,7 +29,7 @@ using StreamPtr = std::shared_ptr<Stream>;
 struct ThreadState {
   std::vector<std::uint64_t> contexts;  ///< the stack; the last one is current
   unsigned capture_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
-  bool in_host_function = false;        ///< such functions must not call the driver
+  bool in_host_function = false;                                     ///< such functions must not call the driver
   std::unordered_map<std::uint64_t, std::weak_ptr<Stream>> streams;  ///< the per-thread default stream, by context id
 };
 ThreadState& thread_state();

@@ -111,7 +111,8 @@ CUresult wait_in_capture(const StreamPtr& stream, Event& event) {
     return CUDA_ERROR_STREAM_CAPTURE_MERGE;
   }
   for (const auto& end : event.capture_ends) {
-    if (std::find(stream->capture_ends.begin(), stream->capture_ends.end(), end) == stream->capture_ends.end()) stream->capture_ends.push_back(end);
+    if (std::find(stream->capture_ends.begin(), stream->capture_ends.end(), end) == stream->capture_ends.end())
+      stream->capture_ends.push_back(end);
   }
   return CUDA_SUCCESS;
 }
@@ -132,7 +133,8 @@ CUresult cuEventCreate(CUevent* out, unsigned flags) {
   return with_context([&](const ContextPtr& context) {
     constexpr unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
     if (out == nullptr || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
-    if ((flags & CU_EVENT_INTERPROCESS) != 0) return (flags & CU_EVENT_DISABLE_TIMING) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+    if ((flags & CU_EVENT_INTERPROCESS) != 0)
+      return (flags & CU_EVENT_DISABLE_TIMING) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
     Simulator& sim = Simulator::get();
     const std::shared_lock gate(sim.gate);
     const std::lock_guard allocations(sim.allocation_gate);
@@ -147,7 +149,9 @@ CUresult cuEventCreate(CUevent* out, unsigned flags) {
 }
 
 CUresult cuEventDestroy_v2(CUevent handle) {
-  return with_context([&](const ContextPtr&) { return Simulator::get().events.take(handle) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE; });
+  return with_context([&](const ContextPtr&) {
+    return Simulator::get().events.take(handle) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  });
 }
 CUresult cuEventDestroy(CUevent handle) { return cuEventDestroy_v2(handle); }
 
@@ -160,7 +164,9 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream_handle, unsigned
     return record(stream, *event);
   });
 }
-CUresult cuEventRecord(CUevent handle, CUstream stream) { return cuEventRecordWithFlags(handle, stream, CU_EVENT_RECORD_DEFAULT); }
+CUresult cuEventRecord(CUevent handle, CUstream stream) {
+  return cuEventRecordWithFlags(handle, stream, CU_EVENT_RECORD_DEFAULT);
+}
 
 CUresult cuEventQuery(CUevent handle) {
   return with_event(handle, [&](const ContextPtr& context, const EventPtr& event) {

@@ -45,7 +45,9 @@ constexpr unsigned registers_of_multiprocessor = 65536;
 constexpr int blocks_of_multiprocessor = 32;
 
 /// Registers per thread that a compiler would have used: virtual registers are far more.
-int registers(const ptx::Function& function) { return static_cast<int>(std::clamp(function.registers / 2 + 8, 8u, 64u)); }
+int registers(const ptx::Function& function) {
+  return static_cast<int>(std::clamp(function.registers / 2 + 8, 8u, 64u));
+}
 
 struct Target {
   const ptx::Function* function = nullptr;
@@ -57,7 +59,8 @@ struct Target {
 /// A CUfunction or CUkernel, without loading anything.
 CUresult find_target(const void* handle, Target& out) {
   if (const auto function = Simulator::get().functions.find(handle)) {
-    out = {&function->function(), function->settings.get(), static_cast<int>(function->program->module->version), function};
+    out = {&function->function(), function->settings.get(), static_cast<int>(function->program->module->version),
+           function};
     return CUDA_SUCCESS;
   }
   if (const auto kernel = Simulator::get().kernels.find(handle)) {
@@ -80,23 +83,50 @@ CUresult get_attribute(int* out, CUfunction_attribute attribute, const Target& t
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const ptx::Function& function = *target.function;
   switch (attribute) {
-    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *out = static_cast<int>(max_threads(function)); break;
-    case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: *out = static_cast<int>(function.shared_bytes); break;
-    case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES: *out = 0; break;
-    case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *out = static_cast<int>(function.local_bytes); break;
-    case CU_FUNC_ATTRIBUTE_NUM_REGS: *out = registers(function); break;
-    case CU_FUNC_ATTRIBUTE_PTX_VERSION: *out = target.version; break;
-    case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *out = 90; break;
-    case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA: *out = 0; break;
-    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *out = max_dynamic_shared(function, *target.settings); break;
-    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *out = target.settings->carveout; break;
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *out = static_cast<int>(max_threads(function));
+      break;
+    case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
+      *out = static_cast<int>(function.shared_bytes);
+      break;
+    case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
+      *out = 0;
+      break;
+    case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
+      *out = static_cast<int>(function.local_bytes);
+      break;
+    case CU_FUNC_ATTRIBUTE_NUM_REGS:
+      *out = registers(function);
+      break;
+    case CU_FUNC_ATTRIBUTE_PTX_VERSION:
+      *out = target.version;
+      break;
+    case CU_FUNC_ATTRIBUTE_BINARY_VERSION:
+      *out = 90;
+      break;
+    case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA:
+      *out = 0;
+      break;
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+      *out = max_dynamic_shared(function, *target.settings);
+      break;
+    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+      *out = target.settings->carveout;
+      break;
     case CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
-    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH: *out = 0; break;
-    case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED: *out = target.settings->non_portable_cluster; break;
-    case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE: *out = target.settings->cluster_policy; break;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
+      *out = 0;
+      break;
+    case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
+      *out = target.settings->non_portable_cluster;
+      break;
+    case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+      *out = target.settings->cluster_policy;
+      break;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
   return CUDA_SUCCESS;
 }
@@ -105,16 +135,22 @@ CUresult set_attribute(const Target& target, CUfunction_attribute attribute, int
   FunctionSettings& settings = *target.settings;
   switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
-      if (value < 0 || value > largest_shared - static_cast<int>(target.function->shared_bytes)) return CUDA_ERROR_INVALID_VALUE;
+      if (value < 0 || value > largest_shared - static_cast<int>(target.function->shared_bytes))
+        return CUDA_ERROR_INVALID_VALUE;
       settings.max_dynamic_shared = value;
       return CUDA_SUCCESS;
     case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
       if (value < -1 || value > 100) return CUDA_ERROR_INVALID_VALUE;
       settings.carveout = value;
       return CUDA_SUCCESS;
-    case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED: settings.non_portable_cluster = value != 0 ? 1 : 0; return CUDA_SUCCESS;
-    case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE: settings.cluster_policy = value; return CUDA_SUCCESS;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
+      settings.non_portable_cluster = value != 0 ? 1 : 0;
+      return CUDA_SUCCESS;
+    case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+      settings.cluster_policy = value;
+      return CUDA_SUCCESS;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 
@@ -133,7 +169,8 @@ CUresult occupancy(int* out, CUfunction handle, int threads, std::size_t dynamic
   });
 }
 
-CUresult potential_block_size(int* grid, int* block, CUfunction handle, CUoccupancyB2DSize shared_of, std::size_t dynamic_shared, int limit) {
+CUresult potential_block_size(int* grid, int* block, CUfunction handle, CUoccupancyB2DSize shared_of,
+                              std::size_t dynamic_shared, int limit) {
   return with_target(handle, [&](const Target& target) {
     if (grid == nullptr || block == nullptr || limit < 0) return CUDA_ERROR_INVALID_VALUE;
     const auto most = static_cast<int>(max_threads(*target.function));
@@ -174,8 +211,10 @@ int blocks_per_multiprocessor(const ptx::Function& function, unsigned threads, s
   const unsigned rounded = (threads + 31) / 32 * 32;
   const unsigned by_threads = threads_of_multiprocessor / rounded;
   const unsigned by_registers = registers_of_multiprocessor / (static_cast<unsigned>(registers(function)) * rounded);
-  const auto by_shared = static_cast<unsigned>(static_cast<std::uint64_t>(shared_of_multiprocessor) / (shared + reserved_shared));
-  return static_cast<int>(std::min({by_threads, by_registers, by_shared, static_cast<unsigned>(blocks_of_multiprocessor)}));
+  const auto by_shared =
+      static_cast<unsigned>(static_cast<std::uint64_t>(shared_of_multiprocessor) / (shared + reserved_shared));
+  return static_cast<int>(
+      std::min({by_threads, by_registers, by_shared, static_cast<unsigned>(blocks_of_multiprocessor)}));
 }
 
 }  // namespace vgpu::sim::api
@@ -217,7 +256,9 @@ CUresult cuFuncGetName(const char** name, CUfunction handle) {
     return CUDA_SUCCESS;
   });
 }
-CUresult cuKernelGetName(const char** name, CUkernel handle) { return cuFuncGetName(name, reinterpret_cast<CUfunction>(handle)); }
+CUresult cuKernelGetName(const char** name, CUkernel handle) {
+  return cuFuncGetName(name, reinterpret_cast<CUfunction>(handle));
+}
 
 CUresult cuFuncGetParamInfo(CUfunction handle, std::size_t index, std::size_t* offset, std::size_t* size) {
   return with_target(handle, [&](const Target& target) { return get_parameter(target, index, offset, size); });
@@ -240,7 +281,9 @@ CUresult cuFuncLoad(CUfunction handle) {
   });
 }
 CUresult cuFuncSetCacheConfig(CUfunction handle, CUfunc_cache config) {
-  return with_target(handle, [&](const Target&) { return config > CU_FUNC_CACHE_PREFER_EQUAL ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS; });
+  return with_target(handle, [&](const Target&) {
+    return config > CU_FUNC_CACHE_PREFER_EQUAL ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+  });
 }
 CUresult cuKernelSetCacheConfig(CUkernel handle, CUfunc_cache config, CUdevice device) {
   return device != 0 ? CUDA_ERROR_INVALID_DEVICE : cuFuncSetCacheConfig(reinterpret_cast<CUfunction>(handle), config);
@@ -249,17 +292,28 @@ CUresult cuFuncSetSharedMemConfig(CUfunction handle, CUsharedconfig config) {
   return with_target(handle, [&](const Target&) { return config > 2 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS; });
 }
 
-CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* out, CUfunction function, int threads, std::size_t shared) { return occupancy(out, function, threads, shared, 0); }
-CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* out, CUfunction function, int threads, std::size_t shared, unsigned flags) { return occupancy(out, function, threads, shared, flags); }
-CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* block, CUfunction function, CUoccupancyB2DSize shared_of, std::size_t shared, int limit) { return potential_block_size(grid, block, function, shared_of, shared, limit); }
-CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int* grid, int* block, CUfunction function, CUoccupancyB2DSize shared_of, std::size_t shared, int limit, unsigned flags) {
+CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* out, CUfunction function, int threads, std::size_t shared) {
+  return occupancy(out, function, threads, shared, 0);
+}
+CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* out, CUfunction function, int threads,
+                                                              std::size_t shared, unsigned flags) {
+  return occupancy(out, function, threads, shared, flags);
+}
+CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* block, CUfunction function, CUoccupancyB2DSize shared_of,
+                                          std::size_t shared, int limit) {
+  return potential_block_size(grid, block, function, shared_of, shared, limit);
+}
+CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int* grid, int* block, CUfunction function,
+                                                   CUoccupancyB2DSize shared_of, std::size_t shared, int limit,
+                                                   unsigned flags) {
   return flags > 1 ? CUDA_ERROR_INVALID_VALUE : potential_block_size(grid, block, function, shared_of, shared, limit);
 }
 
 CUresult cuOccupancyAvailableDynamicSMemPerBlock(std::size_t* out, CUfunction handle, int blocks, int threads) {
   return with_target(handle, [&](const Target& target) {
     if (out == nullptr || blocks <= 0 || threads <= 0) return CUDA_ERROR_INVALID_VALUE;
-    const int each = shared_of_multiprocessor / blocks - reserved_shared - static_cast<int>(target.function->shared_bytes);
+    const int each =
+        shared_of_multiprocessor / blocks - reserved_shared - static_cast<int>(target.function->shared_bytes);
     *out = static_cast<std::size_t>(std::clamp(each, 0, largest_shared));
     return CUDA_SUCCESS;
   });
@@ -270,7 +324,8 @@ CUresult cuOccupancyMaxActiveClusters(int* out, CUfunction handle, const CUlaunc
   return with_target(handle, [&](const Target& target) {
     if (out == nullptr || config == nullptr) return CUDA_ERROR_INVALID_VALUE;
     const unsigned threads = config->blockDimX * config->blockDimY * config->blockDimZ;
-    *out = blocks_per_multiprocessor(*target.function, threads, config->sharedMemBytes) * static_cast<int>(multiprocessors);
+    *out = blocks_per_multiprocessor(*target.function, threads, config->sharedMemBytes) *
+           static_cast<int>(multiprocessors);
     return CUDA_SUCCESS;
   });
 }

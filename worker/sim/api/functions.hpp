@@ -8,7 +8,8 @@ namespace vgpu::sim::api {
 using FunctionPtr = std::shared_ptr<device::FunctionObject>;
 
 /// The module of a library in a context, loaded if need be: that waits for the context.
-CUresult load_here(const std::shared_ptr<device::Library>& library, const ContextPtr& context, std::shared_ptr<device::LoadedModule>& out);
+CUresult load_here(const std::shared_ptr<device::Library>& library, const ContextPtr& context,
+                   std::shared_ptr<device::LoadedModule>& out);
 
 /// The function behind a CUfunction or a CUkernel: both may be given wherever a function is wanted.
 CUresult find_function(const ContextPtr& context, const void* handle, FunctionPtr& out);

@@ -76,11 +76,13 @@ CUresult cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
   return with_context([&](const ContextPtr& context) { return allocate(context, out, size); });
 }
 
-CUresult cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t width, std::size_t height, unsigned element) {
+CUresult cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t width, std::size_t height,
+                            unsigned element) {
   return with_context([&](const ContextPtr& context) {
     constexpr std::size_t alignment = 512;
     const bool valid_element = element == 4 || element == 8 || element == 16;
-    if (pitch == nullptr || width == 0 || height == 0 || !valid_element || width > 2147483647u) return CUDA_ERROR_INVALID_VALUE;
+    if (pitch == nullptr || width == 0 || height == 0 || !valid_element || width > 2147483647u)
+      return CUDA_ERROR_INVALID_VALUE;
     const std::size_t row = (width + alignment - 1) / alignment * alignment;
     std::size_t size = 0;
     if (__builtin_mul_overflow(row, height, &size)) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -106,7 +108,8 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
     arena.set_live(*allocation, false);
     if (!arena.release(address)) return CUDA_ERROR_INVALID_VALUE;
     if (allocation->stream_ordered) {
-      if (const auto pool = Simulator::get().pools.find(as_handle<const void*>(allocation->owner))) pool->discharge(allocation->size);
+      if (const auto pool = Simulator::get().pools.find(as_handle<const void*>(allocation->owner)))
+        pool->discharge(allocation->size);
     }
     return CUDA_SUCCESS;
   });
@@ -146,7 +149,8 @@ CUresult cuMemAllocHost_v2(void** out, std::size_t size) { return cuMemHostAlloc
 CUresult cuMemAllocHost(void** out, unsigned size) { return cuMemHostAlloc(out, size, 0); }
 
 CUresult cuMemFreeHost(void* at) {
-  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at))) return CUDA_ERROR_INVALID_VALUE;
+  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at)))
+    return CUDA_ERROR_INVALID_VALUE;
   return with_context([&](const ContextPtr& context) {
     if (at == nullptr) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
@@ -163,7 +167,8 @@ CUresult cuMemFreeHost(void* at) {
 
 CUresult cuMemHostRegister_v2(void* at, std::size_t size, unsigned flags) {
   return with_context([&](const ContextPtr& context) {
-    constexpr unsigned known = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY;
+    constexpr unsigned known = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
+                               CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY;
     if (at == nullptr || size == 0 || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
     if ((flags & CU_MEMHOSTREGISTER_IOMEMORY) != 0) return CUDA_ERROR_NOT_SUPPORTED;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
@@ -178,7 +183,8 @@ CUresult cuMemHostRegister_v2(void* at, std::size_t size, unsigned flags) {
 CUresult cuMemHostRegister(void* at, std::size_t size, unsigned flags) { return cuMemHostRegister_v2(at, size, flags); }
 
 CUresult cuMemHostUnregister(void* at) {
-  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at))) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+  if (lacks_context() && !Simulator::get().host.find(reinterpret_cast<std::uint64_t>(at)))
+    return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   return with_context([&](const ContextPtr& context) {
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     memory::HostRanges& host = Simulator::get().host;

@@ -61,7 +61,9 @@ CUresult with_library(CUlibrary handle, Body body) {
 /// For what is asked of the code in it.
 template <typename Body>
 CUresult with_code_of(CUlibrary handle, Body body) {
-  return with_library(handle, [&](const LibraryPtr& library) { return library->fault != CUDA_SUCCESS ? library->fault : static_cast<CUresult>(body(library)); });
+  return with_library(handle, [&](const LibraryPtr& library) {
+    return library->fault != CUDA_SUCCESS ? library->fault : static_cast<CUresult>(body(library));
+  });
 }
 
 CUresult read_file(const char* name, std::string& out) {
@@ -72,7 +74,8 @@ CUresult read_file(const char* name, std::string& out) {
 }
 
 /// Writes a compiler's log into the buffer that the options name, and its length where they name a place for that.
-void write_log(unsigned count, const CUjit_option* options, void** values, CUjit_option buffer, const std::string& log) {
+void write_log(unsigned count, const CUjit_option* options, void** values, CUjit_option buffer,
+               const std::string& log) {
   const CUjit_option* const end = options + count;
   const CUjit_option* const size = std::find(options, end, static_cast<CUjit_option>(buffer + 1));
   if (size == end) return;
@@ -101,7 +104,8 @@ bool are_known(unsigned count, const CUjit_option* options) {
 
 CUresult load(CUmodule* out, const void* image, unsigned count, const CUjit_option* options, void** values) {
   return with_context([&](const ContextPtr& context) {
-    if (out == nullptr || image == nullptr || (count != 0 && (options == nullptr || values == nullptr))) return CUDA_ERROR_INVALID_VALUE;
+    if (out == nullptr || image == nullptr || (count != 0 && (options == nullptr || values == nullptr)))
+      return CUDA_ERROR_INVALID_VALUE;
     if (!are_known(count, options)) return CUDA_ERROR_INVALID_VALUE;
     std::shared_ptr<const ptx::Module> parsed;
     std::string error;
@@ -150,7 +154,8 @@ unsigned count_kernels(const ptx::Module& module) {
 
 namespace vgpu::sim::api {
 
-CUresult load_here(const std::shared_ptr<Library>& library, const ContextPtr& context, std::shared_ptr<LoadedModule>& out) {
+CUresult load_here(const std::shared_ptr<Library>& library, const ContextPtr& context,
+                   std::shared_ptr<LoadedModule>& out) {
   out = library->loaded(*context);
   if (out != nullptr) return CUDA_SUCCESS;
   if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;
@@ -178,7 +183,9 @@ CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, CU
     return wrapped ? CUDA_ERROR_INVALID_IMAGE : load(out, image, count, options, values);
   });
 }
-CUresult cuModuleLoadData(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
+CUresult cuModuleLoadData(CUmodule* out, const void* image) {
+  return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr);
+}
 CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return load(out, image, 0, nullptr, nullptr); }
 CUresult cuModuleLoad(CUmodule* out, const char* name) {
   return with_context([&](const ContextPtr&) {
@@ -233,14 +240,17 @@ CUresult cuModuleEnumerateFunctions(CUfunction* out, unsigned most, CUmodule han
 }
 
 CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule handle, const char* name) {
-  return with_module(handle, [&](const ContextPtr&, const ModulePtr& module) { return get_global(module, name, address, size); });
+  return with_module(
+      handle, [&](const ContextPtr&, const ModulePtr& module) { return get_global(module, name, address, size); });
 }
 
-CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values, unsigned count, CUlibraryOption*, void**, unsigned) {
+CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values, unsigned count,
+                           CUlibraryOption*, void**, unsigned) {
   answer_options(count, options, values, {});
   return load_library(out, code);
 }
-CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* name, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned) {
+CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* name, CUjit_option*, void**, unsigned, CUlibraryOption*,
+                               void**, unsigned) {
   return without_context([&] {
     if (name == nullptr) return CUDA_ERROR_INVALID_VALUE;
     std::string image;
@@ -285,7 +295,8 @@ CUresult cuLibraryGetKernelCount(unsigned* count, CUlibrary handle) {
 CUresult cuLibraryEnumerateKernels(CUkernel* out, unsigned most, CUlibrary handle) {
   return with_code_of(handle, [&](const LibraryPtr& library) {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    for (std::size_t i = 0; i < library->kernels().size() && i < most; ++i) out[i] = as_handle<CUkernel>(library->kernels()[i]->handle);
+    for (std::size_t i = 0; i < library->kernels().size() && i < most; ++i)
+      out[i] = as_handle<CUkernel>(library->kernels()[i]->handle);
     return CUDA_SUCCESS;
   });
 }

@@ -63,32 +63,59 @@ CUresult give(void* out, T value) {
 /// The answer for a pointer nobody knows, where a list of attributes is asked for.
 void give_nothing(CUpointer_attribute attribute, void* out) {
   switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: give<unsigned>(out, 0); break;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: case CU_POINTER_ATTRIBUTE_IS_MANAGED: case CU_POINTER_ATTRIBUTE_MAPPED:
-    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE: give(out, false); break;
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: give<int>(out, -2); break;
-    default: give<std::uint64_t>(out, 0); break;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      give<unsigned>(out, 0);
+      break;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+      give(out, false);
+      break;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      give<int>(out, -2);
+      break;
+    default:
+      give<std::uint64_t>(out, 0);
+      break;
   }
 }
 
 CUresult answer(const Known& known, CUpointer_attribute attribute, void* out) {
   switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT: return give<std::uint64_t>(out, context_handle(known.context));
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: return give<unsigned>(out, known.on_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST);
-    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: return give<std::uint64_t>(out, known.pointer);
-    case CU_POINTER_ATTRIBUTE_HOST_POINTER: return known.on_device ? CUDA_ERROR_INVALID_VALUE : give<std::uint64_t>(out, known.pointer);
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: return give(out, false);
-    case CU_POINTER_ATTRIBUTE_BUFFER_ID: return give<std::uint64_t>(out, known.id);
-    case CU_POINTER_ATTRIBUTE_IS_MANAGED: return give(out, false);
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: return give<int>(out, 0);
-    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE: return give(out, false);
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: return give<std::uint64_t>(out, known.start);
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: return give<std::uint64_t>(out, known.size);
-    case CU_POINTER_ATTRIBUTE_MAPPED: return give(out, true);
-    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return give<std::uint64_t>(out, 0);
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return give<unsigned>(out, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return give<std::uint64_t>(out, known.pool);
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+      return give<std::uint64_t>(out, context_handle(known.context));
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+      return give<unsigned>(out, known.on_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST);
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+      return give<std::uint64_t>(out, known.pointer);
+    case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+      return known.on_device ? CUDA_ERROR_INVALID_VALUE : give<std::uint64_t>(out, known.pointer);
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+      return give(out, false);
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+      return give<std::uint64_t>(out, known.id);
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+      return give(out, false);
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      return give<int>(out, 0);
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+      return give(out, false);
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+      return give<std::uint64_t>(out, known.start);
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+      return give<std::uint64_t>(out, known.size);
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+      return give(out, true);
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+      return give<std::uint64_t>(out, 0);
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      return give<unsigned>(out, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+      return give<std::uint64_t>(out, known.pool);
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 

@@ -1,4 +1,5 @@
-// Stream-ordered memory: an allocation can be touched from its place in the stream on, and no longer after the place of its free.
+// Stream-ordered memory: an allocation can be touched from its place in the stream on, and no longer after the place of
+// its free.
 #include <cstring>
 
 #include "worker/sim/api/enqueue.hpp"
@@ -67,17 +68,29 @@ bool is_captured(const Stream& stream) {
 bool read_account(const MemoryPool& pool, CUmemPool_attribute attribute, std::uint64_t& out) {
   const MemoryPool::State state = pool.state();
   switch (attribute) {
-    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: out = state.release_threshold; return true;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: out = state.reserved; return true;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH: out = state.reserved_high; return true;
-    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: out = state.used; return true;
-    case CU_MEMPOOL_ATTR_USED_MEM_HIGH: out = state.used_high; return true;
-    default: return false;
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+      out = state.release_threshold;
+      return true;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+      out = state.reserved;
+      return true;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+      out = state.reserved_high;
+      return true;
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+      out = state.used;
+      return true;
+    case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+      out = state.used_high;
+      return true;
+    default:
+      return false;
   }
 }
 
 bool is_switch(CUmemPool_attribute attribute) {
-  return attribute >= CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES && attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+  return attribute >= CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES &&
+         attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
 }
 
 }  // namespace
@@ -121,7 +134,8 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
 
 CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
   return without_context([&] {
-    if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
+    if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
+      return CUDA_ERROR_INVALID_VALUE;
     if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || props->location.id != 0) return CUDA_ERROR_INVALID_VALUE;
     if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
     auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize);
@@ -172,7 +186,8 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribut
       return CUDA_SUCCESS;
     }
     // High-water marks can only be reset.
-    if ((attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH && attribute != CU_MEMPOOL_ATTR_USED_MEM_HIGH) || number != 0) return CUDA_ERROR_INVALID_VALUE;
+    if ((attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH && attribute != CU_MEMPOOL_ATTR_USED_MEM_HIGH) || number != 0)
+      return CUDA_ERROR_INVALID_VALUE;
     pool->reset_high();
     return CUDA_SUCCESS;
   });

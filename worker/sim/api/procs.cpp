@@ -27,10 +27,13 @@ void* own_symbol(const std::string& name) {
 
 }  // namespace
 
-CUresult cuGetProcAddress_v2(const char* name, void** out, int version, cuuint64_t flags, CUdriverProcAddressQueryResult* status) {
+CUresult cuGetProcAddress_v2(const char* name, void** out, int version, cuuint64_t flags,
+                             CUdriverProcAddressQueryResult* status) {
   return guarded([&] {
     constexpr std::size_t longest_name = 128;
-    if (name == nullptr || out == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM || version > facts::driver_version) return CUDA_ERROR_INVALID_VALUE;
+    if (name == nullptr || out == nullptr || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM ||
+        version > facts::driver_version)
+      return CUDA_ERROR_INVALID_VALUE;
     *out = nullptr;
     if (::strnlen(name, longest_name) < longest_name && std::strncmp(name, "cu", 2) == 0) {
       // The newest variant: the older ones differ only where no current program asks for them.
@@ -42,7 +45,8 @@ CUresult cuGetProcAddress_v2(const char* name, void** out, int version, cuuint64
       // In 13.0 these gained a context argument under the same base name.
       if (version < 13000 && (base == "cuCtxGetDevice" || base == "cuCtxSynchronize")) *out = own_symbol(base);
     }
-    if (status != nullptr) *status = *out != nullptr ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+    if (status != nullptr)
+      *status = *out != nullptr ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
     return CUDA_SUCCESS;
   });
 }

@@ -59,12 +59,14 @@ T* reach_word(Context& context, CUdeviceptr address) {
   Simulator& sim = Simulator::get();
   if (!sim.arena.contains(address)) return reinterpret_cast<T*>(address);
   std::byte* at = sim.arena.resolve(address, sizeof(T));
-  if (at == nullptr) context.fail({vgpu::sim::exec::FaultCode::illegal_address, "a stream's word is not allocated at its time"});
+  if (at == nullptr)
+    context.fail({vgpu::sim::exec::FaultCode::illegal_address, "a stream's word is not allocated at its time"});
   return reinterpret_cast<T*>(at);
 }
 
 bool is_word(CUdeviceptr address, std::size_t size) {
-  return address % size == 0 && !vgpu::sim::device::is_refused(address, size) && vgpu::sim::device::place_of(address) != vgpu::sim::device::Place::pageable;
+  return address % size == 0 && !vgpu::sim::device::is_refused(address, size) &&
+         vgpu::sim::device::place_of(address) != vgpu::sim::device::Place::pageable;
 }
 
 template <typename T>
@@ -83,21 +85,26 @@ enum class WaitFor : unsigned { at_least = 0, equal = 1, any_bit = 2 };
 template <typename T>
 bool holds(T found, T wanted, WaitFor how) {
   switch (how) {
-    case WaitFor::at_least: return static_cast<std::make_signed_t<T>>(found - wanted) >= 0;
-    case WaitFor::equal: return found == wanted;
-    default: return (found & wanted) != 0;
+    case WaitFor::at_least:
+      return static_cast<std::make_signed_t<T>>(found - wanted) >= 0;
+    case WaitFor::equal:
+      return found == wanted;
+    default:
+      return (found & wanted) != 0;
   }
 }
 
 template <typename T>
 CUresult wait_value(CUstream handle, CUdeviceptr address, T value, unsigned flags) {
   return with_stream(handle, [&](const StreamPtr& stream) {
-    if (flags > static_cast<unsigned>(WaitFor::any_bit) || !is_word(address, sizeof(T))) return CUDA_ERROR_INVALID_VALUE;
+    if (flags > static_cast<unsigned>(WaitFor::any_bit) || !is_word(address, sizeof(T)))
+      return CUDA_ERROR_INVALID_VALUE;
     const Work work = [=](Context& context) {
       const timespec pause{0, 20'000};
       // The word is looked up anew each time: its memory may go away meanwhile.
       for (const T* word = reach_word<T>(context, address); word != nullptr; word = reach_word<T>(context, address)) {
-        if (holds(__atomic_load_n(word, __ATOMIC_ACQUIRE), value, static_cast<WaitFor>(flags)) || context.stop_kernels) return;
+        if (holds(__atomic_load_n(word, __ATOMIC_ACQUIRE), value, static_cast<WaitFor>(flags)) || context.stop_kernels)
+          return;
         ::nanosleep(&pause, nullptr);
       }
     };
@@ -125,7 +132,8 @@ CUresult cuStreamCreate(CUstream* out, unsigned flags) { return cuStreamCreateWi
 
 CUresult cuStreamDestroy_v2(CUstream handle) {
   return with_context([&](const ContextPtr&) {
-    if (handle == nullptr || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD) return CUDA_ERROR_INVALID_HANDLE;
+    if (handle == nullptr || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD)
+      return CUDA_ERROR_INVALID_HANDLE;
     const StreamPtr stream = Simulator::get().streams.take(handle);
     if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     {
@@ -213,7 +221,8 @@ CUresult cuStreamGetAttribute(CUstream handle, CUstreamAttrID attribute, CUstrea
     } else if (attribute == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
       const int priority = stream->priority();
       __builtin_memcpy(value->bytes, &priority, sizeof priority);
-    } else if (attribute != CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW && attribute != CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN &&
+    } else if (attribute != CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW &&
+               attribute != CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN &&
                attribute != CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP) {
       return CUDA_ERROR_INVALID_VALUE;
     }
@@ -223,7 +232,8 @@ CUresult cuStreamGetAttribute(CUstream handle, CUstreamAttrID attribute, CUstrea
 // The attributes are hints about caches and waiting; nothing here follows them.
 CUresult cuStreamSetAttribute(CUstream handle, CUstreamAttrID attribute, const CUstreamAttrValue* value) {
   return with_stream(handle, [&](const StreamPtr& stream) {
-    if (value == nullptr || attribute == 0 || attribute > CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN) return CUDA_ERROR_INVALID_VALUE;
+    if (value == nullptr || attribute == 0 || attribute > CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN)
+      return CUDA_ERROR_INVALID_VALUE;
     unsigned number = 0;
     __builtin_memcpy(&number, value->bytes, sizeof number);
     if (attribute == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY) stream->wait_policy = number;
@@ -262,11 +272,27 @@ CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback callback, void* u
   });
 }
 
-CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) { return write_value(stream, address, value, flags); }
-CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) { return write_value(stream, address, value, flags); }
-CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) { return write_value(stream, address, value, flags); }
-CUresult cuStreamWriteValue64(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) { return write_value(stream, address, value, flags); }
-CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) { return wait_value(stream, address, value, flags); }
-CUresult cuStreamWaitValue32(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) { return wait_value(stream, address, value, flags); }
-CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) { return wait_value(stream, address, value, flags); }
-CUresult cuStreamWaitValue64(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) { return wait_value(stream, address, value, flags); }
+CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) {
+  return write_value(stream, address, value, flags);
+}
+CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) {
+  return write_value(stream, address, value, flags);
+}
+CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) {
+  return write_value(stream, address, value, flags);
+}
+CUresult cuStreamWriteValue64(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) {
+  return write_value(stream, address, value, flags);
+}
+CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) {
+  return wait_value(stream, address, value, flags);
+}
+CUresult cuStreamWaitValue32(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags) {
+  return wait_value(stream, address, value, flags);
+}
+CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) {
+  return wait_value(stream, address, value, flags);
+}
+CUresult cuStreamWaitValue64(CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned flags) {
+  return wait_value(stream, address, value, flags);
+}

@@ -33,10 +33,12 @@ std::shared_ptr<Stream> Context::create_stream(Stream::Kind kind, int priority) 
   auto stream = std::make_shared<Stream>(shared_from_this(), kind, priority, seed);
   std::vector<std::shared_ptr<Stream>> ended;
   const std::lock_guard lock(mutex);
-  const auto first_ended = std::stable_partition(streams_.begin(), streams_.end(), [](const auto& known) { return !known->is_finished(); });
+  const auto first_ended =
+      std::stable_partition(streams_.begin(), streams_.end(), [](const auto& known) { return !known->is_finished(); });
   ended.assign(first_ended, streams_.end());
   streams_.erase(first_ended, streams_.end());
-  for (const auto& known : ended) if (known->thread_.joinable()) known->thread_.join();
+  for (const auto& known : ended)
+    if (known->thread_.joinable()) known->thread_.join();
   streams_.push_back(stream);
   return stream;
 }
@@ -46,7 +48,8 @@ void Context::destroy_stream(const std::shared_ptr<Stream>& stream) { stream->cl
 void Context::fail(const exec::Fault& fault) {
   int none = 0;
   if (!error_.compare_exchange_strong(none, static_cast<int>(fault.code))) return;
-  std::fprintf(stderr, "vgpu-simcuda: context %llu failed with error %d: %s\n", static_cast<unsigned long long>(id_), static_cast<int>(fault.code), fault.text.c_str());
+  std::fprintf(stderr, "vgpu-simcuda: context %llu failed with error %d: %s\n", static_cast<unsigned long long>(id_),
+               static_cast<int>(fault.code), fault.text.c_str());
   stop_kernels = true;
   const std::lock_guard lock(mutex);
   changed.notify_all();
@@ -55,7 +58,8 @@ void Context::fail(const exec::Fault& fault) {
 std::vector<MarkPtr> Context::all_marks() {
   const std::lock_guard lock(mutex);
   std::vector<MarkPtr> out;
-  for (const auto& stream : streams_) if (!stream->tail_->done) out.push_back(stream->tail_);
+  for (const auto& stream : streams_)
+    if (!stream->tail_->done) out.push_back(stream->tail_);
   return out;
 }
 
@@ -66,7 +70,9 @@ std::vector<std::shared_ptr<Stream>> Context::all_streams() {
 
 bool Context::wait(const std::vector<MarkPtr>& marks) {
   std::unique_lock lock(mutex);
-  changed.wait(lock, [&] { return closed_ || std::all_of(marks.begin(), marks.end(), [](const MarkPtr& mark) { return mark->done.load(); }); });
+  changed.wait(lock, [&] {
+    return closed_ || std::all_of(marks.begin(), marks.end(), [](const MarkPtr& mark) { return mark->done.load(); });
+  });
   return !closed_;
 }
 
@@ -75,7 +81,10 @@ void Context::close() {
   {
     std::unique_lock lock(mutex);
     if (error() == cuda::CUDA_SUCCESS) {
-      changed.wait_for(lock, grace, [&] { return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->tail_->done.load(); }); });
+      changed.wait_for(lock, grace, [&] {
+        return std::all_of(streams_.begin(), streams_.end(),
+                           [](const auto& stream) { return stream->tail_->done.load(); });
+      });
     }
     closed_ = true;
     streams.swap(streams_);

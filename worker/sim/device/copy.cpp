@@ -14,7 +14,8 @@ std::byte* reach(Context& context, std::uint64_t address, std::uint64_t size) {
   Simulator& sim = Simulator::get();
   if (!sim.arena.contains(address)) return reinterpret_cast<std::byte*>(address);
   std::byte* at = sim.arena.resolve_range(address, size);
-  if (at == nullptr) context.fail({exec::FaultCode::illegal_address, "a copy or fill touches memory that is not allocated at its time"});
+  if (at == nullptr)
+    context.fail({exec::FaultCode::illegal_address, "a copy or fill touches memory that is not allocated at its time"});
   return at;
 }
 
@@ -49,9 +50,12 @@ Work fill_work(Area to, std::uint32_t value, std::uint32_t element, std::uint64_
     for (std::uint64_t row = 0; row < height; ++row) {
       std::byte* at = reach(context, to.address + row * to.pitch, width * element);
       if (at == nullptr) return;
-      if (element == 1) std::memset(at, static_cast<int>(value), width);
-      else if (element == 2) std::fill_n(reinterpret_cast<std::uint16_t*>(at), width, static_cast<std::uint16_t>(value));
-      else std::fill_n(reinterpret_cast<std::uint32_t*>(at), width, value);
+      if (element == 1)
+        std::memset(at, static_cast<int>(value), width);
+      else if (element == 2)
+        std::fill_n(reinterpret_cast<std::uint16_t*>(at), width, static_cast<std::uint16_t>(value));
+      else
+        std::fill_n(reinterpret_cast<std::uint32_t*>(at), width, value);
     }
   };
 }

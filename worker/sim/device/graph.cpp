@@ -21,7 +21,8 @@ std::shared_ptr<GraphNode> Graph::add(NodeType type, Work work, std::vector<std:
 
 std::vector<std::shared_ptr<GraphNode>> Graph::roots() const {
   std::vector<std::shared_ptr<GraphNode>> out;
-  std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(out), [](const auto& node) { return node->after.empty(); });
+  std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(out),
+               [](const auto& node) { return node->after.empty(); });
   return out;
 }
 
@@ -51,12 +52,18 @@ void GraphExec::run(Context& context, std::uint64_t seed) const {
     const Step& step = steps_[ready[pick]];
     ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(pick));
     if (step.work) step.work(context);
-    for (const std::size_t next : step.next) if (--waits_for[next] == 0) ready.push_back(next);
+    for (const std::size_t next : step.next)
+      if (--waits_for[next] == 0) ready.push_back(next);
   }
 }
 
 Capture::Capture(std::uint64_t capture_id, unsigned capture_mode, std::shared_ptr<Stream> origin_stream)
-    : id(capture_id), mode(capture_mode), owner(std::this_thread::get_id()), origin(origin_stream), context_id(origin_stream->context()->id()), graph(std::make_shared<Graph>()) {
+    : id(capture_id),
+      mode(capture_mode),
+      owner(std::this_thread::get_id()),
+      origin(origin_stream),
+      context_id(origin_stream->context()->id()),
+      graph(std::make_shared<Graph>()) {
   graph->handle = next_handle();
   members.push_back(origin_stream);
 }

@@ -1,5 +1,5 @@
-// Graphs, their executable form, and the capture of a stream into a graph. All of it is guarded by Simulator::capture_mutex,
-// except GraphExec, which does not change after its making.
+// Graphs, their executable form, and the capture of a stream into a graph. All of it is guarded by
+// Simulator::capture_mutex, except GraphExec, which does not change after its making.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,16 @@
 namespace vgpu::sim::device {
 
 /// The numbers are CUDA's node types.
-enum class NodeType : unsigned { kernel = 0, copy = 1, set = 2, host = 3, empty = 5, wait_event = 6, record_event = 7, memory_operation = 11 };
+enum class NodeType : unsigned {
+  kernel = 0,
+  copy = 1,
+  set = 2,
+  host = 3,
+  empty = 5,
+  wait_event = 6,
+  record_event = 7,
+  memory_operation = 11
+};
 
 struct GraphNode {
   std::uint64_t handle = 0;

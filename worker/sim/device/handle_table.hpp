@@ -1,5 +1,5 @@
-// Handles of one kind of object: numbers that are never used twice and never followed, so that a stale one is only not found.
-// Thread-safe.
+// Handles of one kind of object: numbers that are never used twice and never followed, so that a stale one is only not
+// found. Thread-safe.
 #pragma once
 
 #include <atomic>

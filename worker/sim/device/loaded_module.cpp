@@ -29,7 +29,8 @@ CUresult LoadedModule::load(const std::shared_ptr<const ptx::Module>& module) {
       continue;
     }
     if (variable.external) {
-      std::fprintf(stderr, "vgpu-simcuda: an external variable of the module is not defined anywhere: %.80s\n", variable.name.c_str());
+      std::fprintf(stderr, "vgpu-simcuda: an external variable of the module is not defined anywhere: %.80s\n",
+                   variable.name.c_str());
       return cuda::CUDA_ERROR_INVALID_PTX;
     }
     const auto allocation = sim.arena.allocate(std::max<std::uint64_t>(1, variable.size), context_->id(), false);
@@ -50,7 +51,8 @@ CUresult LoadedModule::load(const std::shared_ptr<const ptx::Module>& module) {
   return cuda::CUDA_SUCCESS;
 }
 
-std::shared_ptr<FunctionObject> LoadedModule::function(const std::shared_ptr<LoadedModule>& self, std::uint32_t index, std::shared_ptr<FunctionSettings> settings) {
+std::shared_ptr<FunctionObject> LoadedModule::function(const std::shared_ptr<LoadedModule>& self, std::uint32_t index,
+                                                       std::shared_ptr<FunctionSettings> settings) {
   const std::lock_guard lock(mutex_);
   auto& object = functions_[index];
   if (object != nullptr) return object;

@@ -52,14 +52,17 @@ struct KernelObject {
 /// A module with its variables in device memory.
 class LoadedModule {
  public:
-  LoadedModule(std::uint64_t module_handle, std::shared_ptr<Context> context) : handle(module_handle), context_(std::move(context)) {}
+  LoadedModule(std::uint64_t module_handle, std::shared_ptr<Context> context)
+      : handle(module_handle), context_(std::move(context)) {}
   ~LoadedModule();
 
-  /// Places the variables and binds the code. OUT_OF_MEMORY if there is no room, INVALID_PTX if something external is missing.
+  /// Places the variables and binds the code. OUT_OF_MEMORY if there is no room, INVALID_PTX if something external is
+  /// missing.
   cuda::CUresult load(const std::shared_ptr<const ptx::Module>& module);
 
   /// The function object of a kernel; made at the first call.
-  std::shared_ptr<FunctionObject> function(const std::shared_ptr<LoadedModule>& self, std::uint32_t index, std::shared_ptr<FunctionSettings> settings = nullptr);
+  std::shared_ptr<FunctionObject> function(const std::shared_ptr<LoadedModule>& self, std::uint32_t index,
+                                           std::shared_ptr<FunctionSettings> settings = nullptr);
   /// Address and size of a variable; nothing if it is not visible by that name.
   bool find_variable(const std::string& name, std::uint64_t& address, std::uint64_t& size) const;
 

@@ -24,7 +24,8 @@ class MemoryPool {
   void discharge(std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     used_ -= std::min(bytes, used_);
-    if (reserved_ > release_threshold_) reserved_ = std::max(rounded(used_), std::min(reserved_, rounded(release_threshold_)));
+    if (reserved_ > release_threshold_)
+      reserved_ = std::max(rounded(used_), std::min(reserved_, rounded(release_threshold_)));
   }
   void trim(std::uint64_t keep) {
     const std::lock_guard lock(mutex_);

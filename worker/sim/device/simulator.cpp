@@ -13,11 +13,16 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   char* end = nullptr;
   const std::uint64_t number = std::strtoull(text, &end, 0);
   switch (*end) {
-    case '\0': return number;
-    case 'K': return number << 10;
-    case 'M': return number << 20;
-    case 'G': return number << 30;
-    default: return otherwise;
+    case '\0':
+      return number;
+    case 'K':
+      return number << 10;
+    case 'M':
+      return number << 20;
+    case 'G':
+      return number << 30;
+    default:
+      return otherwise;
   }
 }
 
@@ -36,7 +41,8 @@ Simulator& Simulator::get() {
   return *instance;
 }
 
-Simulator::Simulator(Settings settings) : arena(settings.memory_bytes), primary_handle(next_handle()), settings_(settings) {
+Simulator::Simulator(Settings settings)
+    : arena(settings.memory_bytes), primary_handle(next_handle()), settings_(settings) {
   default_pool = std::make_shared<MemoryPool>(next_handle(), 0);
   current_pool = default_pool;
   pools.add(default_pool->handle, default_pool);

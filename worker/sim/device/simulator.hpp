@@ -1,5 +1,5 @@
-// The one device of the process and everything that hangs on it. Created at the first use and never destroyed: threads of
-// streams may run until the process ends.
+// The one device of the process and everything that hangs on it. Created at the first use and never destroyed: threads
+// of streams may run until the process ends.
 #pragma once
 
 #include <memory>
@@ -69,7 +69,8 @@ class Simulator {
   std::uint64_t primary_handle = 0;
   unsigned primary_flags = 0;
   int primary_users = 0;
-  cuda::CUresult primary_error = cuda::CUDA_SUCCESS;  ///< sticky error of one that was reset: there is no other any more
+  cuda::CUresult primary_error =
+      cuda::CUDA_SUCCESS;  ///< sticky error of one that was reset: there is no other any more
 
   std::shared_ptr<MemoryPool> default_pool;
   std::shared_ptr<MemoryPool> current_pool;  ///< guarded by primary_mutex

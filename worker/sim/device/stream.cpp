@@ -13,7 +13,9 @@ namespace vgpu::sim::device {
 namespace {
 
 std::uint64_t now_ns() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count());
 }
 
 std::uint64_t next_stream_id() {
@@ -24,7 +26,12 @@ std::uint64_t next_stream_id() {
 }  // namespace
 
 Stream::Stream(std::shared_ptr<Context> context, Kind kind, int priority, std::uint64_t seed)
-    : context_(std::move(context)), kind_(kind), priority_(priority), id_(next_stream_id()), tail_(std::make_shared<Mark>()), random_(seed) {
+    : context_(std::move(context)),
+      kind_(kind),
+      priority_(priority),
+      id_(next_stream_id()),
+      tail_(std::make_shared<Mark>()),
+      random_(seed) {
   tail_->done = true;
 }
 
@@ -77,7 +84,8 @@ void Stream::push(Command command) {
   };
   if (kind_ == Kind::blocking) follow(*context_->legacy_);
   if (kind_ == Kind::legacy) {
-    for (const auto& stream : context_->streams_) if (stream->kind_ == Kind::blocking) follow(*stream);
+    for (const auto& stream : context_->streams_)
+      if (stream->kind_ == Kind::blocking) follow(*stream);
   }
   if (command.counted) {
     ++counted_;
@@ -95,7 +103,8 @@ void Stream::push(Command command) {
 
 bool Stream::is_idle() {
   const std::lock_guard queries(query_mutex_);
-  for (const MarkPtr& mark : marks()) if (!mark->done) return false;
+  for (const MarkPtr& mark : marks())
+    if (!mark->done) return false;
   return true;
 }
 
@@ -103,7 +112,8 @@ std::vector<MarkPtr> Stream::marks() {
   const std::lock_guard lock(context_->mutex);
   std::vector<MarkPtr> out{tail_};
   if (kind_ != Kind::legacy) return out;
-  for (const auto& stream : context_->streams_) if (stream->kind_ == Kind::blocking) out.push_back(stream->tail_);
+  for (const auto& stream : context_->streams_)
+    if (stream->kind_ == Kind::blocking) out.push_back(stream->tail_);
   return out;
 }
 
@@ -136,7 +146,8 @@ void Stream::run() {
   std::unique_lock lock(context_->mutex);
   const auto may_begin = [&] {
     if (queue_.empty()) return false;
-    for (const MarkPtr& mark : queue_.front().after) if (!mark->done) return false;
+    for (const MarkPtr& mark : queue_.front().after)
+      if (!mark->done) return false;
     return true;
   };
   while (true) {

@@ -1,11 +1,12 @@
 // A stream: a queue of commands and the thread that runs them in order.
 //
-// Order between streams comes from marks: every command has one that is set when it is done, and a command may wait for marks of
-// others. The legacy stream and the blocking streams wait for one another in that way, non-blocking streams for nobody.
+// Order between streams comes from marks: every command has one that is set when it is done, and a command may wait for
+// marks of others. The legacy stream and the blocking streams wait for one another in that way, non-blocking streams
+// for nobody.
 //
 // Locks, in the order in which they are taken: Simulator::gate, Stream::submit_mutex, Simulator::allocation_gate,
-// Stream::query_mutex, Context::mutex. The first four only imitate what the real driver holds while it waits (experiments.md, E4
-// and E9); the state is guarded by Context::mutex.
+// Stream::query_mutex, Context::mutex. The first four only imitate what the real driver holds while it waits
+// (experiments.md, E4 and E9); the state is guarded by Context::mutex.
 #pragma once
 
 #include <atomic>
@@ -37,10 +38,10 @@ using MarkPtr = std::shared_ptr<Mark>;
 using Work = std::function<void(Context&)>;
 
 struct Command {
-  Work work;                     ///< empty: only a place in the order
-  bool counted = true;           ///< takes one of the places of the queue
-  bool runs_after_error = false; ///< stream callbacks: they are told of the error
-  std::uint64_t staging = 0;     ///< bytes of staging memory it holds until done
+  Work work;                      ///< empty: only a place in the order
+  bool counted = true;            ///< takes one of the places of the queue
+  bool runs_after_error = false;  ///< stream callbacks: they are told of the error
+  std::uint64_t staging = 0;      ///< bytes of staging memory it holds until done
   std::vector<MarkPtr> after;
   MarkPtr done = std::make_shared<Mark>();
 };

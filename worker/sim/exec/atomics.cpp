@@ -17,23 +17,34 @@ T updated(Variant operation, T old, T b, T c) {
   } else {
     using U = std::make_unsigned_t<T>;
     switch (operation) {
-      case Variant::add: return static_cast<T>(static_cast<U>(old) + static_cast<U>(b));
-      case Variant::min: return old < b ? old : b;
-      case Variant::max: return old > b ? old : b;
-      case Variant::inc: return old >= b ? T{0} : static_cast<T>(old + 1);
-      case Variant::dec: return old == 0 || old > b ? b : static_cast<T>(old - 1);
-      case Variant::and_: return old & b;
-      case Variant::or_: return old | b;
-      case Variant::xor_: return old ^ b;
-      case Variant::cas: return old == b ? c : old;
-      default: return b;
+      case Variant::add:
+        return static_cast<T>(static_cast<U>(old) + static_cast<U>(b));
+      case Variant::min:
+        return old < b ? old : b;
+      case Variant::max:
+        return old > b ? old : b;
+      case Variant::inc:
+        return old >= b ? T{0} : static_cast<T>(old + 1);
+      case Variant::dec:
+        return old == 0 || old > b ? b : static_cast<T>(old - 1);
+      case Variant::and_:
+        return old & b;
+      case Variant::or_:
+        return old | b;
+      case Variant::xor_:
+        return old ^ b;
+      case Variant::cas:
+        return old == b ? c : old;
+      default:
+        return b;
     }
   }
 }
 
 template <typename T>
 void atomic(Warp& warp, const Instruction& in, LaneMask mask) {
-  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                                  std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
   const std::uint64_t *base = warp.read(in.src[0]), *b = warp.read(in.src[1]), *c = warp.read(in.src[2]);
   std::uint64_t* d = warp.write(in.dst[0]);
   for_lanes(mask, [&](std::uint32_t i) {
@@ -52,7 +63,8 @@ void atomic(Warp& warp, const Instruction& in, LaneMask mask) {
 
 ptx::Handler select_atomic(const Instruction& in) {
   if (in.op != ptx::Op::atom && in.op != ptx::Op::red) return nullptr;
-  const bool arithmetic = in.variant == Variant::add || in.variant == Variant::min || in.variant == Variant::max || in.variant == Variant::inc || in.variant == Variant::dec;
+  const bool arithmetic = in.variant == Variant::add || in.variant == Variant::min || in.variant == Variant::max ||
+                          in.variant == Variant::inc || in.variant == Variant::dec;
   const bool bitwise = in.variant == Variant::and_ || in.variant == Variant::or_ || in.variant == Variant::xor_;
   const bool exchange = in.variant == Variant::exch || in.variant == Variant::cas;
   if ((!arithmetic && !bitwise && !exchange) || in.vector != 1) return nullptr;

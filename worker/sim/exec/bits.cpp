@@ -10,18 +10,60 @@ using ptx::LaneMask;
 using ptx::Op;
 using ptx::Variant;
 
-struct And { template <typename T> static T apply(T a, T b) { return static_cast<T>(a & b); } };
-struct Or { template <typename T> static T apply(T a, T b) { return static_cast<T>(a | b); } };
-struct Xor { template <typename T> static T apply(T a, T b) { return static_cast<T>(a ^ b); } };
-struct Not { template <typename T> static T apply(T a) { return static_cast<T>(~a); } };
-struct NotPredicate { template <typename T> static T apply(T a) { return static_cast<T>(~a & 1); } };
-struct CNot { template <typename T> static T apply(T a) { return a == 0 ? 1 : 0; } };
-struct Popc { template <typename T> static std::uint32_t apply(T a) { return static_cast<std::uint32_t>(std::popcount(a)); } };
-struct Clz { template <typename T> static std::uint32_t apply(T a) { return static_cast<std::uint32_t>(std::countl_zero(a)); } };
+struct And {
+  template <typename T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a & b);
+  }
+};
+struct Or {
+  template <typename T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a | b);
+  }
+};
+struct Xor {
+  template <typename T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a ^ b);
+  }
+};
+struct Not {
+  template <typename T>
+  static T apply(T a) {
+    return static_cast<T>(~a);
+  }
+};
+struct NotPredicate {
+  template <typename T>
+  static T apply(T a) {
+    return static_cast<T>(~a & 1);
+  }
+};
+struct CNot {
+  template <typename T>
+  static T apply(T a) {
+    return a == 0 ? 1 : 0;
+  }
+};
+struct Popc {
+  template <typename T>
+  static std::uint32_t apply(T a) {
+    return static_cast<std::uint32_t>(std::popcount(a));
+  }
+};
+struct Clz {
+  template <typename T>
+  static std::uint32_t apply(T a) {
+    return static_cast<std::uint32_t>(std::countl_zero(a));
+  }
+};
 struct Brev {
-  template <typename T> static T apply(T a) {
+  template <typename T>
+  static T apply(T a) {
     T out = 0;
-    for (std::uint32_t i = 0; i < 8 * sizeof(T); ++i) out = static_cast<T>(out | ((a >> i & 1) << (8 * sizeof(T) - 1 - i)));
+    for (std::uint32_t i = 0; i < 8 * sizeof(T); ++i)
+      out = static_cast<T>(out | ((a >> i & 1) << (8 * sizeof(T) - 1 - i)));
     return out;
   }
 };
@@ -49,9 +91,12 @@ void shift(Warp& warp, const Instruction& in, LaneMask mask) {
     const auto amount = static_cast<std::uint32_t>(b[i]);
     const T value = get<T>(a[i]);
     const std::uint32_t safe = amount < width ? amount : width - 1;
-    if constexpr (left) d[i] = amount < width ? put(static_cast<T>(static_cast<std::make_unsigned_t<T>>(value) << safe)) : 0;
-    else if constexpr (std::is_signed_v<T>) d[i] = put(static_cast<T>(value >> safe));
-    else d[i] = amount < width ? put(static_cast<T>(value >> safe)) : 0;
+    if constexpr (left)
+      d[i] = amount < width ? put(static_cast<T>(static_cast<std::make_unsigned_t<T>>(value) << safe)) : 0;
+    else if constexpr (std::is_signed_v<T>)
+      d[i] = put(static_cast<T>(value >> safe));
+    else
+      d[i] = amount < width ? put(static_cast<T>(value >> safe)) : 0;
   });
 }
 
@@ -94,7 +139,8 @@ void bit_field_extract(Warp& warp, const Instruction& in, LaneMask mask) {
 template <typename T>
 void bit_field_insert(Warp& warp, const Instruction& in, LaneMask mask) {
   constexpr std::uint32_t width = 8 * sizeof(T);
-  const std::uint64_t *a = warp.read(in.src[0]), *b = warp.read(in.src[1]), *c = warp.read(in.src[2]), *e = warp.read(in.src[3]);
+  const std::uint64_t *a = warp.read(in.src[0]), *b = warp.read(in.src[1]), *c = warp.read(in.src[2]),
+                      *e = warp.read(in.src[3]);
   std::uint64_t* d = warp.write(in.dst[0]);
   for_lanes(mask, [=](std::uint32_t i) {
     const auto begin = static_cast<std::uint32_t>(c[i] & 0xff);
@@ -107,7 +153,8 @@ void bit_field_insert(Warp& warp, const Instruction& in, LaneMask mask) {
 }
 
 void lop3(Warp& warp, const Instruction& in, LaneMask mask) {
-  const std::uint64_t *a = warp.read(in.src[0]), *b = warp.read(in.src[1]), *c = warp.read(in.src[2]), *table = warp.read(in.src[3]);
+  const std::uint64_t *a = warp.read(in.src[0]), *b = warp.read(in.src[1]), *c = warp.read(in.src[2]),
+                      *table = warp.read(in.src[3]);
   std::uint64_t* d = warp.write(in.dst[0]);
   for_lanes(mask, [=](std::uint32_t i) {
     std::uint32_t out = 0;
@@ -151,8 +198,10 @@ ptx::Handler bitwise(const Instruction& in) {
 ptx::Handler select_find(const Instruction& in) {
   return by_integer(in.type, [&](auto tag) -> ptx::Handler {
     using T = typename decltype(tag)::type;
-    if constexpr (sizeof(T) == 2) return nullptr;
-    else return in.high ? map1<T, Bfind<T, true>> : map1<T, Bfind<T, false>>;
+    if constexpr (sizeof(T) == 2)
+      return nullptr;
+    else
+      return in.high ? map1<T, Bfind<T, true>> : map1<T, Bfind<T, false>>;
   });
 }
 
@@ -164,24 +213,43 @@ ptx::Handler select_bits(const Instruction& in) {
   };
   if (ptx::is_float(in.type)) return nullptr;
   switch (in.op) {
-    case Op::and_: return bitwise<And>(in);
-    case Op::or_: return bitwise<Or>(in);
-    case Op::xor_: return bitwise<Xor>(in);
-    case Op::not_: return in.type == ptx::Type::pred ? map1<std::uint64_t, NotPredicate> : one(Not{});
-    case Op::cnot: return one(CNot{});
-    case Op::popc: return one(Popc{});
-    case Op::clz: return one(Clz{});
-    case Op::brev: return one(Brev{});
-    case Op::bfind: return select_find(in);
-    case Op::shl: return by_integer(in.type, [](auto tag) -> ptx::Handler { return shift<typename decltype(tag)::type, true>; });
-    case Op::shr: return by_integer(in.type, [](auto tag) -> ptx::Handler { return shift<typename decltype(tag)::type, false>; });
-    case Op::shf: return in.variant == Variant::wrap || in.variant == Variant::clamp ? funnel_shift : nullptr;
-    case Op::bfe: return by_integer(in.type, [](auto tag) -> ptx::Handler { return bit_field_extract<typename decltype(tag)::type>; });
-    case Op::bfi: return by_bits(in.type, [](auto tag) -> ptx::Handler { return bit_field_insert<typename decltype(tag)::type>; });
-    case Op::lop3: return lop3;
-    case Op::prmt: return in.variant == Variant::none ? permute : nullptr;
-    case Op::activemask: return active_mask;
-    default: return nullptr;
+    case Op::and_:
+      return bitwise<And>(in);
+    case Op::or_:
+      return bitwise<Or>(in);
+    case Op::xor_:
+      return bitwise<Xor>(in);
+    case Op::not_:
+      return in.type == ptx::Type::pred ? map1<std::uint64_t, NotPredicate> : one(Not{});
+    case Op::cnot:
+      return one(CNot{});
+    case Op::popc:
+      return one(Popc{});
+    case Op::clz:
+      return one(Clz{});
+    case Op::brev:
+      return one(Brev{});
+    case Op::bfind:
+      return select_find(in);
+    case Op::shl:
+      return by_integer(in.type, [](auto tag) -> ptx::Handler { return shift<typename decltype(tag)::type, true>; });
+    case Op::shr:
+      return by_integer(in.type, [](auto tag) -> ptx::Handler { return shift<typename decltype(tag)::type, false>; });
+    case Op::shf:
+      return in.variant == Variant::wrap || in.variant == Variant::clamp ? funnel_shift : nullptr;
+    case Op::bfe:
+      return by_integer(in.type,
+                        [](auto tag) -> ptx::Handler { return bit_field_extract<typename decltype(tag)::type>; });
+    case Op::bfi:
+      return by_bits(in.type, [](auto tag) -> ptx::Handler { return bit_field_insert<typename decltype(tag)::type>; });
+    case Op::lop3:
+      return lop3;
+    case Op::prmt:
+      return in.variant == Variant::none ? permute : nullptr;
+    case Op::activemask:
+      return active_mask;
+    default:
+      return nullptr;
   }
 }
 

@@ -12,7 +12,8 @@ void Block::start(const Extent& index, std::uint32_t linear_index) {
   index_ = index;
   linear_index_ = linear_index;
   barriers_ = {};
-  const std::size_t bytes = running_.launch.program->module->dynamic_shared_offset + std::size_t{running_.launch.dynamic_shared};
+  const std::size_t bytes =
+      running_.launch.program->module->dynamic_shared_offset + std::size_t{running_.launch.dynamic_shared};
   shared_.assign((bytes + 15) / 16 * 16, std::byte{0xa5});
   for (auto& warp : warps_) warp->start();
 }
@@ -31,7 +32,8 @@ WarpState Block::run(std::uint32_t budget) {
   return progress ? WarpState::running : WarpState::blocked;
 }
 
-void Block::arrive(std::uint32_t barrier, std::uint32_t expected, std::uint32_t lanes, bool waits, ptx::Variant reduce, std::uint32_t predicates) {
+void Block::arrive(std::uint32_t barrier, std::uint32_t expected, std::uint32_t lanes, bool waits, ptx::Variant reduce,
+                   std::uint32_t predicates) {
   Barrier& state = barriers_[barrier];
   state.open = true;
   state.expected = expected;

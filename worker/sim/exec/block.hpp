@@ -39,8 +39,10 @@ class Block {
   std::vector<std::byte>& shared() { return shared_; }
   std::uint32_t threads() const { return threads_; }
 
-  /// A warp's lanes wait at `barrier` (or, if not `waits`, only arrive). `expected` 0 stands for all threads of the block.
-  void arrive(std::uint32_t barrier, std::uint32_t expected, std::uint32_t lanes, bool waits, ptx::Variant reduce, std::uint32_t predicates);
+  /// A warp's lanes wait at `barrier` (or, if not `waits`, only arrive). `expected` 0 stands for all threads of the
+  /// block.
+  void arrive(std::uint32_t barrier, std::uint32_t expected, std::uint32_t lanes, bool waits, ptx::Variant reduce,
+              std::uint32_t predicates);
   /// Looks whether barriers are complete, now that lanes arrived or exited.
   void check_barriers();
 

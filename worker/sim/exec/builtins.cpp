@@ -90,23 +90,42 @@ std::string formatted(const std::string& specification, T value) {
 
 std::string convert(Warp& warp, std::uint32_t lane, const Conversion& conversion, Arguments& arguments) {
   switch (conversion.letter) {
-    case 'd': case 'i': {
+    case 'd':
+    case 'i': {
       const std::uint64_t value = arguments.take(conversion.is_long ? 8 : 4);
-      return formatted(conversion.flags + "lld", conversion.is_long ? static_cast<long long>(value) : static_cast<long long>(static_cast<std::int32_t>(value)));
+      return formatted(conversion.flags + "lld", conversion.is_long
+                                                     ? static_cast<long long>(value)
+                                                     : static_cast<long long>(static_cast<std::int32_t>(value)));
     }
-    case 'u': case 'x': case 'X': case 'o':
-      return formatted(conversion.flags + "ll" + conversion.letter, static_cast<unsigned long long>(arguments.take(conversion.is_long ? 8 : 4)));
-    case 'c': return formatted(conversion.flags + "c", static_cast<int>(arguments.take(4) & 0xff));
-    case 'p': return fmt::format("{:#x}", arguments.take(8));
-    case 's': return formatted(conversion.flags + "s", read_string(warp, lane, arguments.take(8)).c_str());
-    case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': case 'a': case 'A': {
+    case 'u':
+    case 'x':
+    case 'X':
+    case 'o':
+      return formatted(conversion.flags + "ll" + conversion.letter,
+                       static_cast<unsigned long long>(arguments.take(conversion.is_long ? 8 : 4)));
+    case 'c':
+      return formatted(conversion.flags + "c", static_cast<int>(arguments.take(4) & 0xff));
+    case 'p':
+      return fmt::format("{:#x}", arguments.take(8));
+    case 's':
+      return formatted(conversion.flags + "s", read_string(warp, lane, arguments.take(8)).c_str());
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G':
+    case 'a':
+    case 'A': {
       const std::uint64_t bits = arguments.take(8);
       double value = 0;
       std::memcpy(&value, &bits, sizeof value);
       return formatted(conversion.flags + conversion.letter, value);
     }
-    case '%': return "%";
-    default: return {};
+    case '%':
+      return "%";
+    default:
+      return {};
   }
 }
 
@@ -134,20 +153,26 @@ void fail_assertion(Warp& warp, std::uint32_t lane, const std::array<std::uint64
   const std::string function = read_string(warp, lane, arguments[3]);
   const Extent& block = warp.block().index();
   const Extent thread = warp.thread_of(lane);
-  warp.block().running().machine.output.complain(fmt::format(
-      "{}:{}: {}: block: [{},{},{}], thread: [{},{},{}] Assertion `{}` failed.\n", file, static_cast<std::uint32_t>(arguments[2]), function,
-      block[0], block[1], block[2], thread[0], thread[1], thread[2], message));
+  warp.block().running().machine.output.complain(
+      fmt::format("{}:{}: {}: block: [{},{},{}], thread: [{},{},{}] Assertion `{}` failed.\n", file,
+                  static_cast<std::uint32_t>(arguments[2]), function, block[0], block[1], block[2], thread[0],
+                  thread[1], thread[2], message));
   warp.raise(FaultCode::assertion, "a device-side assertion failed");
 }
 
 }  // namespace
 
-std::uint64_t run_builtin(Warp& warp, std::uint32_t lane, ptx::Builtin builtin, const std::array<std::uint64_t, 5>& arguments) {
+std::uint64_t run_builtin(Warp& warp, std::uint32_t lane, ptx::Builtin builtin,
+                          const std::array<std::uint64_t, 5>& arguments) {
   switch (builtin) {
-    case ptx::Builtin::vprintf: return print(warp, lane, arguments[0], arguments[1]);
-    case ptx::Builtin::assertfail: fail_assertion(warp, lane, arguments); return 0;
+    case ptx::Builtin::vprintf:
+      return print(warp, lane, arguments[0], arguments[1]);
+    case ptx::Builtin::assertfail:
+      fail_assertion(warp, lane, arguments);
+      return 0;
     // The device heap is always empty: malloc gives null, as it may.
-    default: return 0;
+    default:
+      return 0;
   }
 }
 

@@ -8,6 +8,7 @@
 
 namespace vgpu::sim::exec {
 
-std::uint64_t run_builtin(Warp& warp, std::uint32_t lane, ptx::Builtin builtin, const std::array<std::uint64_t, 5>& arguments);
+std::uint64_t run_builtin(Warp& warp, std::uint32_t lane, ptx::Builtin builtin,
+                          const std::array<std::uint64_t, 5>& arguments);
 
 }  // namespace vgpu::sim::exec

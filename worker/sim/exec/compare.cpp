@@ -18,21 +18,40 @@ constexpr std::uint32_t less = 1, equal = 2, greater = 4, unordered = 8;
 /// The relations of two values for which a comparison holds.
 std::uint32_t accepted(Compare compare) {
   switch (compare) {
-    case Compare::eq: return equal;
-    case Compare::ne: return less | greater;
-    case Compare::lt: case Compare::lo: return less;
-    case Compare::le: case Compare::ls: return less | equal;
-    case Compare::gt: case Compare::hi: return greater;
-    case Compare::ge: case Compare::hs: return greater | equal;
-    case Compare::equ: return equal | unordered;
-    case Compare::neu: return less | greater | unordered;
-    case Compare::ltu: return less | unordered;
-    case Compare::leu: return less | equal | unordered;
-    case Compare::gtu: return greater | unordered;
-    case Compare::geu: return greater | equal | unordered;
-    case Compare::num: return less | equal | greater;
-    case Compare::nan: return unordered;
-    default: return 0;
+    case Compare::eq:
+      return equal;
+    case Compare::ne:
+      return less | greater;
+    case Compare::lt:
+    case Compare::lo:
+      return less;
+    case Compare::le:
+    case Compare::ls:
+      return less | equal;
+    case Compare::gt:
+    case Compare::hi:
+      return greater;
+    case Compare::ge:
+    case Compare::hs:
+      return greater | equal;
+    case Compare::equ:
+      return equal | unordered;
+    case Compare::neu:
+      return less | greater | unordered;
+    case Compare::ltu:
+      return less | unordered;
+    case Compare::leu:
+      return less | equal | unordered;
+    case Compare::gtu:
+      return greater | unordered;
+    case Compare::geu:
+      return greater | equal | unordered;
+    case Compare::num:
+      return less | equal | greater;
+    case Compare::nan:
+      return unordered;
+    default:
+      return 0;
   }
 }
 
@@ -47,9 +66,14 @@ struct Bfloat {};
 
 template <typename T>
 std::uint32_t compare_bits(std::uint64_t a, std::uint64_t b) {
-  if constexpr (std::is_same_v<T, Half>) return relation(widen(static_cast<std::uint16_t>(a), half_format), widen(static_cast<std::uint16_t>(b), half_format));
-  else if constexpr (std::is_same_v<T, Bfloat>) return relation(widen(static_cast<std::uint16_t>(a), bfloat_format), widen(static_cast<std::uint16_t>(b), bfloat_format));
-  else return relation(get<T>(a), get<T>(b));
+  if constexpr (std::is_same_v<T, Half>)
+    return relation(widen(static_cast<std::uint16_t>(a), half_format),
+                    widen(static_cast<std::uint16_t>(b), half_format));
+  else if constexpr (std::is_same_v<T, Bfloat>)
+    return relation(widen(static_cast<std::uint16_t>(a), bfloat_format),
+                    widen(static_cast<std::uint16_t>(b), bfloat_format));
+  else
+    return relation(get<T>(a), get<T>(b));
 }
 
 std::uint64_t combined(Variant how, std::uint64_t a, std::uint64_t b) {
@@ -105,11 +129,16 @@ void select_by_sign(Warp& warp, const Instruction& in, LaneMask mask) {
 template <typename Choose>
 ptx::Handler by_comparable(Type type, Choose choose) {
   switch (type) {
-    case Type::f32: return choose(Tag<float>{});
-    case Type::f64: return choose(Tag<double>{});
-    case Type::f16: return choose(Tag<Half>{});
-    case Type::bf16: return choose(Tag<Bfloat>{});
-    default: return by_integer(type, choose);
+    case Type::f32:
+      return choose(Tag<float>{});
+    case Type::f64:
+      return choose(Tag<double>{});
+    case Type::f16:
+      return choose(Tag<Half>{});
+    case Type::bf16:
+      return choose(Tag<Bfloat>{});
+    default:
+      return by_integer(type, choose);
   }
 }
 
@@ -118,16 +147,21 @@ ptx::Handler by_comparable(Type type, Choose choose) {
 ptx::Handler select_compare(const Instruction& in) {
   switch (in.op) {
     case Op::setp:
-      if (in.compare == Compare::none || in.flush) return in.compare != Compare::none && in.type == Type::f32 ? set_predicate<float> : nullptr;
-      return by_comparable(in.type, [](auto tag) -> ptx::Handler { return set_predicate<typename decltype(tag)::type>; });
+      if (in.compare == Compare::none || in.flush)
+        return in.compare != Compare::none && in.type == Type::f32 ? set_predicate<float> : nullptr;
+      return by_comparable(in.type,
+                           [](auto tag) -> ptx::Handler { return set_predicate<typename decltype(tag)::type>; });
     case Op::set:
-      if (in.compare == Compare::none || (in.type != Type::u32 && in.type != Type::s32 && in.type != Type::f32)) return nullptr;
+      if (in.compare == Compare::none || (in.type != Type::u32 && in.type != Type::s32 && in.type != Type::f32))
+        return nullptr;
       return by_comparable(in.from, [](auto tag) -> ptx::Handler { return set_value<typename decltype(tag)::type>; });
-    case Op::selp: return ptx::size_of(in.type) >= 2 && in.combine == Variant::none ? select_by_predicate : nullptr;
+    case Op::selp:
+      return ptx::size_of(in.type) >= 2 && in.combine == Variant::none ? select_by_predicate : nullptr;
     case Op::slct:
       if (in.from == Type::s32) return select_by_sign<std::int32_t>;
       return in.from == Type::f32 ? select_by_sign<float> : nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -15,9 +15,21 @@ using ptx::Variant;
 
 bool is_control(const Instruction& in) {
   switch (in.op) {
-    case Op::bra: case Op::brx: case Op::call: case Op::ret: case Op::exit: case Op::trap:
-    case Op::bar: case Op::shfl: case Op::vote: case Op::match: case Op::redux: case Op::elect: return true;
-    default: return false;
+    case Op::bra:
+    case Op::brx:
+    case Op::call:
+    case Op::ret:
+    case Op::exit:
+    case Op::trap:
+    case Op::bar:
+    case Op::shfl:
+    case Op::vote:
+    case Op::match:
+    case Op::redux:
+    case Op::elect:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -25,29 +37,41 @@ bool supports_control(const Instruction& in) {
   const Variant variant = in.variant;
   const std::uint32_t size = ptx::size_of(in.type);
   switch (in.op) {
-    case Op::shfl: return size == 4 && (variant == Variant::up || variant == Variant::down || variant == Variant::bfly || variant == Variant::idx);
-    case Op::vote: return variant == Variant::all || variant == Variant::any || variant == Variant::uni || variant == Variant::ballot;
-    case Op::match: return in.sync && (size == 4 || size == 8) && (variant == Variant::all || variant == Variant::any);
+    case Op::shfl:
+      return size == 4 && (variant == Variant::up || variant == Variant::down || variant == Variant::bfly ||
+                           variant == Variant::idx);
+    case Op::vote:
+      return variant == Variant::all || variant == Variant::any || variant == Variant::uni ||
+             variant == Variant::ballot;
+    case Op::match:
+      return in.sync && (size == 4 || size == 8) && (variant == Variant::all || variant == Variant::any);
     case Op::redux: {
       const bool arithmetic = variant == Variant::add || variant == Variant::min || variant == Variant::max;
       const bool bitwise = variant == Variant::and_ || variant == Variant::or_ || variant == Variant::xor_;
       return in.sync && size == 4 && !ptx::is_float(in.type) && (arithmetic || bitwise);
     }
-    case Op::elect: return in.sync;
-    default: return true;
+    case Op::elect:
+      return in.sync;
+    default:
+      return true;
   }
 }
 
 bool Warp::control(const Instruction& in, LaneMask active) {
   switch (in.op) {
-    case Op::bra: return branch(active, in.target);
-    case Op::brx: return branch_indexed(in, active);
-    case Op::call: return call(in, active);
+    case Op::bra:
+      return branch(active, in.target);
+    case Op::brx:
+      return branch_indexed(in, active);
+    case Op::call:
+      return call(in, active);
     case Op::ret:
     case Op::exit:
       save(mask_ & ~active, at_ + 1);
-      if (in.op == Op::exit || frame_->parent == nullptr) exit_lanes(active);
-      else leave(active);
+      if (in.op == Op::exit || frame_->parent == nullptr)
+        exit_lanes(active);
+      else
+        leave(active);
       return false;
     case Op::trap:
       raise(FaultCode::launch_failed, "the kernel ran into a trap");
@@ -55,7 +79,8 @@ bool Warp::control(const Instruction& in, LaneMask active) {
     case Op::bar:
       if (in.variant != Variant::warp) return barrier(in, active);
       return meet(in, active);
-    default: return meet(in, active);
+    default:
+      return meet(in, active);
   }
 }
 
@@ -75,8 +100,10 @@ bool Warp::branch_indexed(const Instruction& in, LaneMask active) {
   save(mask_ & ~active, at_ + 1);
   for_lanes(active, [&](std::uint32_t lane) {
     const auto entry = static_cast<std::uint32_t>(index[lane]);
-    if (entry >= table.size()) raise(FaultCode::invalid_pc, "an indexed branch past its table");
-    else pc_[lane] = table[entry];
+    if (entry >= table.size())
+      raise(FaultCode::invalid_pc, "an indexed branch past its table");
+    else
+      pc_[lane] = table[entry];
   });
   return false;
 }
@@ -125,7 +152,8 @@ bool Warp::enter(const ptx::CallSite& site, std::uint32_t callee_index, LaneMask
     const std::byte* from = frame_->call.data() + std::size_t{lane} * frame_->call_stride;
     std::byte* to = frame->in.data() + std::size_t{lane} * frame->in_stride;
     for (std::size_t i = 0; i < site.arguments.size(); ++i) {
-      std::memcpy(to + callee.parameters[i].offset, from + site.arguments[i].caller_offset, std::min(site.arguments[i].size, callee.parameters[i].size));
+      std::memcpy(to + callee.parameters[i].offset, from + site.arguments[i].caller_offset,
+                  std::min(site.arguments[i].size, callee.parameters[i].size));
     }
     frame_of_[lane] = frame;
     pc_[lane] = 0;
@@ -138,10 +166,12 @@ void Warp::call_builtin(ptx::Builtin builtin, const ptx::CallSite& site, const p
     std::byte* area = frame_->call.data() + std::size_t{lane} * frame_->call_stride;
     std::array<std::uint64_t, 5> arguments{};
     for (std::size_t i = 0; i < std::min(arguments.size(), site.arguments.size()); ++i) {
-      std::memcpy(&arguments[i], area + site.arguments[i].caller_offset, std::min<std::size_t>(8, callee.parameters[i].size));
+      std::memcpy(&arguments[i], area + site.arguments[i].caller_offset,
+                  std::min<std::size_t>(8, callee.parameters[i].size));
     }
     const std::uint64_t result = run_builtin(*this, lane, builtin, arguments);
-    if (!site.results.empty()) std::memcpy(area + site.results[0].caller_offset, &result, std::min<std::size_t>(8, site.results[0].size));
+    if (!site.results.empty())
+      std::memcpy(area + site.results[0].caller_offset, &result, std::min<std::size_t>(8, site.results[0].size));
   });
 }
 
@@ -153,7 +183,8 @@ bool Warp::leave(LaneMask active) {
     const std::byte* from = frame->in.data() + std::size_t{lane} * frame->in_stride;
     std::byte* to = parent->call.data() + std::size_t{lane} * parent->call_stride;
     for (std::size_t i = 0; i < results.size(); ++i) {
-      std::memcpy(to + frame->site->results[i].caller_offset, from + results[i].offset, std::min(results[i].size, frame->site->results[i].size));
+      std::memcpy(to + frame->site->results[i].caller_offset, from + results[i].offset,
+                  std::min(results[i].size, frame->site->results[i].size));
     }
     frame_of_[lane] = parent;
     pc_[lane] = frame->return_pc;
@@ -193,7 +224,9 @@ bool Warp::barrier(const Instruction& in, LaneMask active) {
   LaneMask predicates = 0;
   if (in.src[2]) {
     const std::uint64_t* predicate = read(in.src[2]);
-    for_lanes(active, [&](std::uint32_t lane) { predicates |= static_cast<LaneMask>((predicate[lane] & 1) != (in.wide ? 1u : 0u)) << lane; });
+    for_lanes(active, [&](std::uint32_t lane) {
+      predicates |= static_cast<LaneMask>((predicate[lane] & 1) != (in.wide ? 1u : 0u)) << lane;
+    });
   }
   const bool waits = in.variant != Variant::arrive;
   const auto lanes = active == live() ? warp_size : static_cast<std::uint32_t>(__builtin_popcount(active));
@@ -226,9 +259,14 @@ namespace {
 /// Which operand names the lanes that take part.
 std::size_t mask_operand(const Instruction& in) {
   switch (in.op) {
-    case Op::shfl: return 3;
-    case Op::vote: case Op::match: case Op::redux: return 1;
-    default: return 0;
+    case Op::shfl:
+      return 3;
+    case Op::vote:
+    case Op::match:
+    case Op::redux:
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -292,10 +330,22 @@ Shuffle shuffle_source(Variant mode, std::uint32_t lane, std::uint32_t b, std::u
   std::uint32_t source = lane;
   bool in_range = false;
   switch (mode) {
-    case Variant::up: source = lane - amount; in_range = static_cast<std::int32_t>(source) >= static_cast<std::int32_t>(highest); break;
-    case Variant::down: source = lane + amount; in_range = source <= highest; break;
-    case Variant::bfly: source = lane ^ amount; in_range = source <= highest; break;
-    default: source = lowest | (amount & ~segment); in_range = source <= highest; break;
+    case Variant::up:
+      source = lane - amount;
+      in_range = static_cast<std::int32_t>(source) >= static_cast<std::int32_t>(highest);
+      break;
+    case Variant::down:
+      source = lane + amount;
+      in_range = source <= highest;
+      break;
+    case Variant::bfly:
+      source = lane ^ amount;
+      in_range = source <= highest;
+      break;
+    default:
+      source = lowest | (amount & ~segment);
+      in_range = source <= highest;
+      break;
   }
   return {in_range ? source : lane, in_range};
 }
@@ -307,15 +357,29 @@ std::uint32_t reduce(const Instruction& in, LaneMask lanes, const std::uint64_t*
     const auto value = static_cast<std::uint32_t>(values[lane]);
     const bool is_signed = in.type == ptx::Type::s32;
     const bool less = is_signed ? static_cast<std::int32_t>(value) < static_cast<std::int32_t>(result) : value < result;
-    if (first) result = value;
-    else switch (in.variant) {
-      case Variant::add: result += value; break;
-      case Variant::min: result = less ? value : result; break;
-      case Variant::max: result = less ? result : value; break;
-      case Variant::and_: result &= value; break;
-      case Variant::or_: result |= value; break;
-      default: result ^= value; break;
-    }
+    if (first)
+      result = value;
+    else
+      switch (in.variant) {
+        case Variant::add:
+          result += value;
+          break;
+        case Variant::min:
+          result = less ? value : result;
+          break;
+        case Variant::max:
+          result = less ? result : value;
+          break;
+        case Variant::and_:
+          result &= value;
+          break;
+        case Variant::or_:
+          result |= value;
+          break;
+        default:
+          result ^= value;
+          break;
+      }
     first = false;
   });
   return result;
@@ -334,14 +398,17 @@ void Warp::perform(const Instruction& in, LaneMask lanes) {
   switch (in.op) {
     case Op::shfl:
       for_lanes(lanes, [&](std::uint32_t lane) {
-        const Shuffle from = shuffle_source(in.variant, lane, static_cast<std::uint32_t>(lane_value(in.src[1], lane)), static_cast<std::uint32_t>(lane_value(in.src[2], lane)));
+        const Shuffle from = shuffle_source(in.variant, lane, static_cast<std::uint32_t>(lane_value(in.src[1], lane)),
+                                            static_cast<std::uint32_t>(lane_value(in.src[2], lane)));
         lane_result(in.dst[0], lane, static_cast<std::uint32_t>(a.lane[from.source]));
         lane_result(in.dst[1], lane, from.in_range ? 1 : 0);
       });
       break;
     case Op::vote: {
-      const std::uint64_t result = in.variant == Variant::all ? truths == lanes : in.variant == Variant::any ? truths != 0
-                                   : in.variant == Variant::uni ? truths == 0 || truths == lanes : truths;
+      const std::uint64_t result = in.variant == Variant::all   ? truths == lanes
+                                   : in.variant == Variant::any ? truths != 0
+                                   : in.variant == Variant::uni ? truths == 0 || truths == lanes
+                                                                : truths;
       for_lanes(lanes, [&](std::uint32_t lane) { lane_result(in.dst[0], lane, result); });
       break;
     }
@@ -349,7 +416,8 @@ void Warp::perform(const Instruction& in, LaneMask lanes) {
       for_lanes(lanes, [&](std::uint32_t lane) {
         LaneMask same = 0;
         const std::uint64_t bits = ptx::size_of(in.type) == 4 ? 0xffff'ffffu : ~0ull;
-        for_lanes(lanes, [&](std::uint32_t other) { same |= ((a.lane[other] ^ a.lane[lane]) & bits) == 0 ? 1u << other : 0; });
+        for_lanes(lanes,
+                  [&](std::uint32_t other) { same |= ((a.lane[other] ^ a.lane[lane]) & bits) == 0 ? 1u << other : 0; });
         const bool all = same == lanes;
         lane_result(in.dst[0], lane, in.variant == Variant::all ? (all ? lanes : 0) : same);
         lane_result(in.dst[1], lane, all ? 1 : 0);
@@ -368,7 +436,8 @@ void Warp::perform(const Instruction& in, LaneMask lanes) {
       });
       break;
     }
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -13,7 +13,9 @@ using ptx::Instruction;
 using ptx::LaneMask;
 using ptx::Type;
 
-bool is_signed_type(Type type) { return type == Type::s8 || type == Type::s16 || type == Type::s32 || type == Type::s64; }
+bool is_signed_type(Type type) {
+  return type == Type::s8 || type == Type::s16 || type == Type::s32 || type == Type::s64;
+}
 
 /// The value of an integer of `type`, widened to 64 bits.
 std::uint64_t widened(std::uint64_t bits, Type type) {
@@ -49,18 +51,25 @@ std::uint64_t float_bits(double value, Type type, bool saturate, bool flushes) {
       const auto single = static_cast<float>(value);
       return put(flushes ? flush(single) : single);
     }
-    case Type::f16: return narrow(value, half_format);
-    case Type::bf16: return narrow(value, bfloat_format);
-    default: return put(value);
+    case Type::f16:
+      return narrow(value, half_format);
+    case Type::bf16:
+      return narrow(value, bfloat_format);
+    default:
+      return put(value);
   }
 }
 
 double float_value(std::uint64_t bits, Type type, bool flushes) {
   switch (type) {
-    case Type::f32: return flushes ? flush(get<float>(bits)) : get<float>(bits);
-    case Type::f16: return widen(static_cast<std::uint16_t>(bits), half_format);
-    case Type::bf16: return widen(static_cast<std::uint16_t>(bits), bfloat_format);
-    default: return get<double>(bits);
+    case Type::f32:
+      return flushes ? flush(get<float>(bits)) : get<float>(bits);
+    case Type::f16:
+      return widen(static_cast<std::uint16_t>(bits), half_format);
+    case Type::bf16:
+      return widen(static_cast<std::uint16_t>(bits), bfloat_format);
+    default:
+      return get<double>(bits);
   }
 }
 
@@ -76,7 +85,8 @@ void integer_to_float(Warp& warp, const Instruction& in, LaneMask mask) {
       const float single = is_signed ? static_cast<float>(static_cast<std::int64_t>(value)) : static_cast<float>(value);
       d[i] = in.saturate ? float_bits(single, in.type, true, false) : put(single);
     } else {
-      const double wide = is_signed ? static_cast<double>(static_cast<std::int64_t>(value)) : static_cast<double>(value);
+      const double wide =
+          is_signed ? static_cast<double>(static_cast<std::int64_t>(value)) : static_cast<double>(value);
       d[i] = float_bits(wide, in.type, in.saturate, false);
     }
   });

@@ -1,4 +1,5 @@
-// 16-bit floating-point formats as bit patterns: half precision and bfloat16. Arithmetic is done in double and rounded once.
+// 16-bit floating-point formats as bit patterns: half precision and bfloat16. Arithmetic is done in double and rounded
+// once.
 #pragma once
 
 #include <cmath>
@@ -22,10 +23,14 @@ inline double widen(std::uint16_t bits, SmallFormat format) {
   const int exponent = magnitude >> format.mantissa_bits;
   const int mantissa = magnitude & ((1 << format.mantissa_bits) - 1);
   double value = 0;
-  if (magnitude > format.infinity()) value = std::nan("");
-  else if (magnitude == format.infinity()) value = HUGE_VAL;
-  else if (exponent == 0) value = std::ldexp(mantissa, 1 - format.bias - format.mantissa_bits);
-  else value = std::ldexp(mantissa + (1 << format.mantissa_bits), exponent - format.bias - format.mantissa_bits);
+  if (magnitude > format.infinity())
+    value = std::nan("");
+  else if (magnitude == format.infinity())
+    value = HUGE_VAL;
+  else if (exponent == 0)
+    value = std::ldexp(mantissa, 1 - format.bias - format.mantissa_bits);
+  else
+    value = std::ldexp(mantissa + (1 << format.mantissa_bits), exponent - format.bias - format.mantissa_bits);
   return (bits & 0x8000) != 0 ? -value : value;
 }
 

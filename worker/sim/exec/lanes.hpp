@@ -11,18 +11,25 @@ namespace vgpu::sim::exec {
 
 template <typename T>
 inline T get(std::uint64_t bits) {
-  if constexpr (std::is_same_v<T, float>) return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
-  else if constexpr (std::is_same_v<T, double>) return std::bit_cast<double>(bits);
-  else return static_cast<T>(bits);
+  if constexpr (std::is_same_v<T, float>)
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+  else if constexpr (std::is_same_v<T, double>)
+    return std::bit_cast<double>(bits);
+  else
+    return static_cast<T>(bits);
 }
 
 // Signed values are stored sign-extended, so that a wider register reads them as PTX says.
 template <typename T>
 inline std::uint64_t put(T value) {
-  if constexpr (std::is_same_v<T, float>) return std::bit_cast<std::uint32_t>(value);
-  else if constexpr (std::is_same_v<T, double>) return std::bit_cast<std::uint64_t>(value);
-  else if constexpr (std::is_signed_v<T>) return static_cast<std::uint64_t>(static_cast<std::int64_t>(value));
-  else return value;
+  if constexpr (std::is_same_v<T, float>)
+    return std::bit_cast<std::uint32_t>(value);
+  else if constexpr (std::is_same_v<T, double>)
+    return std::bit_cast<std::uint64_t>(value);
+  else if constexpr (std::is_signed_v<T>)
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(value));
+  else
+    return value;
 }
 
 template <typename T, typename Function>
@@ -62,13 +69,23 @@ template <typename Choose>
 ptx::Handler by_integer(ptx::Type type, Choose choose) {
   using ptx::Type;
   switch (type) {
-    case Type::b16: case Type::u16: return choose(Tag<std::uint16_t>{});
-    case Type::b32: case Type::u32: return choose(Tag<std::uint32_t>{});
-    case Type::b64: case Type::u64: return choose(Tag<std::uint64_t>{});
-    case Type::s16: return choose(Tag<std::int16_t>{});
-    case Type::s32: return choose(Tag<std::int32_t>{});
-    case Type::s64: return choose(Tag<std::int64_t>{});
-    default: return nullptr;
+    case Type::b16:
+    case Type::u16:
+      return choose(Tag<std::uint16_t>{});
+    case Type::b32:
+    case Type::u32:
+      return choose(Tag<std::uint32_t>{});
+    case Type::b64:
+    case Type::u64:
+      return choose(Tag<std::uint64_t>{});
+    case Type::s16:
+      return choose(Tag<std::int16_t>{});
+    case Type::s32:
+      return choose(Tag<std::int32_t>{});
+    case Type::s64:
+      return choose(Tag<std::int64_t>{});
+    default:
+      return nullptr;
   }
 }
 
@@ -76,10 +93,14 @@ ptx::Handler by_integer(ptx::Type type, Choose choose) {
 template <typename Choose>
 ptx::Handler by_bits(ptx::Type type, Choose choose) {
   switch (ptx::size_of(type)) {
-    case 2: return choose(Tag<std::uint16_t>{});
-    case 4: return choose(Tag<std::uint32_t>{});
-    case 8: return choose(Tag<std::uint64_t>{});
-    default: return nullptr;
+    case 2:
+      return choose(Tag<std::uint16_t>{});
+    case 4:
+      return choose(Tag<std::uint32_t>{});
+    case 8:
+      return choose(Tag<std::uint64_t>{});
+    default:
+      return nullptr;
   }
 }
 

@@ -20,14 +20,16 @@ constexpr std::uint32_t patient_slices = 64;
 /// Deals out the blocks of a grid, beginning anywhere: CUDA promises no order.
 class BlockQueue {
  public:
-  explicit BlockQueue(const Launch& launch) : grid_(launch.grid), total_(std::uint64_t{grid_[0]} * grid_[1] * grid_[2]), first_(launch.seed % total_) {}
+  explicit BlockQueue(const Launch& launch)
+      : grid_(launch.grid), total_(std::uint64_t{grid_[0]} * grid_[1] * grid_[2]), first_(launch.seed % total_) {}
 
   bool empty() const { return given_ == total_; }
   std::uint64_t total() const { return total_; }
   void start_next(Block& block) {
     const std::uint64_t linear = (first_ + given_++) % total_;
     const std::uint64_t rows = linear / grid_[0];
-    block.start({static_cast<std::uint32_t>(linear % grid_[0]), static_cast<std::uint32_t>(rows % grid_[1]), static_cast<std::uint32_t>(rows / grid_[1])},
+    block.start({static_cast<std::uint32_t>(linear % grid_[0]), static_cast<std::uint32_t>(rows % grid_[1]),
+                 static_cast<std::uint32_t>(rows / grid_[1])},
                 static_cast<std::uint32_t>(linear));
   }
 
@@ -45,9 +47,12 @@ struct Resident {
 
 std::uint64_t address_of(const ptx::Constant& constant, const Program& program) {
   switch (constant.kind) {
-    case ptx::Constant::Kind::variable: return program.variable_addresses[constant.symbol] + constant.value;
-    case ptx::Constant::Kind::function: return function_window + constant.symbol;
-    default: return constant.value;
+    case ptx::Constant::Kind::variable:
+      return program.variable_addresses[constant.symbol] + constant.value;
+    case ptx::Constant::Kind::function:
+      return function_window + constant.symbol;
+    default:
+      return constant.value;
   }
 }
 
@@ -63,11 +68,13 @@ Program bind_program(std::shared_ptr<const ptx::Module> module, std::vector<std:
   return program;
 }
 
-std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable, const std::vector<std::uint64_t>& variable_addresses) {
+std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable,
+                                           const std::vector<std::uint64_t>& variable_addresses) {
   std::vector<std::uint8_t> bytes = variable.initial;
   for (const ptx::Relocation& relocation : variable.relocations) {
     const bool is_function = relocation.symbol.kind == ptx::SymbolReference::Kind::function;
-    const std::uint64_t target = is_function ? function_window + relocation.symbol.index : variable_addresses[relocation.symbol.index];
+    const std::uint64_t target =
+        is_function ? function_window + relocation.symbol.index : variable_addresses[relocation.symbol.index];
     const std::uint64_t value = target + static_cast<std::uint64_t>(relocation.addend);
     std::memcpy(bytes.data() + relocation.offset, &value, sizeof value);
   }
@@ -77,7 +84,8 @@ std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable, const 
 Fault run(const Launch& launch, const Machine& machine) {
   Running running{launch, machine, launch.program->module->functions[launch.function]};
   BlockQueue queue(launch);
-  std::vector<Resident> residents(std::min<std::uint64_t>(queue.total(), launch.all_resident ? queue.total() : usual_residents));
+  std::vector<Resident> residents(
+      std::min<std::uint64_t>(queue.total(), launch.all_resident ? queue.total() : usual_residents));
   for (Resident& resident : residents) {
     resident.block = std::make_unique<Block>(running);
     queue.start_next(*resident.block);

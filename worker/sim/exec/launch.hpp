@@ -34,7 +34,8 @@ struct Program {
 Program bind_program(std::shared_ptr<const ptx::Module> module, std::vector<std::uint64_t> variable_addresses);
 
 /// The bytes a variable begins with, addresses filled in.
-std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable, const std::vector<std::uint64_t>& variable_addresses);
+std::vector<std::uint8_t> initial_contents(const ptx::Variable& variable,
+                                           const std::vector<std::uint64_t>& variable_addresses);
 
 using Extent = std::array<std::uint32_t, 3>;
 

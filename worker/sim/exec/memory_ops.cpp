@@ -55,7 +55,8 @@ void load(Warp& warp, const Instruction& in, LaneMask mask) {
   for_lanes(mask, [&](std::uint32_t i) {
     const std::byte* at = warp.resolve(i, address.lane[i], sizeof(T) * in.vector, in.space);
     if (at == nullptr) return;
-    for (std::uint32_t k = 0; k < in.vector; ++k) d[k][i] = put(__atomic_load_n(reinterpret_cast<const T*>(at) + k, __ATOMIC_RELAXED));
+    for (std::uint32_t k = 0; k < in.vector; ++k)
+      d[k][i] = put(__atomic_load_n(reinterpret_cast<const T*>(at) + k, __ATOMIC_RELAXED));
   });
 }
 
@@ -67,16 +68,22 @@ void store(Warp& warp, const Instruction& in, LaneMask mask) {
   for_lanes(mask, [&](std::uint32_t i) {
     std::byte* at = warp.resolve(i, base[i] + static_cast<std::uint64_t>(in.offset), sizeof(T) * in.vector, in.space);
     if (at == nullptr) return;
-    for (std::uint32_t k = 0; k < in.vector; ++k) __atomic_store_n(reinterpret_cast<T*>(at) + k, static_cast<T>(values[k][i]), __ATOMIC_RELAXED);
+    for (std::uint32_t k = 0; k < in.vector; ++k)
+      __atomic_store_n(reinterpret_cast<T*>(at) + k, static_cast<T>(values[k][i]), __ATOMIC_RELAXED);
   });
 }
 
 std::uint64_t window_of(Space space) {
   switch (space) {
-    case Space::shared: return shared_window;
-    case Space::local: return local_window;
-    case Space::kernel_param: case Space::param: return param_window;
-    default: return 0;
+    case Space::shared:
+      return shared_window;
+    case Space::local:
+      return local_window;
+    case Space::kernel_param:
+    case Space::param:
+      return param_window;
+    default:
+      return 0;
   }
 }
 
@@ -91,35 +98,46 @@ void is_in_space(Warp& warp, const Instruction& in, LaneMask mask) {
   const std::uint64_t* a = warp.read(in.src[0]);
   std::uint64_t* d = warp.write(in.dst[0]);
   const std::uint64_t window = window_of(in.space);
-  for_lanes(mask, [=](std::uint32_t i) {
-    d[i] = window != 0 ? a[i] - window < window_span : a[i] < function_window;
-  });
+  for_lanes(mask, [=](std::uint32_t i) { d[i] = window != 0 ? a[i] - window < window_span : a[i] < function_window; });
 }
-
 
 ptx::Handler select_load(Type type) {
   switch (type) {
-    case Type::b8: case Type::u8: return load<std::uint8_t>;
-    case Type::s8: return load<std::int8_t>;
-    case Type::s16: return load<std::int16_t>;
-    case Type::s32: return load<std::int32_t>;
+    case Type::b8:
+    case Type::u8:
+      return load<std::uint8_t>;
+    case Type::s8:
+      return load<std::int8_t>;
+    case Type::s16:
+      return load<std::int16_t>;
+    case Type::s32:
+      return load<std::int32_t>;
     default:
       switch (ptx::size_of(type)) {
-        case 2: return load<std::uint16_t>;
-        case 4: return load<std::uint32_t>;
-        case 8: return load<std::uint64_t>;
-        default: return nullptr;
+        case 2:
+          return load<std::uint16_t>;
+        case 4:
+          return load<std::uint32_t>;
+        case 8:
+          return load<std::uint64_t>;
+        default:
+          return nullptr;
       }
   }
 }
 
 ptx::Handler select_store(Type type) {
   switch (ptx::size_of(type)) {
-    case 1: return store<std::uint8_t>;
-    case 2: return store<std::uint16_t>;
-    case 4: return store<std::uint32_t>;
-    case 8: return store<std::uint64_t>;
-    default: return nullptr;
+    case 1:
+      return store<std::uint8_t>;
+    case 2:
+      return store<std::uint16_t>;
+    case 4:
+      return store<std::uint32_t>;
+    case 8:
+      return store<std::uint64_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -128,14 +146,18 @@ ptx::Handler select_store(Type type) {
 ptx::Handler select_move(const Instruction& in) {
   switch (in.op) {
     case Op::mov: {
-      if (in.vector == 1) return in.type == Type::pred || (ptx::size_of(in.type) != 0 && ptx::size_of(in.type) <= 8) ? move : nullptr;
+      if (in.vector == 1)
+        return in.type == Type::pred || (ptx::size_of(in.type) != 0 && ptx::size_of(in.type) <= 8) ? move : nullptr;
       const std::uint32_t size = ptx::size_of(in.type);
       if (size == 0 || size > 8 || size < in.vector) return nullptr;
       return in.variant == ptx::Variant::left ? unpack : pack;
     }
-    case Op::cvta: return convert_address;
-    case Op::isspacep: return in.space == Space::generic ? nullptr : is_in_space;
-    default: return nullptr;
+    case Op::cvta:
+      return convert_address;
+    case Op::isspacep:
+      return in.space == Space::generic ? nullptr : is_in_space;
+    default:
+      return nullptr;
   }
 }
 

@@ -1,5 +1,5 @@
-// What kernels print: device printf (to stdout) and assertion texts (to stderr), kept until the program synchronises, as the real
-// driver does. Bounded: what does not fit is dropped, and said so once. Thread-safe.
+// What kernels print: device printf (to stdout) and assertion texts (to stderr), kept until the program synchronises,
+// as the real driver does. Bounded: what does not fit is dropped, and said so once. Thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -29,7 +29,8 @@ std::uint64_t nanoseconds() {
 
 }  // namespace
 
-Warp::Warp(Block& block, std::uint32_t index) : block_(block), index_(index), specials_(static_cast<std::size_t>(Special::count)) {
+Warp::Warp(Block& block, std::uint32_t index)
+    : block_(block), index_(index), specials_(static_cast<std::size_t>(Special::count)) {
   const std::uint32_t threads = block.threads() - index * warp_size;
   exists_ = threads >= warp_size ? ~0u : (1u << threads) - 1;
 }
@@ -58,7 +59,9 @@ void Warp::fill_specials() {
   const auto all = [&](Special which, std::uint64_t value) {
     std::fill_n(specials_[static_cast<std::size_t>(which)].lane, warp_size, value);
   };
-  const auto set = [&](Special which, std::uint32_t lane, std::uint64_t value) { specials_[static_cast<std::size_t>(which)].lane[lane] = value; };
+  const auto set = [&](Special which, std::uint32_t lane, std::uint64_t value) {
+    specials_[static_cast<std::size_t>(which)].lane[lane] = value;
+  };
   const Launch& here = launch();
   for (std::uint32_t i = 0; i < 3; ++i) {
     all(static_cast<Special>(static_cast<std::uint32_t>(Special::ntid_x) + i), here.block[i]);
@@ -76,7 +79,8 @@ void Warp::fill_specials() {
   all(Special::one, 1);
   for (std::uint32_t lane = 0; lane < warp_size; ++lane) {
     const Extent thread = thread_of(lane);
-    for (std::uint32_t i = 0; i < 3; ++i) set(static_cast<Special>(static_cast<std::uint32_t>(Special::tid_x) + i), lane, thread[i]);
+    for (std::uint32_t i = 0; i < 3; ++i)
+      set(static_cast<Special>(static_cast<std::uint32_t>(Special::tid_x) + i), lane, thread[i]);
     const std::uint32_t bit = 1u << lane;
     set(Special::laneid, lane, lane);
     set(Special::lanemask_eq, lane, bit);
@@ -98,8 +102,10 @@ const std::uint64_t* Warp::clock_value(Special which) {
 
 const std::uint64_t* Warp::read(const ptx::Operand& operand) {
   switch (operand.kind) {
-    case ptx::OperandKind::reg: return frame_->registers[operand.index].lane;
-    case ptx::OperandKind::constant: return launch().program->constants[operand.index].lane;
+    case ptx::OperandKind::reg:
+      return frame_->registers[operand.index].lane;
+    case ptx::OperandKind::constant:
+      return launch().program->constants[operand.index].lane;
     case ptx::OperandKind::special: {
       const auto which = static_cast<Special>(operand.index);
       return which >= Special::clock ? clock_value(which) : specials_[operand.index].lane;
@@ -109,7 +115,8 @@ const std::uint64_t* Warp::read(const ptx::Operand& operand) {
       std::fill_n(values.lane, warp_size, std::uint64_t{frame_->local_base} + operand.index);
       return values.lane;
     }
-    case ptx::OperandKind::none: break;
+    case ptx::OperandKind::none:
+      break;
   }
   return specials_[static_cast<std::size_t>(Special::zero)].lane;
 }
@@ -128,18 +135,31 @@ std::byte* Warp::resolve(std::uint32_t lane, std::uint64_t address, std::uint32_
   if (space == Space::generic && address >= function_window) {
     const std::uint64_t window = address & ~(window_span - 1);
     address -= window;
-    space = window == shared_window ? Space::shared : window == local_window ? Space::local : window == param_window ? Space::kernel_param : Space::generic;
+    space = window == shared_window  ? Space::shared
+            : window == local_window ? Space::local
+            : window == param_window ? Space::kernel_param
+                                     : Space::generic;
   }
-  const auto within = [&](std::byte* bytes, std::uint64_t length) { return address < length && size <= length - address ? bytes + address : nullptr; };
+  const auto within = [&](std::byte* bytes, std::uint64_t length) {
+    return address < length && size <= length - address ? bytes + address : nullptr;
+  };
   switch (space) {
     case Space::shared: {
       at = within(block_.shared().data(), block_.shared().size());
       break;
     }
-    case Space::local: at = within(local_[lane].data(), local_[lane].size()); break;
-    case Space::kernel_param: at = within(const_cast<std::byte*>(launch().parameters.data()), launch().parameters.size()); break;
-    case Space::frame_in: at = within(frame_->in.data() + std::size_t{lane} * frame_->in_stride, frame_->in_stride); break;
-    case Space::frame_call: at = within(frame_->call.data() + std::size_t{lane} * frame_->call_stride, frame_->call_stride); break;
+    case Space::local:
+      at = within(local_[lane].data(), local_[lane].size());
+      break;
+    case Space::kernel_param:
+      at = within(const_cast<std::byte*>(launch().parameters.data()), launch().parameters.size());
+      break;
+    case Space::frame_in:
+      at = within(frame_->in.data() + std::size_t{lane} * frame_->in_stride, frame_->in_stride);
+      break;
+    case Space::frame_call:
+      at = within(frame_->call.data() + std::size_t{lane} * frame_->call_stride, frame_->call_stride);
+      break;
     default: {
       const Machine& machine = block_.running().machine;
       at = machine.arena.resolve(address, size);
@@ -165,7 +185,8 @@ Frame* Warp::new_frame(const ptx::Function& function, Frame* parent, LaneMask la
   frame->lanes = lanes;
   frame->in_stride = parent == nullptr ? 0 : (function.frame_in_bytes + 15) / 16 * 16;
   frame->call_stride = (function.call_bytes + 15) / 16 * 16;
-  const std::uint64_t bytes = std::uint64_t{function.registers} * sizeof(LaneValues) + std::uint64_t{warp_size} * (frame->in_stride + frame->call_stride);
+  const std::uint64_t bytes = std::uint64_t{function.registers} * sizeof(LaneValues) +
+                              std::uint64_t{warp_size} * (frame->in_stride + frame->call_stride);
   const std::uint64_t local_end = std::uint64_t{frame->local_base} + function.local_bytes;
   if (frame->depth > max_depth || frame_bytes_ + bytes > max_frame_bytes || local_end > max_local_bytes) {
     raise(FaultCode::stack, "the call stack is too deep");
@@ -185,8 +206,10 @@ Frame* Warp::new_frame(const ptx::Function& function, Frame* parent, LaneMask la
 void Warp::drop_lanes(Frame* frame, LaneMask lanes) {
   frame->lanes &= ~lanes;
   if (frame->lanes != 0) return;
-  frame_bytes_ -= std::uint64_t{frame->function->registers} * sizeof(LaneValues) + std::uint64_t{warp_size} * (frame->in_stride + frame->call_stride);
-  const auto found = std::find_if(frames_.begin(), frames_.end(), [&](const auto& known) { return known.get() == frame; });
+  frame_bytes_ -= std::uint64_t{frame->function->registers} * sizeof(LaneValues) +
+                  std::uint64_t{warp_size} * (frame->in_stride + frame->call_stride);
+  const auto found =
+      std::find_if(frames_.begin(), frames_.end(), [&](const auto& known) { return known.get() == frame; });
   if (found != frames_.end()) frames_.erase(found);
 }
 
@@ -218,7 +241,8 @@ bool Warp::pick(bool fair) {
   } else {
     for_lanes(runnable, [&](std::uint32_t lane) {
       if (leader == nobody || frame_of_[lane]->depth > frame_of_[leader]->depth ||
-          (frame_of_[lane]->depth == frame_of_[leader]->depth && pc_[lane] < pc_[leader])) leader = lane;
+          (frame_of_[lane]->depth == frame_of_[leader]->depth && pc_[lane] < pc_[leader]))
+        leader = lane;
     });
   }
   frame_ = frame_of_[leader];
@@ -227,8 +251,10 @@ bool Warp::pick(bool fair) {
   stop_ = nobody;
   for_lanes(runnable, [&](std::uint32_t lane) {
     if (frame_of_[lane] != frame_) return;
-    if (pc_[lane] == at_) mask_ |= 1u << lane;
-    else if (pc_[lane] > at_) stop_ = std::min(stop_, pc_[lane]);
+    if (pc_[lane] == at_)
+      mask_ |= 1u << lane;
+    else if (pc_[lane] > at_)
+      stop_ = std::min(stop_, pc_[lane]);
   });
   return true;
 }

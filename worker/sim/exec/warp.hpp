@@ -1,8 +1,9 @@
 // A warp: 32 lanes that run the same instructions together for as long as they agree on where they are.
 //
-// Lanes at the same place of the same call frame form a group; one group runs at a time, each instruction for all its lanes. Of
-// several groups the one in the deepest call, and there the one least far in the text, goes first, so that lanes meet again after
-// a branch; from time to time another group is taken, so that lanes may wait for one another (as compute capability 7.0 promises).
+// Lanes at the same place of the same call frame form a group; one group runs at a time, each instruction for all its
+// lanes. Of several groups the one in the deepest call, and there the one least far in the text, goes first, so that
+// lanes meet again after a branch; from time to time another group is taken, so that lanes may wait for one another (as
+// compute capability 7.0 promises).
 #pragma once
 
 #include <array>
@@ -23,10 +24,10 @@ struct Frame {
   std::uint32_t return_pc = 0;
   std::uint32_t depth = 0;
   std::uint32_t local_base = 0;
-  ptx::LaneMask lanes = 0;                ///< lanes in this frame or deeper
+  ptx::LaneMask lanes = 0;  ///< lanes in this frame or deeper
   std::vector<LaneValues> registers;
-  std::vector<std::byte> in;              ///< parameters and results, lane after lane
-  std::vector<std::byte> call;            ///< .param variables of the body, lane after lane
+  std::vector<std::byte> in;    ///< parameters and results, lane after lane
+  std::vector<std::byte> call;  ///< .param variables of the body, lane after lane
   std::uint32_t in_stride = 0;
   std::uint32_t call_stride = 0;
 };

@@ -37,7 +37,8 @@ struct Entry {
 template <typename T>
 T load(std::span<const std::byte> bytes, std::size_t offset) {
   T value{};
-  if (offset <= bytes.size() && sizeof(T) <= bytes.size() - offset) std::memcpy(&value, bytes.data() + offset, sizeof value);
+  if (offset <= bytes.size() && sizeof(T) <= bytes.size() - offset)
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
   return value;
 }
 
@@ -62,7 +63,8 @@ base::Result<std::string> unpack(const Entry& entry) {
   const bool lz4 = (entry.flags & flag_lz4) != 0;
   const bool zstd = (entry.flags & flag_zstd) != 0;
   if (!lz4 && !zstd) {
-    if (entry.payload.size() > max_text_bytes) return base::Error{invalid_image, "the PTX text in the image is larger than 64 MiB"};
+    if (entry.payload.size() > max_text_bytes)
+      return base::Error{invalid_image, "the PTX text in the image is larger than 64 MiB"};
     return std::string(reinterpret_cast<const char*>(entry.payload.data()), entry.payload.size());
   }
   if (entry.uncompressed > max_text_bytes || entry.compressed > entry.payload.size()) {
@@ -72,7 +74,8 @@ base::Result<std::string> unpack(const Entry& entry) {
   const auto* from = reinterpret_cast<const char*>(entry.payload.data());
   bool done = false;
   if (lz4) {
-    const int written = LZ4_decompress_safe(from, text.data(), static_cast<int>(entry.compressed), static_cast<int>(text.size()));
+    const int written =
+        LZ4_decompress_safe(from, text.data(), static_cast<int>(entry.compressed), static_cast<int>(text.size()));
     done = written >= 0 && static_cast<std::size_t>(written) == text.size();
   } else {
     const std::size_t written = ZSTD_decompress(text.data(), text.size(), from, entry.compressed);
@@ -96,7 +99,9 @@ base::Result<std::string> read_fatbin(std::span<const std::byte> bytes) {
     const bool usable = entry->kind == kind_ptx && entry->arch <= device_arch;
     if (usable && (!best || entry->arch > best->arch)) best = entry;
   }
-  if (!best) return base::Error{no_binary_for_gpu, "the image has no PTX that this device can run (compile with -arch=compute_90 or lower)"};
+  if (!best)
+    return base::Error{no_binary_for_gpu,
+                       "the image has no PTX that this device can run (compile with -arch=compute_90 or lower)"};
   auto text = unpack(*best);
   if (text) trim(*text);
   return text;
@@ -132,7 +137,8 @@ base::Result<std::string> read_image(std::span<const std::byte> bytes) {
 
 bool is_wrapper(const void* image) {
   // Not memcmp: text may be shorter than the number, and no byte of that is zero.
-  return std::strncmp(static_cast<const char*>(image), reinterpret_cast<const char*>(&wrapper_magic), sizeof wrapper_magic) == 0;
+  return std::strncmp(static_cast<const char*>(image), reinterpret_cast<const char*>(&wrapper_magic),
+                      sizeof wrapper_magic) == 0;
 }
 
 base::Result<std::string> read_image_at(const void* image) {
@@ -145,7 +151,8 @@ base::Result<std::string> read_image_at(const void* image) {
   if (magic == wrapper_magic) {
     const std::byte* data = nullptr;
     std::memcpy(&data, bytes + 8, sizeof data);
-    if (data == nullptr || load<std::uint32_t>({data, 4}, 0) != fatbin_magic) return base::Error{invalid_image, "the fatbin wrapper leads to no fatbin"};
+    if (data == nullptr || load<std::uint32_t>({data, 4}, 0) != fatbin_magic)
+      return base::Error{invalid_image, "the fatbin wrapper leads to no fatbin"};
     return read_image_at(data);
   }
   if (magic == fatbin_magic) {

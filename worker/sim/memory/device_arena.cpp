@@ -22,13 +22,15 @@ std::uint64_t rounded(std::uint64_t size) { return (size + alignment - 1) / alig
 }  // namespace
 
 Mapping::Mapping(std::size_t size, bool accessible) {
-  void* at = ::mmap(nullptr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* at = ::mmap(nullptr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return;
   data_ = static_cast<std::byte*>(at);
   size_ = size;
 }
 
-Mapping::Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
   std::swap(data_, other.data_);
@@ -41,7 +43,10 @@ Mapping::~Mapping() {
 }
 
 DeviceArena::DeviceArena(std::uint64_t size)
-    : size_(size / page * page), window_(size_, false), bytes_(size_, true), valid_(size_ / granule * sizeof(std::uint16_t), true) {
+    : size_(size / page * page),
+      window_(size_, false),
+      bytes_(size_, true),
+      valid_(size_ / granule * sizeof(std::uint16_t), true) {
   if (is_open()) free_[base()] = size_;
 }
 
@@ -97,7 +102,8 @@ void DeviceArena::release_owned(std::uint64_t owner) {
   std::vector<Allocation> owned;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [address, allocation] : allocations_) if (allocation.owner == owner) owned.push_back(allocation);
+    for (const auto& [address, allocation] : allocations_)
+      if (allocation.owner == owner) owned.push_back(allocation);
   }
   for (const Allocation& allocation : owned) {
     set_live(allocation, false);

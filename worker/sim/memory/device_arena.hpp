@@ -1,6 +1,7 @@
-// Device memory. A device address lies in a range that the host process has reserved without access; the bytes are in a second,
-// private mapping, which only the interpreter and the copies use. So a host program that follows a device pointer faults.
-// Thread-safe: allocations under a mutex; the table of valid bytes is read by running kernels without it.
+// Device memory. A device address lies in a range that the host process has reserved without access; the bytes are in a
+// second, private mapping, which only the interpreter and the copies use. So a host program that follows a device
+// pointer faults. Thread-safe: allocations under a mutex; the table of valid bytes is read by running kernels without
+// it.
 #pragma once
 
 #include <atomic>
@@ -88,8 +89,8 @@ class DeviceArena {
   Mapping bytes_;
   Mapping valid_;
   mutable std::mutex mutex_;
-  std::map<std::uint64_t, Allocation> allocations_;       ///< by address
-  std::map<std::uint64_t, std::uint64_t> free_;           ///< address -> length, neighbours merged
+  std::map<std::uint64_t, Allocation> allocations_;  ///< by address
+  std::map<std::uint64_t, std::uint64_t> free_;      ///< address -> length, neighbours merged
   std::uint64_t used_ = 0;
   std::uint64_t next_id_ = 1;
 };

@@ -1,5 +1,5 @@
-// Host memory that kernels may touch: what cuMemHostAlloc made and what cuMemHostRegister was given. Its device address is its
-// host address. Thread-safe.
+// Host memory that kernels may touch: what cuMemHostAlloc made and what cuMemHostRegister was given. Its device address
+// is its host address. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,9 @@ struct HostRange {
   unsigned flags = 0;
   bool allocated = false;  ///< by cuMemHostAlloc, and so freed by cuMemFreeHost
 
-  bool contains(std::uint64_t at, std::uint64_t length) const { return at - address < size && length <= size - (at - address); }
+  bool contains(std::uint64_t at, std::uint64_t length) const {
+    return at - address < size && length <= size - (at - address);
+  }
 };
 
 /// Memory for cuMemHostAlloc, whole pages; null if there is none.

@@ -15,12 +15,17 @@ constexpr std::size_t max_table_entries = 1u << 16;
 }  // namespace
 
 BodyParser::BodyParser(TokenStream& tokens, Module& module, ConstantPool& constants, std::uint32_t function_index)
-    : tokens_(tokens), module_(module), function_(module.functions[function_index]), function_index_(function_index), constants_(constants) {}
+    : tokens_(tokens),
+      module_(module),
+      function_(module.functions[function_index]),
+      function_index_(function_index),
+      constants_(constants) {}
 
 void BodyParser::parse() {
   open_scope();
   for (const auto* list : {&function_.parameters, &function_.results}) {
-    for (const Parameter& parameter : *list) declare(parameter.name, {Name::Kind::in_param, parameter.offset, parameter.size}, tokens_.line());
+    for (const Parameter& parameter : *list)
+      declare(parameter.name, {Name::Kind::in_param, parameter.offset, parameter.size}, tokens_.line());
   }
   tokens_.expect('{');
   while (!scopes_.empty()) parse_statement();
@@ -49,8 +54,10 @@ void BodyParser::resolve(Scope& scope, const PendingBranch& branch, bool last) {
   }
   const bool wants_table = !branch.in_table && function_.code[branch.instruction].op == Op::brx;
   if (found->second.is_table != wants_table) fail(branch.line, "this label is of the wrong kind", branch.label);
-  if (branch.in_table) function_.branch_tables[branch.instruction][branch.entry] = found->second.index;
-  else function_.code[branch.instruction].target = found->second.index;
+  if (branch.in_table)
+    function_.branch_tables[branch.instruction][branch.entry] = found->second.index;
+  else
+    function_.code[branch.instruction].target = found->second.index;
 }
 
 void BodyParser::parse_statement() {
@@ -95,8 +102,10 @@ void BodyParser::parse_registers() {
       tokens_.expect('>');
     }
     if (count > max_registers - function_.registers) fail(name.line, "too many registers", name.text);
-    if (is_range) scopes_.back().ranges[name.text] = {function_.registers, static_cast<std::uint32_t>(count)};
-    else declare(name.text, {Name::Kind::reg, function_.registers, 0}, name.line);
+    if (is_range)
+      scopes_.back().ranges[name.text] = {function_.registers, static_cast<std::uint32_t>(count)};
+    else
+      declare(name.text, {Name::Kind::reg, function_.registers, 0}, name.line);
     function_.registers += static_cast<std::uint32_t>(count);
   } while (tokens_.take_if(','));
   tokens_.expect(';');
@@ -128,7 +137,8 @@ void BodyParser::parse_variable(Space space) {
     const std::string_view name = parser.written_name();
     if (space == Space::local) {
       const std::uint64_t offset = align_up(function_.local_bytes, variable.align);
-      if (variable.size > max_local_bytes || offset + variable.size > max_local_bytes) fail(name_ahead.line, "the local variables are too large");
+      if (variable.size > max_local_bytes || offset + variable.size > max_local_bytes)
+        fail(name_ahead.line, "the local variables are too large");
       function_.local_bytes = static_cast<std::uint32_t>(offset + variable.size);
       declare(name, {Name::Kind::local, static_cast<std::uint32_t>(offset), 0}, name_ahead.line);
       continue;
@@ -189,7 +199,8 @@ std::optional<Operand> BodyParser::find_register(std::string_view word) const {
     }
     if (number.empty() || number.size() > 6) continue;
     const auto range = scope->ranges.find(prefix);
-    if (range != scope->ranges.end() && index < range->second.count) return Operand{OperandKind::reg, range->second.first + index};
+    if (range != scope->ranges.end() && index < range->second.count)
+      return Operand{OperandKind::reg, range->second.first + index};
   }
   return std::nullopt;
 }
@@ -318,8 +329,10 @@ void BodyParser::parse_call(Instruction& in) {
     site.callee = found->second;
   }
   if (tokens_.take_if(',')) {
-    if (tokens_.peek().is('(')) site.arguments = parse_call_list();
-    else tokens_.expect_word("a call prototype");
+    if (tokens_.peek().is('('))
+      site.arguments = parse_call_list();
+    else
+      tokens_.expect_word("a call prototype");
     if (tokens_.take_if(',')) tokens_.expect_word("a call prototype");
   }
   tokens_.expect(';');
@@ -335,7 +348,8 @@ std::vector<ParameterMove> BodyParser::parse_call_list() {
   do {
     const Token token = tokens_.take();
     const Name* name = find_name(token.text);
-    if (name == nullptr || name->kind != Name::Kind::call_param) fail(token.line, "a .param variable is expected here", token.text);
+    if (name == nullptr || name->kind != Name::Kind::call_param)
+      fail(token.line, "a .param variable is expected here", token.text);
     moves.push_back({name->index, name->size});
   } while (tokens_.take_if(','));
   tokens_.expect(')');
@@ -346,8 +360,9 @@ void BodyParser::check_call(const CallSite& site, std::uint32_t line) const {
   const Function& callee = module_.functions[site.callee];
   if (callee.is_entry) fail(line, "a kernel cannot be called", callee.name);
   const auto same_sizes = [](const std::vector<ParameterMove>& moves, const std::vector<Parameter>& parameters) {
-    return std::equal(moves.begin(), moves.end(), parameters.begin(), parameters.end(),
-                      [](const ParameterMove& move, const Parameter& parameter) { return move.size == parameter.size; });
+    return std::equal(
+        moves.begin(), moves.end(), parameters.begin(), parameters.end(),
+        [](const ParameterMove& move, const Parameter& parameter) { return move.size == parameter.size; });
   };
   if (!same_sizes(site.arguments, callee.parameters) || !same_sizes(site.results, callee.results)) {
     fail(line, "the call does not match the function's declaration", callee.name);

@@ -18,10 +18,10 @@ namespace vgpu::sim::ptx {
 struct Written {
   enum class Kind : std::uint8_t { none, reg, literal, symbol, vector, sink } kind = Kind::none;
   Operand reg{};
-  Operand second{};        ///< q of "p|q"
+  Operand second{};  ///< q of "p|q"
   Token literal{};
-  bool negative = false;   ///< "-" before a literal
-  bool inverted = false;   ///< "!" before a predicate
+  bool negative = false;  ///< "-" before a literal
+  bool inverted = false;  ///< "!" before a predicate
   std::string_view name;
   std::int64_t offset = 0;
   bool in_brackets = false;

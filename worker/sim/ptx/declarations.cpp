@@ -13,7 +13,8 @@ constexpr std::size_t max_initial_bytes = 64u << 20;
 std::uint32_t parse_alignment(TokenStream& tokens) {
   const std::uint32_t line = tokens.line();
   const std::uint64_t align = tokens.expect_integer("an alignment");
-  if (align == 0 || align > max_alignment || !std::has_single_bit(align)) fail(line, "this alignment is no power of two");
+  if (align == 0 || align > max_alignment || !std::has_single_bit(align))
+    fail(line, "this alignment is no power of two");
   return static_cast<std::uint32_t>(align);
 }
 
@@ -21,9 +22,9 @@ std::uint32_t parse_alignment(TokenStream& tokens) {
 
 std::optional<Type> type_named(std::string_view word) {
   static const std::unordered_map<std::string_view, Type> names = {
-      {"pred", Type::pred}, {"b8", Type::b8},     {"b16", Type::b16},     {"b32", Type::b32},       {"b64", Type::b64},
-      {"b128", Type::b128}, {"u8", Type::u8},     {"u16", Type::u16},     {"u32", Type::u32},       {"u64", Type::u64},
-      {"s8", Type::s8},     {"s16", Type::s16},   {"s32", Type::s32},     {"s64", Type::s64},       {"f16", Type::f16},
+      {"pred", Type::pred},   {"b8", Type::b8},     {"b16", Type::b16},       {"b32", Type::b32}, {"b64", Type::b64},
+      {"b128", Type::b128},   {"u8", Type::u8},     {"u16", Type::u16},       {"u32", Type::u32}, {"u64", Type::u64},
+      {"s8", Type::s8},       {"s16", Type::s16},   {"s32", Type::s32},       {"s64", Type::s64}, {"f16", Type::f16},
       {"f16x2", Type::f16x2}, {"bf16", Type::bf16}, {"bf16x2", Type::bf16x2}, {"f32", Type::f32}, {"f64", Type::f64},
   };
   if (!word.empty() && word[0] == '.') word.remove_prefix(1);
@@ -56,11 +57,16 @@ Variable VariableParser::parse(Space space) {
   std::uint32_t vector = 1;
   while (tokens_.peek().kind == TokenKind::word && tokens_.peek().text[0] == '.') {
     const Token token = tokens_.take();
-    if (token.text == ".align") variable.align = parse_alignment(tokens_);
-    else if (token.text == ".v2") vector = 2;
-    else if (token.text == ".v4") vector = 4;
-    else if (const auto type = type_named(token.text); type && *type != Type::pred) element_ = *type;
-    else fail(token.line, "this declaration is not supported", token.text);
+    if (token.text == ".align")
+      variable.align = parse_alignment(tokens_);
+    else if (token.text == ".v2")
+      vector = 2;
+    else if (token.text == ".v4")
+      vector = 4;
+    else if (const auto type = type_named(token.text); type && *type != Type::pred)
+      element_ = *type;
+    else
+      fail(token.line, "this declaration is not supported", token.text);
   }
   if (element_ == Type::none) fail(tokens_.line(), "a variable needs a type");
   written_name_ = tokens_.expect_word("the variable's name");
@@ -115,8 +121,10 @@ void VariableParser::parse_element(Variable& variable) {
   if (!symbol) fail(token.line, "this name is not declared", name);
   if (size_of(element_) != 8) fail(token.line, "an address needs a 64-bit variable", name);
   std::int64_t addend = 0;
-  if (tokens_.take_if('+')) addend = static_cast<std::int64_t>(tokens_.expect_integer("an offset"));
-  else if (tokens_.take_if('-')) addend = static_cast<std::int64_t>(0 - tokens_.expect_integer("an offset"));
+  if (tokens_.take_if('+'))
+    addend = static_cast<std::int64_t>(tokens_.expect_integer("an offset"));
+  else if (tokens_.take_if('-'))
+    addend = static_cast<std::int64_t>(0 - tokens_.expect_integer("an offset"));
   variable.relocations.push_back({static_cast<std::uint32_t>(variable.initial.size()), *symbol, addend});
   put(variable, 0);
 }
@@ -133,10 +141,13 @@ Parameter parse_parameter(TokenStream& tokens, std::string_view* name) {
   Type type = Type::none;
   while (tokens.peek().kind == TokenKind::word && tokens.peek().text[0] == '.') {
     const Token token = tokens.take();
-    if (token.text == ".align") parameter.align = std::max(parameter.align, parse_alignment(tokens));
-    else if (const auto named = type_named(token.text); named && size_of(*named) != 0) type = *named;
+    if (token.text == ".align")
+      parameter.align = std::max(parameter.align, parse_alignment(tokens));
+    else if (const auto named = type_named(token.text); named && size_of(*named) != 0)
+      type = *named;
     else if (token.text != ".ptr" && token.text != ".global" && token.text != ".shared" && token.text != ".local" &&
-             token.text != ".const") fail(token.line, "this parameter is not supported", token.text);
+             token.text != ".const")
+      fail(token.line, "this parameter is not supported", token.text);
   }
   if (type == Type::none) fail(tokens.line(), "a parameter needs a type");
   const std::string_view written = tokens.expect_word("the parameter's name");

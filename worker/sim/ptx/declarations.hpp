@@ -18,7 +18,8 @@ std::uint64_t literal_bits(const Token& token, bool negative, Type type);
 /// Finds a variable or function by name, for initialisers.
 using SymbolFinder = std::function<std::optional<SymbolReference>(std::string_view)>;
 
-/// Parses what follows the state space of a variable: alignment, type, name, dimensions, initialiser, up to the ',' or ';'.
+/// Parses what follows the state space of a variable: alignment, type, name, dimensions, initialiser, up to the ',' or
+/// ';'.
 class VariableParser {
  public:
   VariableParser(TokenStream& tokens, SymbolFinder find) : tokens_(tokens), find_(std::move(find)) {}
@@ -42,7 +43,8 @@ class VariableParser {
 
 /// Parses "( .param ... , ... )", giving every parameter its offset from `begin` on. Returns the end offset.
 std::uint32_t parse_parameters(TokenStream& tokens, std::uint32_t begin, std::vector<Parameter>& out);
-/// Parses "[.align N] .type name[size]" after ".param"; the offset is left 0. `name`, if given, becomes a view of the text.
+/// Parses "[.align N] .type name[size]" after ".param"; the offset is left 0. `name`, if given, becomes a view of the
+/// text.
 Parameter parse_parameter(TokenStream& tokens, std::string_view* name = nullptr);
 
 /// Bounds on what a module may declare.

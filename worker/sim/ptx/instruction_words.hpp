@@ -9,9 +9,18 @@ namespace vgpu::sim::ptx {
 
 /// How the operands of an instruction are arranged.
 enum class Shape : std::uint8_t {
-  plain,    ///< destination, then `sources` values of the instruction's type
-  no_effect,///< operands are read and ignored
-  move, load, store, atomic, reduction, compare, barrier, branch, call, bare,
+  plain,      ///< destination, then `sources` values of the instruction's type
+  no_effect,  ///< operands are read and ignored
+  move,
+  load,
+  store,
+  atomic,
+  reduction,
+  compare,
+  barrier,
+  branch,
+  call,
+  bare,
 };
 
 struct OpcodeRow {

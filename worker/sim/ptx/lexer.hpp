@@ -10,8 +10,8 @@ enum class TokenKind : std::uint8_t { end, word, integer, float32, float64, stri
 
 struct Token {
   TokenKind kind = TokenKind::end;
-  std::string_view text;      ///< as written; of a string, what is between the quotes
-  std::uint64_t bits = 0;     ///< an integer's value, or the bit pattern of a floating-point literal
+  std::string_view text;   ///< as written; of a string, what is between the quotes
+  std::uint64_t bits = 0;  ///< an integer's value, or the bit pattern of a floating-point literal
   std::uint32_t line = 0;
 
   bool is(char mark) const { return kind == TokenKind::punctuation && text[0] == mark; }

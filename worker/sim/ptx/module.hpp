@@ -1,5 +1,5 @@
-// What the parser makes of PTX text: functions as decoded instructions, variables, and a pool of constants. Immutable after parsing;
-// addresses of global variables are bound when a context loads the module (device/loaded_module).
+// What the parser makes of PTX text: functions as decoded instructions, variables, and a pool of constants. Immutable
+// after parsing; addresses of global variables are bound when a context loads the module (device/loaded_module).
 #pragma once
 
 #include <array>
@@ -34,11 +34,39 @@ struct Operand {
 };
 
 enum class Special : std::uint32_t {
-  tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z, ctaid_x, ctaid_y, ctaid_z, nctaid_x, nctaid_y, nctaid_z,
-  laneid, warpid, nwarpid, smid, nsmid, gridid,
-  lanemask_eq, lanemask_le, lanemask_lt, lanemask_ge, lanemask_gt,
-  dynamic_smem_size, total_smem_size, zero, one,
-  clock, clock_hi, clock64, globaltimer, globaltimer_lo, globaltimer_hi,  // read anew at each use
+  tid_x,
+  tid_y,
+  tid_z,
+  ntid_x,
+  ntid_y,
+  ntid_z,
+  ctaid_x,
+  ctaid_y,
+  ctaid_z,
+  nctaid_x,
+  nctaid_y,
+  nctaid_z,
+  laneid,
+  warpid,
+  nwarpid,
+  smid,
+  nsmid,
+  gridid,
+  lanemask_eq,
+  lanemask_le,
+  lanemask_lt,
+  lanemask_ge,
+  lanemask_gt,
+  dynamic_smem_size,
+  total_smem_size,
+  zero,
+  one,
+  clock,
+  clock_hi,
+  clock64,
+  globaltimer,
+  globaltimer_lo,
+  globaltimer_hi,  // read anew at each use
   count,
 };
 
@@ -47,20 +75,20 @@ using LaneMask = std::uint32_t;
 using Handler = void (*)(exec::Warp&, const Instruction&, LaneMask);
 
 struct Instruction {
-  Handler exec = nullptr;           ///< null for instructions that steer control flow or meet other lanes
+  Handler exec = nullptr;  ///< null for instructions that steer control flow or meet other lanes
   std::array<Operand, 4> dst{};
   std::array<Operand, 5> src{};
-  std::int64_t offset = 0;          ///< added to src[0] by memory instructions
-  std::uint32_t target = 0;         ///< instruction index, or index into Function::call_sites / branch_tables
+  std::int64_t offset = 0;   ///< added to src[0] by memory instructions
+  std::uint32_t target = 0;  ///< instruction index, or index into Function::call_sites / branch_tables
   std::uint32_t line = 0;
   Operand guard{};
   bool guard_negated = false;
   Op op = Op::nop;
-  Type type = Type::none;           ///< the (destination) type
-  Type from = Type::none;           ///< second type: source of cvt, set, slct
+  Type type = Type::none;  ///< the (destination) type
+  Type from = Type::none;  ///< second type: source of cvt, set, slct
   Space space = Space::generic;
   Rounding rounding = Rounding::none;
-  bool to_integral = false;         ///< cvt with .rni, .rzi, .rmi, .rpi
+  bool to_integral = false;  ///< cvt with .rni, .rzi, .rmi, .rpi
   Compare compare = Compare::none;
   Variant variant = Variant::none;
   Variant combine = Variant::none;  ///< and, or, xor of setp
@@ -72,7 +100,7 @@ struct Instruction {
   bool carry_out = false;
   bool approximate = false;
   bool sync = false;
-  bool to_space = false;            ///< cvta.to
+  bool to_space = false;  ///< cvta.to
 };
 
 /// A copy between a caller's call area and the callee's parameter area.
@@ -110,10 +138,10 @@ struct Function {
   std::uint32_t frame_in_bytes = 0;   ///< parameters, then results
   std::uint32_t call_bytes = 0;       ///< .param variables declared in the body
   std::uint32_t local_bytes = 0;
-  std::uint32_t shared_bytes = 0;     ///< static shared memory of a kernel, the module's part included
+  std::uint32_t shared_bytes = 0;  ///< static shared memory of a kernel, the module's part included
   std::uint32_t registers = 0;
   std::array<std::uint32_t, 3> max_block{0, 0, 0};
-  bool block_required = false;        ///< .reqntid rather than .maxntid
+  bool block_required = false;  ///< .reqntid rather than .maxntid
   std::vector<Instruction> code;
   std::vector<CallSite> call_sites;
   std::vector<std::vector<std::uint32_t>> branch_tables;
@@ -138,8 +166,8 @@ struct Variable {
   std::uint64_t size = 0;
   std::uint64_t shared_offset = 0;  ///< of a .shared variable, in the block's shared memory
   bool external = false;
-  bool in_function = false;         ///< not visible by name from outside
-  std::uint32_t owner = 0;          ///< index of the function it was declared in
+  bool in_function = false;           ///< not visible by name from outside
+  std::uint32_t owner = 0;            ///< index of the function it was declared in
   std::vector<std::uint8_t> initial;  ///< shorter than size: the rest is zero
   std::vector<Relocation> relocations;
 };
@@ -151,13 +179,13 @@ struct Constant {
 };
 
 struct Module {
-  std::uint32_t version = 0;        ///< 10 * major + minor
-  std::uint32_t target = 0;         ///< 90 for sm_90
+  std::uint32_t version = 0;  ///< 10 * major + minor
+  std::uint32_t target = 0;   ///< 90 for sm_90
   std::vector<Function> functions;
   std::vector<Variable> variables;
   std::vector<Constant> constants;
-  std::uint32_t module_shared_bytes = 0;   ///< shared variables outside of kernels
-  std::uint32_t dynamic_shared_offset = 0; ///< where .extern .shared begins, the same for all kernels
+  std::uint32_t module_shared_bytes = 0;    ///< shared variables outside of kernels
+  std::uint32_t dynamic_shared_offset = 0;  ///< where .extern .shared begins, the same for all kernels
   std::unordered_map<std::string, std::uint32_t> function_index;
   std::unordered_map<std::string, std::uint32_t> variable_index;
 };

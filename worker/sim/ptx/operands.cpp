@@ -14,18 +14,55 @@ constexpr std::size_t max_constants = 1u << 18;
 const std::unordered_map<std::string_view, Special>& specials() {
   using enum Special;
   static const std::unordered_map<std::string_view, Special> names = {
-      {"%tid.x", tid_x}, {"%tid.y", tid_y}, {"%tid.z", tid_z}, {"%tid.w", zero}, {"%ntid.x", ntid_x}, {"%ntid.y", ntid_y},
-      {"%ntid.z", ntid_z}, {"%ntid.w", zero}, {"%ctaid.x", ctaid_x}, {"%ctaid.y", ctaid_y}, {"%ctaid.z", ctaid_z},
-      {"%nctaid.x", nctaid_x}, {"%nctaid.y", nctaid_y}, {"%nctaid.z", nctaid_z}, {"%laneid", laneid}, {"%warpid", warpid},
-      {"%nwarpid", nwarpid}, {"%smid", smid}, {"%nsmid", nsmid}, {"%gridid", gridid}, {"%lanemask_eq", lanemask_eq},
-      {"%lanemask_le", lanemask_le}, {"%lanemask_lt", lanemask_lt}, {"%lanemask_ge", lanemask_ge}, {"%lanemask_gt", lanemask_gt},
-      {"%dynamic_smem_size", dynamic_smem_size}, {"%total_smem_size", total_smem_size}, {"%aggr_smem_size", total_smem_size},
-      {"%clock", clock}, {"%clock_hi", clock_hi}, {"%clock64", clock64}, {"%globaltimer", globaltimer},
-      {"%globaltimer_lo", globaltimer_lo}, {"%globaltimer_hi", globaltimer_hi},
-      {"%is_explicit_cluster", zero}, {"%cluster_ctarank", zero}, {"%cluster_nctarank", one}, {"%cluster_ctaid.x", zero},
-      {"%cluster_ctaid.y", zero}, {"%cluster_ctaid.z", zero}, {"%cluster_nctaid.x", one}, {"%cluster_nctaid.y", one},
-      {"%cluster_nctaid.z", one}, {"%clusterid.x", ctaid_x}, {"%clusterid.y", ctaid_y}, {"%clusterid.z", ctaid_z},
-      {"%nclusterid.x", nctaid_x}, {"%nclusterid.y", nctaid_y}, {"%nclusterid.z", nctaid_z},
+      {"%tid.x", tid_x},
+      {"%tid.y", tid_y},
+      {"%tid.z", tid_z},
+      {"%tid.w", zero},
+      {"%ntid.x", ntid_x},
+      {"%ntid.y", ntid_y},
+      {"%ntid.z", ntid_z},
+      {"%ntid.w", zero},
+      {"%ctaid.x", ctaid_x},
+      {"%ctaid.y", ctaid_y},
+      {"%ctaid.z", ctaid_z},
+      {"%nctaid.x", nctaid_x},
+      {"%nctaid.y", nctaid_y},
+      {"%nctaid.z", nctaid_z},
+      {"%laneid", laneid},
+      {"%warpid", warpid},
+      {"%nwarpid", nwarpid},
+      {"%smid", smid},
+      {"%nsmid", nsmid},
+      {"%gridid", gridid},
+      {"%lanemask_eq", lanemask_eq},
+      {"%lanemask_le", lanemask_le},
+      {"%lanemask_lt", lanemask_lt},
+      {"%lanemask_ge", lanemask_ge},
+      {"%lanemask_gt", lanemask_gt},
+      {"%dynamic_smem_size", dynamic_smem_size},
+      {"%total_smem_size", total_smem_size},
+      {"%aggr_smem_size", total_smem_size},
+      {"%clock", clock},
+      {"%clock_hi", clock_hi},
+      {"%clock64", clock64},
+      {"%globaltimer", globaltimer},
+      {"%globaltimer_lo", globaltimer_lo},
+      {"%globaltimer_hi", globaltimer_hi},
+      {"%is_explicit_cluster", zero},
+      {"%cluster_ctarank", zero},
+      {"%cluster_nctarank", one},
+      {"%cluster_ctaid.x", zero},
+      {"%cluster_ctaid.y", zero},
+      {"%cluster_ctaid.z", zero},
+      {"%cluster_nctaid.x", one},
+      {"%cluster_nctaid.y", one},
+      {"%cluster_nctaid.z", one},
+      {"%clusterid.x", ctaid_x},
+      {"%clusterid.y", ctaid_y},
+      {"%clusterid.z", ctaid_z},
+      {"%nclusterid.x", nctaid_x},
+      {"%nclusterid.y", nctaid_y},
+      {"%nclusterid.z", nctaid_z},
   };
   return names;
 }
@@ -52,9 +89,12 @@ Operand BodyParser::address_of(const Written& written) {
   const auto offset = static_cast<std::uint64_t>(written.offset);
   if (const Name* name = find_name(written.name); name != nullptr) {
     switch (name->kind) {
-      case Name::Kind::variable: return constants_.add({Constant::Kind::variable, name->index, offset}, written.line);
-      case Name::Kind::local: return {OperandKind::local, static_cast<std::uint32_t>(name->index + offset)};
-      default: return constants_.add({Constant::Kind::value, 0, name->index + offset}, written.line);
+      case Name::Kind::variable:
+        return constants_.add({Constant::Kind::variable, name->index, offset}, written.line);
+      case Name::Kind::local:
+        return {OperandKind::local, static_cast<std::uint32_t>(name->index + offset)};
+      default:
+        return constants_.add({Constant::Kind::value, 0, name->index + offset}, written.line);
     }
   }
   const std::string key(written.name);
@@ -71,11 +111,15 @@ Operand BodyParser::address_of(const Written& written) {
 
 Operand BodyParser::value(const Written& written, Type type) {
   switch (written.kind) {
-    case Written::Kind::reg: return written.reg;
+    case Written::Kind::reg:
+      return written.reg;
     case Written::Kind::literal:
-      return constants_.add({Constant::Kind::value, 0, literal_bits(written.literal, written.negative, type)}, written.line);
-    case Written::Kind::symbol: return address_of(written);
-    default: fail(written.line, "a value is expected here");
+      return constants_.add({Constant::Kind::value, 0, literal_bits(written.literal, written.negative, type)},
+                            written.line);
+    case Written::Kind::symbol:
+      return address_of(written);
+    default:
+      fail(written.line, "a value is expected here");
   }
 }
 
@@ -85,14 +129,16 @@ Operand BodyParser::destination(const Written& written) {
   return written.reg;
 }
 
-void BodyParser::need(const std::vector<Written>& operands, std::size_t least, std::size_t most, const Token& head) const {
+void BodyParser::need(const std::vector<Written>& operands, std::size_t least, std::size_t most,
+                      const Token& head) const {
   if (operands.size() < least || operands.size() > most) fail(head.line, "wrong number of operands", head.text);
 }
 
 std::vector<Operand> BodyParser::values(const Written& written, Type type, std::size_t count) {
   std::vector<Operand> out;
   if (written.kind == Written::Kind::vector) {
-    for (const Written& element : written.elements) out.push_back(element.kind == Written::Kind::sink ? Operand{} : value(element, type));
+    for (const Written& element : written.elements)
+      out.push_back(element.kind == Written::Kind::sink ? Operand{} : value(element, type));
   } else {
     out.push_back(written.kind == Written::Kind::sink ? Operand{} : value(written, type));
   }
@@ -114,9 +160,13 @@ void BodyParser::memory(Instruction& in, const Written& written) {
     return;
   }
   const Name* name = written.kind == Written::Kind::symbol ? find_name(written.name) : nullptr;
-  if (in.space == Space::param || (name != nullptr && (name->kind == Name::Kind::in_param || name->kind == Name::Kind::call_param))) {
-    if (name == nullptr || (name->kind != Name::Kind::in_param && name->kind != Name::Kind::call_param)) fail(written.line, "a parameter is expected here", written.name);
-    in.space = name->kind == Name::Kind::call_param ? Space::frame_call : function_.is_entry ? Space::kernel_param : Space::frame_in;
+  if (in.space == Space::param ||
+      (name != nullptr && (name->kind == Name::Kind::in_param || name->kind == Name::Kind::call_param))) {
+    if (name == nullptr || (name->kind != Name::Kind::in_param && name->kind != Name::Kind::call_param))
+      fail(written.line, "a parameter is expected here", written.name);
+    in.space = name->kind == Name::Kind::call_param ? Space::frame_call
+               : function_.is_entry                 ? Space::kernel_param
+                                                    : Space::frame_in;
     in.src[0] = {};
     in.offset = name->index + written.offset;
     return;
@@ -124,26 +174,55 @@ void BodyParser::memory(Instruction& in, const Written& written) {
   in.src[0] = address_of(written);
 }
 
-void BodyParser::build(Instruction& in, const InstructionWords& words, std::vector<Written>& operands, const Token& head) {
+void BodyParser::build(Instruction& in, const InstructionWords& words, std::vector<Written>& operands,
+                       const Token& head) {
   switch (words.row.shape) {
-    case Shape::plain: build_plain(in, words, operands, head); break;
-    case Shape::move: need(operands, 2, 2, head); build_move(in, operands); break;
+    case Shape::plain:
+      build_plain(in, words, operands, head);
+      break;
+    case Shape::move:
+      need(operands, 2, 2, head);
+      build_move(in, operands);
+      break;
     case Shape::load:
-    case Shape::store: need(operands, 2, 2, head); build_load_store(in, operands); break;
-    case Shape::atomic: need(operands, 3, 4, head); build_atomic(in, operands); break;
-    case Shape::reduction: need(operands, 2, 2, head); build_atomic(in, operands); break;
-    case Shape::compare: need(operands, 3, 4, head); build_compare(in, operands); break;
-    case Shape::barrier: need(operands, 0, 4, head); build_barrier(in, operands); break;
-    case Shape::branch: need(operands, 1, 2, head); build_branch(in, operands); break;
-    default: need(operands, 0, 0, head); break;
+    case Shape::store:
+      need(operands, 2, 2, head);
+      build_load_store(in, operands);
+      break;
+    case Shape::atomic:
+      need(operands, 3, 4, head);
+      build_atomic(in, operands);
+      break;
+    case Shape::reduction:
+      need(operands, 2, 2, head);
+      build_atomic(in, operands);
+      break;
+    case Shape::compare:
+      need(operands, 3, 4, head);
+      build_compare(in, operands);
+      break;
+    case Shape::barrier:
+      need(operands, 0, 4, head);
+      build_barrier(in, operands);
+      break;
+    case Shape::branch:
+      need(operands, 1, 2, head);
+      build_branch(in, operands);
+      break;
+    default:
+      need(operands, 0, 0, head);
+      break;
   }
   const bool control = exec::is_control(in);
   if (!control) in.exec = exec::select_handler(in);
-  if (control ? !exec::supports_control(in) : in.exec == nullptr) fail(head.line, "this instruction is not supported", head.text);
+  if (control ? !exec::supports_control(in) : in.exec == nullptr)
+    fail(head.line, "this instruction is not supported", head.text);
 }
 
-void BodyParser::build_plain(Instruction& in, const InstructionWords& words, std::vector<Written>& operands, const Token& head) {
-  const bool with_mask = in.sync && (in.op == Op::shfl || in.op == Op::vote || in.op == Op::match || in.op == Op::redux || in.op == Op::elect);
+void BodyParser::build_plain(Instruction& in, const InstructionWords& words, std::vector<Written>& operands,
+                             const Token& head) {
+  const bool with_mask = in.sync && (in.op == Op::shfl || in.op == Op::vote || in.op == Op::match ||
+                                     in.op == Op::redux || in.op == Op::elect);
   std::size_t sources = words.row.sources + (with_mask ? 1u : 0u);
   if (in.op == Op::lop3) sources = operands.size() - (operands.empty() ? 0 : 1);
   if (in.op == Op::lop3 && sources != 4) fail(head.line, "this instruction is not supported", head.text);
@@ -153,7 +232,10 @@ void BodyParser::build_plain(Instruction& in, const InstructionWords& words, std
   const Type type = in.op == Op::cvt && in.from != Type::none ? in.from : in.type;
   for (std::size_t i = 0; i < sources; ++i) {
     const bool is_count = i > 0 && (in.op == Op::shl || in.op == Op::shr || in.op == Op::bfe || in.op == Op::bfi);
-    const Type slot = i == 2 && in.op == Op::selp ? Type::pred : i == 2 && in.op == Op::slct ? in.from : is_count ? Type::u32 : type;
+    const Type slot = i == 2 && in.op == Op::selp   ? Type::pred
+                      : i == 2 && in.op == Op::slct ? in.from
+                      : is_count                    ? Type::u32
+                                                    : type;
     in.src[i] = value(operands[i + 1], slot);
     if (operands[i + 1].inverted) in.combine = Variant::not_operand;
   }
@@ -165,7 +247,8 @@ void BodyParser::build_move(Instruction& in, std::vector<Written>& operands) {
   if (to.kind == Written::Kind::vector || from.kind == Written::Kind::vector) {
     const bool unpack = to.kind == Written::Kind::vector;
     const std::size_t count = unpack ? to.elements.size() : from.elements.size();
-    if ((unpack && from.kind == Written::Kind::vector) || (count != 2 && count != 4)) fail(to.line, "this move is not supported");
+    if ((unpack && from.kind == Written::Kind::vector) || (count != 2 && count != 4))
+      fail(to.line, "this move is not supported");
     in.vector = static_cast<std::uint8_t>(count);
     in.variant = unpack ? Variant::left : Variant::right;
     if (unpack) {

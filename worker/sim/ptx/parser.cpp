@@ -41,15 +41,18 @@ class ModuleParser {
     if (!tokens_.take_if(".version")) fail(tokens_.line(), "a module begins with '.version'", tokens_.peek().text);
     const Token version = tokens_.take();
     const std::size_t dot = version.text.find('.');
-    if (version.kind != TokenKind::float64 || dot == std::string_view::npos || dot > 3 || version.text.size() != dot + 2) {
+    if (version.kind != TokenKind::float64 || dot == std::string_view::npos || dot > 3 ||
+        version.text.size() != dot + 2) {
       fail(version.line, "this version cannot be read", version.text);
     }
-    for (const char c : version.text) if (c != '.') module_.version = module_.version * 10 + static_cast<std::uint32_t>(c - '0');
+    for (const char c : version.text)
+      if (c != '.') module_.version = module_.version * 10 + static_cast<std::uint32_t>(c - '0');
     if (module_.version > newest_version) {
       throw ParseError{fmt::format("PTX version {} is newer than 9.0", quoted(version.text)), unsupported_ptx_version};
     }
     if (!tokens_.take_if(".target")) fail(tokens_.line(), "'.target' is expected here", tokens_.peek().text);
-    do parse_target(tokens_.expect_word("a target")); while (tokens_.take_if(','));
+    do parse_target(tokens_.expect_word("a target"));
+    while (tokens_.take_if(','));
     if (tokens_.take_if(".address_size") && tokens_.expect_integer("an address size") != 64) {
       fail(tokens_.line(), "only 64-bit modules are supported");
     }
@@ -58,14 +61,16 @@ class ModuleParser {
   void parse_target(std::string_view word) {
     if (!word.starts_with("sm_")) return;
     std::uint32_t target = 0;
-    for (const char c : word.substr(3, 4)) if (c >= '0' && c <= '9') target = target * 10 + static_cast<std::uint32_t>(c - '0');
+    for (const char c : word.substr(3, 4))
+      if (c >= '0' && c <= '9') target = target * 10 + static_cast<std::uint32_t>(c - '0');
     if (target > device_target) fail(tokens_.line(), "this target is newer than the device (sm_90)", word);
     module_.target = target;
   }
 
   void parse_directive() {
     bool external = false;
-    while (tokens_.take_if(".visible") || tokens_.take_if(".weak") || tokens_.take_if(".common") || tokens_.peek().is_word(".extern")) {
+    while (tokens_.take_if(".visible") || tokens_.take_if(".weak") || tokens_.take_if(".common") ||
+           tokens_.peek().is_word(".extern")) {
       if (tokens_.take_if(".extern")) external = true;
     }
     const Token head = tokens_.take();
@@ -161,7 +166,8 @@ class ModuleParser {
           if (i >= 3 || extent == 0 || extent > 1024) fail(word.line, "this block size is out of range");
           function.max_block[i++] = static_cast<std::uint32_t>(extent);
         } while (tokens_.take_if(','));
-      } else if (word.text == ".minnctapersm" || word.text == ".maxnctapersm" || word.text == ".maxnreg" || word.text == ".maxclusterrank") {
+      } else if (word.text == ".minnctapersm" || word.text == ".maxnctapersm" || word.text == ".maxnreg" ||
+                 word.text == ".maxclusterrank") {
         tokens_.expect_integer("a number");
       } else if (word.text == ".pragma") {
         tokens_.skip_past(';');
@@ -176,7 +182,8 @@ class ModuleParser {
     if (known != module_.function_index.end()) {
       Function& earlier = module_.functions[known->second];
       const bool same = earlier.is_entry == function.is_entry && earlier.frame_in_bytes == function.frame_in_bytes &&
-                        earlier.parameters.size() == function.parameters.size() && earlier.results.size() == function.results.size();
+                        earlier.parameters.size() == function.parameters.size() &&
+                        earlier.results.size() == function.results.size();
       if (!same) fail(line, "this declaration contradicts an earlier one", function.name);
       if (!earlier.defined) earlier = std::move(function);
       return known->second;
@@ -198,7 +205,8 @@ class ModuleParser {
       return variable.shared_offset + variable.size;
     };
     for (Variable& variable : module_.variables) {
-      if (variable.space == Space::shared && !variable.external && !owned_by_kernel(variable)) end = place(variable, end);
+      if (variable.space == Space::shared && !variable.external && !owned_by_kernel(variable))
+        end = place(variable, end);
       if (end > max_shared_bytes) fail(tokens_.line(), "the module's shared variables are too large", variable.name);
     }
     module_.module_shared_bytes = static_cast<std::uint32_t>(end);
@@ -210,7 +218,8 @@ class ModuleParser {
       for (const std::uint32_t index : function_shared_[i]) {
         kernel_end = place(module_.variables[index], std::min<std::uint64_t>(kernel_end, max_shared_bytes + 1));
       }
-      if (kernel_end > max_shared_bytes) fail(tokens_.line(), "the kernel's shared variables are too large", function.name);
+      if (kernel_end > max_shared_bytes)
+        fail(tokens_.line(), "the kernel's shared variables are too large", function.name);
       function.shared_bytes = static_cast<std::uint32_t>(kernel_end);
       furthest = std::max(furthest, kernel_end);
     }
