@@ -15,7 +15,7 @@ skip() { printf 'skipped: %s\n' "$*"; printf '%s\n' "$*" >"$skip_file"; exit 0; 
 # count_junit FILE: counts from ctest's own report, which is exact where its last lines of text are not.
 count_junit() {
   local line tests failures skipped disabled
-  line=$(tr '\n' ' ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1)
+  line=$(tr '\n\t' '  ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1)
   number() { grep -o " $1=\"[0-9]*\"" <<<"$line" | grep -o '[0-9]*' || echo 0; }
   tests=$(number tests) failures=$(number failures) skipped=$(number skipped) disabled=$(number disabled)
   skipped=$((skipped + disabled))

@@ -45,6 +45,15 @@ CUresult TravellingImage::take_bare(const void* image) {
   return size ? copy(image, *size) : CUDA_ERROR_INVALID_IMAGE;
 }
 
+CUresult TravellingImage::take_lazily(const void* image) {
+  const CUresult taken = take(image);
+  if (taken != CUDA_ERROR_INVALID_IMAGE) return taken;
+  // One byte is all that can be read safely of something unknown; with a byte that begins no format it stays unknown.
+  uint8_t unknown[64] = {};
+  unknown[0] = static_cast<uint8_t>(*static_cast<const uint8_t*>(image) | 0x80);
+  return copy(unknown, sizeof unknown);
+}
+
 CUresult TravellingImage::take_file(const char* path) {
   if (path == nullptr) return CUDA_ERROR_INVALID_VALUE;
   std::vector<uint8_t> bytes;

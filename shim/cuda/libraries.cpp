@@ -76,7 +76,7 @@ CUresult cuLibraryLoadData(CUlibrary* library, const void* code, CUjit_option* j
                            unsigned numLibraryOptions) {
   return load(library,
               {jitOptions, jitOptionsValues, numJitOptions, libraryOptions, libraryOptionValues, numLibraryOptions},
-              [&](TravellingImage& image) { return image.take(code); });
+              [&](TravellingImage& image) { return image.take_lazily(code); });
 }
 
 CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* fileName, CUjit_option* jitOptions,

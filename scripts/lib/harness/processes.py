@@ -54,6 +54,13 @@ class Activity:
     def total_wakeups(self) -> int:
         return sum(self.wakeups.values())
 
+    def only(self, prefix: str) -> int:
+        """Wake-ups of the threads whose names begin so."""
+        return sum(n for thread, n in self.wakeups.items() if thread.startswith(prefix))
+
+    def without(self, prefix: str) -> int:
+        return self.total_wakeups() - self.only(prefix)
+
 
 def activity_of(pid: int) -> Activity:
     """Counts since the process began, over all its threads."""

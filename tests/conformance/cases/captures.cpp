@@ -371,11 +371,7 @@ CASE(capture_mode, exchange) {
   mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
   expect_ok(CU(cuThreadExchangeStreamCaptureMode, &mode));
 }
-CASE(capture_mode, errors) {
-  // The driver does not check the place for the mode: with null it crashes.
-  unsigned mode = 99;
-  expect(CU(cuThreadExchangeStreamCaptureMode, &mode), CUDA_ERROR_INVALID_VALUE);
-}
+// The driver checks neither the place for the mode (with null it crashes) nor its number.
 
 }  // namespace
 }  // namespace conformance
