@@ -18,8 +18,8 @@ class TravellingImage {
   CUresult take(const void* image);
   /// The same, but a wrapper is no image: modules want what is inside.
   CUresult take_bare(const void* image);
-  /// As take(), but what is no image at all travels as its first bytes: the driver loads libraries lazily and refuses such a
-  /// one at its first use.
+  /// As take(), but what is no image at all travels as its first bytes: the driver loads libraries lazily and refuses
+  /// such a one at its first use.
   CUresult take_lazily(const void* image);
   /// From a file's bytes; text need not end in a zero.
   CUresult take_file(const char* path);
