@@ -18,10 +18,17 @@ constexpr size_t kLargestFrame = 4096;
 // A file that a printing kernel filled beyond this is cut back once it was read.
 constexpr uint64_t kKeepAtMost = 8 << 20;
 
+// A sanitizer reports on standard error: it must reach the log.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kLastCaptured = 1;
+#else
+constexpr int kLastCaptured = 2;
+#endif
+
 }  // namespace
 
 base::Result<void> Console::capture_standard_streams() {
-  for (int fd = 1; fd <= 2; ++fd) {
+  for (int fd = 1; fd <= kLastCaptured; ++fd) {
     base::UniqueFd file(::memfd_create(fd == 1 ? "vgpu-stdout" : "vgpu-stderr", MFD_CLOEXEC));
     // O_APPEND has no place here: the offset is shared with the descriptor that the driver writes to, and only it
     // writes.

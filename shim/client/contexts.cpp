@@ -183,8 +183,10 @@ CUresult create_context(CUdevice device, unsigned flags, unsigned api_version, C
   made->flags.store(flags, std::memory_order_relaxed);
   const CUresult result = call(api::ops::ContextCreate{static_cast<uint32_t>(device), flags, {made->handle}});
   if (result != CUDA_SUCCESS) {
+    // Nobody else has seen it yet.
     g_contexts.remove(made->handle);
     handles(wire::Kind::context).discard(made->handle);
+    delete made;
     return result;
   }
   made->references = 1;

@@ -11,7 +11,7 @@ namespace {
 CUlaunchAttribute attribute(CUlaunchAttributeID id, std::initializer_list<uint32_t> words) {
   CUlaunchAttribute result = {};
   result.id = id;
-  std::memcpy(result.value.bytes, words.begin(), words.size() * sizeof(uint32_t));
+  if (words.size() != 0) std::memcpy(result.value.bytes, words.begin(), words.size() * sizeof(uint32_t));
   return result;
 }
 

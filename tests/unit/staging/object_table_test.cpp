@@ -1,13 +1,13 @@
 #include "shim/client/object_table.hpp"
 
 #include <catch2/catch.hpp>
-#include <memory>
 
 using vgpu::shim::ObjectTable;
 using namespace vgpu::wire;
 
 TEST_CASE("only live handles are found") {
-  auto table = std::make_unique<ObjectTable<int>>();
+  static ObjectTable<int> storage;  // a table never ends
+  ObjectTable<int>* const table = &storage;
   const uint64_t handle = make_handle(Kind::stream, 5, 12'345);
   CHECK(table->find(handle) == nullptr);
   table->insert(handle, 7);
@@ -23,7 +23,8 @@ TEST_CASE("only live handles are found") {
 }
 
 TEST_CASE("every live entry is visited once") {
-  auto table = std::make_unique<ObjectTable<int>>();
+  static ObjectTable<int> storage;  // a table never ends
+  ObjectTable<int>* const table = &storage;
   for (uint32_t index = 0; index < 3000; ++index) table->insert(make_handle(Kind::event, 1, index), 1);
   for (uint32_t index = 0; index < 3000; index += 2) table->remove(make_handle(Kind::event, 1, index));
   int sum = 0;

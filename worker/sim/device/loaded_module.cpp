@@ -44,7 +44,7 @@ CUresult LoadedModule::load(const std::shared_ptr<const ptx::Module>& module) {
     if (variable.space == ptx::Space::shared || variable.size == 0) continue;
     std::byte* bytes = sim.arena.resolve_range(addresses[i], variable.size);
     const auto initial = exec::initial_contents(variable, addresses);
-    std::memcpy(bytes, initial.data(), initial.size());
+    if (!initial.empty()) std::memcpy(bytes, initial.data(), initial.size());
     std::memset(bytes + initial.size(), 0, variable.size - initial.size());
   }
   program_ = std::make_shared<const exec::Program>(exec::bind_program(module, std::move(addresses)));
