@@ -2,6 +2,7 @@
 
 #include <array>
 #include <mutex>
+#include <vector>
 
 #include "shim/client/channel.hpp"
 #include "shim/client/handles.hpp"
@@ -90,6 +91,13 @@ CUresult end_context(Context& context, const Op& op) {
 CUresult check_device(CUdevice device) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
   return is_device(device) && device < kMaxDevices ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+/// Contexts that have ended stay as they were: a thread may still hold one as its current, and caches are keyed by
+/// address.
+void retire(Context& context) {
+  static auto* const ended = new std::vector<Context*>;  // guarded by lifecycle()
+  ended->push_back(&context);
 }
 
 }  // namespace
@@ -202,6 +210,7 @@ CUresult destroy_context(Context& context) {
   if (result != CUDA_SUCCESS) return result;
   g_contexts.remove(context.handle);
   handles(wire::Kind::context).discard(context.handle);
+  retire(context);
   if (current_context() == &context) pop_context();
   return CUDA_SUCCESS;
 }
