@@ -178,9 +178,11 @@ TEST_CASE("limits of clients hold, against a flood too, and the log stays bounde
     CHECK(is_process_alive(static_cast<pid_t>(first.connection.worker_pid)));
   }
   CHECK(eventually([&] { return broker.descriptor_count() == baseline && broker.children().empty(); }));
+  // The flood's last connections may still wait to be accepted, and count as this user's until then.
+  CHECK(
+      eventually([&] { return static_cast<bool>(control::connect_broker(broker.socket, hello_for_test(), soon())); }));
   const auto& log = broker.process.output();
   CHECK(std::count(log.begin(), log.end(), '\n') < 1500);
-  TestClient next(broker.socket);
 }
 
 TEST_CASE("a client that goes on talking after its hello loses its channel") {
