@@ -8,6 +8,7 @@
 #include "shim/client/default_stream.hpp"
 #include "shim/client/flow_control.hpp"
 #include "shim/client/handles.hpp"
+#include "shim/client/host_steps.hpp"
 #include "shim/client/thread_state.hpp"
 
 namespace vgpu::shim {
@@ -32,6 +33,10 @@ Request::Request(api::Op op, bool needs_context) : op_(op), writer_(std::span<ui
   refusal_ = channel->health();
   if (refusal_ != CUDA_SUCCESS) [[unlikely]] {
     drain_console(*channel);
+    return;
+  }
+  if (in_host_step()) [[unlikely]] {
+    refusal_ = CUDA_ERROR_NOT_PERMITTED;
     return;
   }
   const Context* context = current_context();
