@@ -21,6 +21,7 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(*graph);
   session.objects().graphs.drop(op.id.value);
+  session.objects().nodes.forget(op.id.value);
   call.finish(result);
 }
 
@@ -86,7 +87,7 @@ void graph_nodes(Session& session, const api::ops::GraphNodes& op, Call& call) {
   uint64_t numbers[kMost] = {};
   size_t written = 0;
   for (uint64_t i = op.first; i < nodes.size() && written < kMost; ++i, ++written)
-    numbers[written] = session.graph_nodes().number_of(nodes[i]);
+    numbers[written] = session.objects().nodes.number_of(nodes[i], op.id.value);
   const auto* bytes = reinterpret_cast<const uint8_t*>(numbers);
   api::ops::GraphNodesReply{nodes.size(), {bytes, written * sizeof numbers[0]}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
