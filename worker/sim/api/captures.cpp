@@ -275,7 +275,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* out, CUgraph handle, const CUgraphNode
 CUresult cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
   return without_context([&] {
     const auto node = Simulator::get().graph_nodes.find(handle);
-    if (node == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (node == nullptr) return bad_handle(handle);
     if (type == nullptr) return CUDA_ERROR_INVALID_VALUE;
     *type = static_cast<CUgraphNodeType>(node->type);
     return CUDA_SUCCESS;
