@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes of graphs: what they are.
+// Nodes of graphs: what they are, and the empty ones that are added.
 #include "tests/conformance/fixtures/objects.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
@@ -13,6 +13,25 @@ CUgraph capture(CUstream stream, const std::function<void()>& body) {
   CUgraph graph = nullptr;
   expect_ok(CU(cuStreamEndCapture, stream, &graph));
   return graph;
+}
+
+CUgraph new_graph() {
+  CUgraph graph = nullptr;
+  expect_ok(CU(cuGraphCreate, &graph, 0));
+  return graph;
+}
+
+CUgraphNode add_empty(const Graph& graph, const std::vector<CUgraphNode>& after = {}) {
+  CUgraphNode node = nullptr;
+  expect_ok(CU(cuGraphAddEmptyNode, &node, graph.get(), after.empty() ? nullptr : after.data(), after.size()));
+  require(node != nullptr, "the node has a handle");
+  return node;
+}
+
+size_t roots_of(const Graph& graph) {
+  size_t count = 0;
+  expect_ok(CU(cuGraphGetRootNodes, graph.get(), nullptr, &count));
+  return count;
 }
 
 size_t nodes_of(const Graph& graph) {
@@ -83,6 +102,116 @@ CASE(graph_node, type_nowhere) {
   size_t count = 1;
   expect_ok(CU(cuGraphGetNodes, graph.get(), &node, &count));
   expect(CU(cuGraphNodeGetType, node, nullptr), CUDA_ERROR_INVALID_VALUE);
+}
+
+CASE(graph_empty_node, added) {
+  const Context context;
+  const Graph graph(new_graph());
+  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes before");
+  CUgraphNode node = add_empty(graph);
+  CUgraphNodeType type = 99;
+  expect_ok(CU(cuGraphNodeGetType, node, &type));
+  expect_equal(type, 0U + CU_GRAPH_NODE_TYPE_EMPTY, "the type");
+  CUgraphNode listed = nullptr;
+  size_t count = 1;
+  expect_ok(CU(cuGraphGetNodes, graph.get(), &listed, &count));
+  expect_equal(count, size_t{1}, "the number of nodes");
+  require(listed == node, "the node that is listed is the one that was made");
+  expect_equal(roots_of(graph), size_t{1}, "the number of roots");
+}
+CASE(graph_empty_node, without_a_context) {
+  const Graph graph(new_graph());
+  add_empty(graph);
+  expect_equal(nodes_of(graph), size_t{1}, "the number of nodes");
+}
+CASE(graph_empty_node, dependencies) {
+  const Context context;
+  const Graph graph(new_graph());
+  const CUgraphNode a = add_empty(graph), b = add_empty(graph);
+  require(a != b, "two nodes have two handles");
+  expect_equal(roots_of(graph), size_t{2}, "the number of roots before");
+  add_empty(graph, {a, b});
+  expect_equal(nodes_of(graph), size_t{3}, "the number of nodes");
+  expect_equal(roots_of(graph), size_t{2}, "the number of roots after");
+}
+CASE(graph_empty_node, no_dependencies_in_an_array) {
+  const Context context;
+  const Graph graph(new_graph());
+  const CUgraphNode first = add_empty(graph);
+  CUgraphNode second = nullptr;
+  expect_ok(CU(cuGraphAddEmptyNode, &second, graph.get(), &first, 0));
+  expect_equal(roots_of(graph), size_t{2}, "the number of roots");
+}
+CASE(graph_empty_node, many_dependencies) {
+  const Context context;
+  const Graph graph(new_graph());
+  std::vector<CUgraphNode> before;
+  for (int i = 0; i < 1000; ++i) before.push_back(add_empty(graph));
+  add_empty(graph, before);
+  expect_equal(nodes_of(graph), size_t{1001}, "the number of nodes");
+  expect_equal(roots_of(graph), size_t{1000}, "the number of roots");
+}
+CASE(graph_empty_node, runs) {
+  const Context context;
+  const Stream stream;
+  const Graph graph(new_graph());
+  add_empty(graph, {add_empty(graph), add_empty(graph)});
+  const GraphExec exec(graph);
+  expect_ok(CU(cuGraphLaunch, exec.get(), stream));
+  stream.synchronize();
+}
+CASE(graph_empty_node, after_a_captured_node) {
+  const Context context;
+  const Module module;
+  const Stream stream;
+  const DeviceMemory memory(4);
+  memory.write_word(0);
+  const Graph graph(capture(stream, [&] { launch(module.function("increment"), {}, {}, stream, memory.at()); }));
+  CUgraphNode kernel = nullptr;
+  size_t count = 1;
+  expect_ok(CU(cuGraphGetNodes, graph.get(), &kernel, &count));
+  add_empty(graph, {kernel});
+  expect_equal(nodes_of(graph), size_t{2}, "the number of nodes");
+  expect_equal(roots_of(graph), size_t{1}, "the number of roots");
+  const GraphExec exec(graph);
+  expect_ok(CU(cuGraphLaunch, exec.get(), stream));
+  stream.synchronize();
+  expect_equal(memory.word(), 1U, "the word");
+}
+CASE(graph_empty_node, nowhere) {
+  const Context context;
+  const Graph graph(new_graph());
+  expect(CU(cuGraphAddEmptyNode, nullptr, graph.get(), nullptr, 0), CUDA_ERROR_INVALID_VALUE);
+  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
+}
+CASE(graph_empty_node, in_no_graph) {
+  const Context context;
+  CUgraphNode node = nullptr;
+  expect(CU(cuGraphAddEmptyNode, &node, nullptr, nullptr, 0), CUDA_ERROR_INVALID_VALUE);
+}
+CASE(graph_empty_node, dependencies_nowhere) {
+  const Context context;
+  const Graph graph(new_graph());
+  CUgraphNode node = nullptr;
+  expect(CU(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 1), CUDA_ERROR_INVALID_VALUE);
+  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
+}
+CASE(graph_empty_node, dependency_twice) {
+  const Context context;
+  const Graph graph(new_graph());
+  const CUgraphNode first = add_empty(graph);
+  const CUgraphNode twice[] = {first, first};
+  CUgraphNode node = nullptr;
+  expect(CU(cuGraphAddEmptyNode, &node, graph.get(), twice, 2), CUDA_ERROR_INVALID_VALUE);
+  expect_equal(nodes_of(graph), size_t{1}, "the number of nodes");
+}
+CASE(graph_empty_node, dependency_of_another_graph) {
+  const Context context;
+  const Graph graph(new_graph()), other(new_graph());
+  const CUgraphNode stranger = add_empty(other);
+  CUgraphNode node = nullptr;
+  expect(CU(cuGraphAddEmptyNode, &node, graph.get(), &stranger, 1), CUDA_ERROR_INVALID_VALUE);
+  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
 }
 
 }  // namespace

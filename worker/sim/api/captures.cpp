@@ -263,6 +263,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* out, CUgraph handle, const CUgraphNode
     for (std::size_t i = 0; i < count; ++i) {
       auto node = Simulator::get().graph_nodes.find(after[i]);
       if (node == nullptr || node->graph != graph->handle) return CUDA_ERROR_INVALID_VALUE;
+      if (std::find(after, after + i, after[i]) != after + i) return CUDA_ERROR_INVALID_VALUE;
       before.push_back(std::move(node));
     }
     const auto node = graph->add(NodeType::empty, {}, std::move(before));
