@@ -1,4 +1,5 @@
-// Graphs made by capture, and their launches.
+// Graphs made by capture or of empty nodes, and their launches.
+#include <cstring>
 #include <vector>
 
 #include "worker/handlers/handlers.gen.hpp"
@@ -21,6 +22,7 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(*graph);
   session.objects().graphs.drop(op.id.value);
+  session.objects().nodes.forget(op.id.value);
   call.finish(result);
 }
 
@@ -86,10 +88,28 @@ void graph_nodes(Session& session, const api::ops::GraphNodes& op, Call& call) {
   uint64_t numbers[kMost] = {};
   size_t written = 0;
   for (uint64_t i = op.first; i < nodes.size() && written < kMost; ++i, ++written)
-    numbers[written] = session.graph_nodes().number_of(nodes[i]);
+    numbers[written] = session.objects().nodes.number_of(nodes[i], op.id.value);
   const auto* bytes = reinterpret_cast<const uint8_t*>(numbers);
   api::ops::GraphNodesReply{nodes.size(), {bytes, written * sizeof numbers[0]}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
+}
+
+void graph_add_empty_node(Session& session, const api::ops::GraphAddEmptyNode& op, Call& call) {
+  const CUgraph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (op.after.size() % sizeof(uint64_t) != 0) return call.finish(session.violation("a part of a graph node's handle"));
+  std::vector<CUgraphNode> after(op.after.size() / sizeof(uint64_t));
+  for (size_t i = 0; i < after.size(); ++i) {
+    uint64_t number = 0;
+    std::memcpy(&number, op.after.data() + i * sizeof number, sizeof number);
+    if (!session.objects().find(number, after[i])) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  }
+  const auto add = session.driver().cuGraphAddEmptyNode;
+  CUgraphNode node = nullptr;
+  const CUresult result = add == nullptr ? CUDA_ERROR_NOT_SUPPORTED : add(&node, *graph, after.data(), after.size());
+  if (result == CUDA_SUCCESS)
+    api::ops::GraphAddEmptyNodeReply{{session.objects().nodes.number_of(node, op.id.value)}}.encode(call.reply());
+  call.finish(result);
 }
 
 }  // namespace vgpu::worker::handlers

@@ -132,7 +132,7 @@ void stream_capture_dependencies(Session& session, const api::ops::StreamCapture
   uint8_t bytes[kMost * 16] = {};
   size_t written = 0;
   for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
-    const uint64_t number = session.graph_nodes().number_of(nodes[i]);
+    const uint64_t number = session.objects().nodes.number_of(nodes[i], 0);
     std::memcpy(bytes + written * 16, &number, sizeof number);
     static_assert(sizeof(CUgraphEdgeData) == 8);
     if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/api/cuda_types.hpp"
+#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/handle_table.hpp"
 
 namespace vgpu::worker {
@@ -48,6 +49,7 @@ class Objects {
   HandleTable<CUgraph> graphs{wire::Kind::graph};
   HandleTable<CUgraphExec> execs{wire::Kind::exec};
   HandleTable<CUmemoryPool> pools{wire::Kind::pool};
+  GraphNodes nodes;
 
   /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
   Function* function(uint64_t handle) {
@@ -59,6 +61,7 @@ class Objects {
   bool find(uint64_t handle, CUfunction& out);
   bool find(uint64_t handle, CUkernel& out);
   bool find(uint64_t handle, CUmemoryPool& out);
+  bool find(uint64_t handle, CUgraphNode& out) { return (out = nodes.find(handle)) != nullptr; }
   bool can_bind(uint64_t handle, wire::Kind kind) const { return kind == wire::Kind::pool && pools.can_bind(handle); }
   void bind(uint64_t handle, CUmemoryPool pool) { pools.bind(handle, pool); }
   void drop(uint64_t handle) { pools.drop(handle); }
