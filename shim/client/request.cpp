@@ -97,9 +97,9 @@ CUresult Request::post(std::span<const uint8_t> tail) {
   // While something is being captured, the driver refuses at once what would break the capture, and programs rely on
   // that.
   const bool waits = is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0;
-  const CUresult sent = waits ? call(tail)
-                              : channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_,
-                                              writer_.written(), tail);
+  const CUresult sent =
+      waits ? call(tail)
+            : channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
   if (stream_ == 0 || sent != CUDA_SUCCESS) return sent;
   return count_posted(op_, context_, stream_, tail.size());
 }
