@@ -21,7 +21,7 @@
 namespace vgpu::worker {
 
 /// How the session ended; main() makes the exit code of it.
-enum class End { running, client_gone, violation, gpu_fault };
+enum class End { running, client_gone, violation, gpu_fault, internal };
 
 class Session {
  public:
