@@ -97,7 +97,7 @@ CUresult wait_for_worker(const Channel& channel) {
         say("no GPU: the worker on the host could not start (error %u); the broker's log says why", error);
       return error == 0 ? CUDA_ERROR_UNKNOWN : static_cast<CUresult>(error);
     }
-    if (channel.word(offsetof(vgpu_control, peer_status)).load(std::memory_order_acquire) != VGPU_PEER_ALIVE) {
+    if (channel.has_lost_worker()) {
       const uint32_t error = channel.word(offsetof(vgpu_control, start_error)).load(std::memory_order_relaxed);
       if (g_complained.first())
         say("no GPU: the worker on the host ended while it started (error %u); the broker's log says why", error);
