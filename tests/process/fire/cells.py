@@ -3,8 +3,6 @@
 import re
 from typing import NamedTuple
 
-from fire_broker import TAKES_BACK
-
 ROLES = ("client", "worker", "broker")
 STAGES = ("idle", "call", "stream", "copy", "capture", "alloc", "host", "hello", "reclaim")
 # kill: SIGKILL. stop: SIGSTOP, then SIGCONT. files, memory: no descriptor, no mapping more than there is (prlimit).
@@ -40,6 +38,4 @@ def is_of_third(cell: Cell) -> bool:
 
 def select(third: bool, kinds: set[str], pattern: str) -> list[Cell]:
     cells = [c for c in all_cells() if is_of_third(c)] if third else all_cells()
-    if not TAKES_BACK:
-        cells = [c for c in cells if (c.role, c.kind) != ("broker", "kill")]
     return [c for c in cells if (c in EXTRAS or c.kind in kinds) and re.search(pattern, c.name)]

@@ -24,6 +24,7 @@ CANARY = b"a dead client's memory"
 STICKY = re.compile(r"error (\w+) first, every later call \1$")
 STOPS_CALLING = {"idle", "capture"}  # stages that do not by themselves notice the end of their worker
 QUIET_ENDS = {"clean", "client gone"}
+UNSEEN = "ended while no broker served"
 CAUSED = "a class of its own"  # any end in order
 KILLED, SEGMENTATION, ABORTED = "killed by signal 9 (kill)", "killed by signal 11 (segmentation fault)", "killed by signal 6 (abort)"
 
@@ -82,12 +83,12 @@ def kill_broker(scene: Scene) -> Recovery:
     """Programs go on without it; the next one takes them back and counts them."""
     if scene.broker.pid in scene.frozen:
         scene.frozen.remove(scene.broker.pid)
-    scene.broker.crash()
+    scene.broker.kill()
     scene.check_neighbour()
     begun = time.monotonic()
     scene.broker.start_again()
     living = {scene.neighbour.pid} | (set() if scene.cell.stage in ("hello", "reclaim") else {scene.client.pid})
-    scene.clock.until(lambda: scene.broker.taken_back() >= living, lambda: f"the broker to take back the clients {living}; it has {scene.broker.taken_back()}")
+    scene.clock.until(lambda: set(scene.broker.taken_back()) >= living, lambda: f"the broker to take back the clients {living}; it has {scene.broker.taken_back()}")
     if scene.cell.stage != "hello":
         scene.await_accounts(lambda a: a["clients"] == a["places"] == a["workers"] == len(living), f"accounts of {len(living)} clients")
     recovery = Recovery(time.monotonic() - begun, "taken back")
@@ -143,11 +144,13 @@ def exhaust_one(scene: Scene) -> Recovery:
     """A client or its worker: CUDA errors, or an end in order; never a hang, a crash, or wrong results."""
     Shortage(scene.target, scene.cell.kind)
     scene.thaw_all_but(0)
-    scene.check_neighbour()
     begun = time.monotonic()
+    scene.check_neighbour()
     if scene.cell.stage == "reclaim":
         return await_reclaim(scene, begun)
-    scene.client.poke()
+    if scene.cell.stage != "hello":  # which goes on by itself
+        begun = time.monotonic()
+        scene.client.poke()
     return Recovery(expect_order(scene.client) - begun, "verdict")
 
 
@@ -285,7 +288,7 @@ def allowed_ends(scene: Scene) -> set[str | None]:
     """Of the worker whose client the cell is about."""
     role, stage, kind = scene.cell
     if role == "broker" and stage in ("hello", "reclaim") and kind == "kill":
-        return QUIET_ENDS | {None}  # it ends while there is no broker
+        return QUIET_ENDS | {None, UNSEEN}  # it ends while there is no broker
     if role == "worker" and kind == "kill":
         return {KILLED} | (QUIET_ENDS if stage == "reclaim" else set())
     if role == "worker" and kind in ("files", "memory"):

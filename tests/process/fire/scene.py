@@ -45,7 +45,7 @@ class Scene:
     def open(self) -> None:
         """A broker, and a neighbour that computes."""
         self.broker.__enter__()
-        self.empty = self.accounts()
+        self.empty = self.broker.accounts()
         self.neighbour = self.start("neighbour", "neighbour")
         self.neighbour.await_line("at neighbour")
         self.alone = self.await_accounts(lambda a: a["workers"] == 1, "the neighbour's worker")
@@ -124,16 +124,13 @@ class Scene:
 
     # ---- looking -----------------------------------------------------------------------------------------------
 
-    def accounts(self) -> dict[str, int]:
-        return self.broker.accounts(self.clock)
-
     def await_accounts(self, condition, what: str) -> dict[str, int]:
         """The accounts, once they are as the condition says."""
         last = {}
 
         def look():
             last.clear()
-            last.update(self.accounts())
+            last.update(self.broker.accounts())
             return condition(last)
 
         self.clock.until(look, lambda: f"{what}; the broker's accounts are {last}")
