@@ -94,6 +94,8 @@ void wait_for_release(void) {
 
 /* ---- computing ---- */
 
+const char* fire_kernels(void) { return fire_kernels_ptx; }
+
 static int open_session(struct fire* fire) {
   return TRY(fire, init, 0) && TRY(fire, device_get, &fire->device, 0) &&
          TRY(fire, context_retain, &fire->context, fire->device) && TRY(fire, context_set, fire->context) &&
@@ -203,7 +205,7 @@ int main(int count, char** arguments) {
   const int late = strcmp(stage->name, "reclaim") == 0 || strcmp(stage->name, "forked") == 0;
   if (early) stage->run(&fire);
   if (open_session(&fire) && compute_once(&fire, FIRE_SMALL, 1) && (early || late || stage->run(&fire)) &&
-      compute_once(&fire, FIRE_WORDS, 2))
+      grow(&fire) && compute_once(&fire, FIRE_WORDS, 2))
     close_session(&fire);
   const int status = report(&fire);
   if (late) stage->run(&fire);

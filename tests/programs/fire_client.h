@@ -40,6 +40,10 @@ int launch(struct fire* fire, cu_handle function, cu_handle stream, unsigned thr
 /* Fills, runs `mix` and compares every word with the CPU's. */
 int compute_once(struct fire* fire, unsigned count, unsigned seed);
 
+/* After a stage: asks for more of everything. */
+int grow(struct fire* fire);
+const char* fire_kernels(void);
+
 /* A stage: brings itself there, says "at NAME" in it, goes on when released, compares its results. */
 struct stage {
   const char* name;

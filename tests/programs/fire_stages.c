@@ -6,12 +6,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/programs/fire_client.h"
 
-enum { COPY_SIZE = 32 << 20 };
+enum { COPY_SIZE = 32 << 20, GROWTH = 24 << 20, MOST_HEAP = 64 << 20 };
 enum { PINNED_FLAGS = 3 /* portable, mapped */, CAPTURE_RELAXED = 2, MAX_NODES = 500 };
 
 static void nap(long microseconds) {
@@ -217,6 +218,34 @@ static int stage_neighbour(struct fire* fire) {
     if (read(STDIN_FILENO, &byte, 1) <= 0) return 1;
     say("rounds %u", round);
   }
+}
+
+/* A limit on the address space is felt once the heap has nothing left either. */
+static void use_up_heap(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  for (size_t size = MOST_HEAP; size >= 16; size /= 2)
+    for (size_t taken = 0; taken < MOST_HEAP && malloc(size) != NULL; taken += size) continue;
+  say("no memory is left");
+}
+
+/* What was not needed up to now: another module, stream, extent, more device memory. */
+int grow(struct fire* fire) {
+  cu_handle module = NULL, bump = NULL, stream = NULL;
+  cu_address memory = 0;
+  void* parameters[] = {&memory};
+  uint32_t* pinned = NULL;
+  const size_t words = GROWTH / sizeof *pinned;
+  use_up_heap();
+  if (!TRY(fire, module_load, &module, fire_kernels()) || !TRY(fire, get_function, &bump, module, "bump") ||
+      !TRY(fire, allocate, &memory, GROWTH) || !TRY(fire, host_allocate, (void**)&pinned, GROWTH, PINNED_FLAGS) ||
+      !TRY(fire, set_words, memory, 41, words) || !TRY(fire, synchronize) || !TRY(fire, stream_create, &stream, 1) ||
+      !launch(fire, bump, stream, 1, parameters) || !TRY(fire, stream_synchronize, stream) ||
+      !TRY(fire, copy_to_host, pinned, memory, GROWTH))
+    return 0;
+  expect_equal(fire, "the first word after the stage", pinned[0], 42);
+  expect_equal(fire, "the last word after the stage", pinned[words - 1], 41);
+  return TRY(fire, host_release, pinned) && TRY(fire, release, memory) && TRY(fire, module_unload, module);
 }
 
 const struct stage fire_stages[] = {

@@ -21,8 +21,14 @@ class Cell(NamedTuple):
 
 # Cases of their own beside the product of the three lists.
 FORKED = Cell("client", "forked", "kill")  # a forked child of the killed client lives on
+ORPHANED_CLIENT = Cell("client", "orphaned", "kill")  # after its broker
+ORPHANED_WORKER = Cell("worker", "orphaned", "kill")
+ADOPTED = Cell("worker", "adopted", "kill")  # by the broker that came after its own
+RELAUNCHED = Cell("broker", "relaunched", "signal")  # SIGUSR2
 ABSENT = Cell("broker", "absent", "start")  # there is no broker
-EXTRAS = (FORKED, ABSENT)
+EXTRAS = (FORKED, ORPHANED_CLIENT, ORPHANED_WORKER, ADOPTED, RELAUNCHED, ABSENT)
+# Stages of the client in those cases that have none by their name.
+STAND_INS = {"orphaned": "stream", "adopted": "stream", "relaunched": "call"}
 
 
 def all_cells() -> list[Cell]:

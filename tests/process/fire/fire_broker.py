@@ -30,6 +30,11 @@ class FireBroker(PrivateBroker):
             self._process.wait()
         self._remove()
 
+    @property
+    def status(self) -> int | None:
+        """As Popen has it; None while it runs."""
+        return self._process.poll()
+
     def text(self) -> str:
         """What all brokers of this socket and their workers logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -5,7 +5,7 @@ import signal
 from typing import NamedTuple
 
 import leftovers
-from cells import Cell
+from cells import STAND_INS, Cell
 from fire_broker import FireBroker
 from harness.layout import Layout
 from harness.processes import is_alive
@@ -64,8 +64,9 @@ class Scene:
         self.check_neighbour()
 
     def _bring_to_usual(self) -> None:
-        self.client = self.start(self.cell.stage, "client")
-        self.client.await_line(f"at {self.cell.stage}")
+        stage = STAND_INS.get(self.cell.stage, self.cell.stage)
+        self.client = self.start(stage, "client")
+        self.client.await_line(f"at {stage}")
         self._note_worker()
 
     def _note_worker(self) -> None:
