@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <new>
 
 #include "common/api/ops.gen.hpp"
 #include "shim/client/channel.hpp"
@@ -26,9 +27,13 @@ constinit CUresult g_start_error = CUDA_SUCCESS;  // of a worker that failed: it
 constinit Once g_complained;
 
 void become_fork_child() {
-  // The channel is the parent's: unmapped here (MADV_DONTFORK), and not to be used even if it were not.
-  abandon_channel();
+  // The channel is the parent's: unmapped here (MADV_DONTFORK), and not to be used even if it were not. Only after
+  // cuInit is CUDA lost to the child: one whose parent merely asked for the driver's version connects for itself.
+  if (open_channel() != nullptr) abandon_channel();
+  if (g_connected != nullptr && !is_fork_child()) release_arena(g_connected->arena());
   g_connected = nullptr;
+  // Another thread of the parent may have held it; here is only this one.
+  ::new (&g_startup) std::mutex;
 }
 
 void watch_forks() {
