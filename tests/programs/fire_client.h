@@ -47,6 +47,7 @@ const char* fire_kernels(void);
 /* A stage: brings itself there, says "at NAME" in it, goes on when released, compares its results. */
 struct stage {
   const char* name;
+  enum { BEFORE, DURING, AFTER } when; /* its computing */
   const char* what;
   int (*run)(struct fire* fire);
 };

@@ -249,17 +249,18 @@ int grow(struct fire* fire) {
 }
 
 const struct stage fire_stages[] = {
-    {"visit", "computes and ends", stage_visit},
-    {"hello", "stays before its first call", stage_hello},
-    {"idle", "makes no call", stage_idle},
-    {"call", "makes calls that wait for their answer", stage_call},
-    {"stream", "waits for a stream with a spinning kernel", stage_stream},
-    {"copy", "copies 32 MiB there and back", stage_copy},
-    {"capture", "puts launches into a capture", stage_capture},
-    {"alloc", "allocates and frees device and pinned memory", stage_alloc},
-    {"host", "stays in a host function", stage_host},
-    {"reclaim", "has its verdict; stays before its end", stage_reclaim},
-    {"forked", "the same with a forked child that lives on", stage_forked},
-    {"neighbour", "computes until the end of standard input; a byte asks for the count of rounds", stage_neighbour},
+    {"visit", DURING, "computes and ends", stage_visit},
+    {"hello", BEFORE, "stays before its first call", stage_hello},
+    {"idle", DURING, "makes no call", stage_idle},
+    {"call", DURING, "makes calls that wait for their answer", stage_call},
+    {"stream", DURING, "waits for a stream with a spinning kernel", stage_stream},
+    {"copy", DURING, "copies 32 MiB there and back", stage_copy},
+    {"capture", DURING, "puts launches into a capture", stage_capture},
+    {"alloc", DURING, "allocates and frees device and pinned memory", stage_alloc},
+    {"host", DURING, "stays in a host function", stage_host},
+    {"reclaim", AFTER, "has its verdict; stays before its end", stage_reclaim},
+    {"forked", AFTER, "the same with a forked child that lives on", stage_forked},
+    {"neighbour", DURING, "computes until the end of standard input; a byte asks for the count of rounds",
+     stage_neighbour},
 };
 const unsigned fire_stage_count = sizeof fire_stages / sizeof *fire_stages;

@@ -34,20 +34,21 @@ def expect_sticky_error(client: Talker, is_connected: bool) -> float:
 
 
 def expect_right(client: Talker) -> float:
-    """When it said so."""
-    when, verdict = client.verdict()
+    """When it was through its stage."""
+    _, verdict = client.verdict()
     expect_end(client, {0, 2, 3})
     if verdict != "right" or client.status != 0 or client.errors():
         raise CellFailed(f"{client.name}: {verdict}; {' '.join(client.errors())}")
-    return when
+    return client.await_line("on")[0]
 
 
 def expect_order(client: Talker) -> tuple[float, str]:
-    """Right, or CUDA errors; and an end in order. When it gave its verdict, and the verdict."""
-    when, verdict = client.verdict()
+    """Right, or CUDA errors; and an end in order. When it was through its stage, or had its first error; and the verdict."""
+    _, verdict = client.verdict()
     expect_end(client, {0, 2})
     if verdict != "right" and not verdict.startswith("error CUDA_ERROR_"):
         raise CellFailed(f"{client.name}: {verdict}")
+    when, _ = client.find("on") or client.await_line("error ")
     return when, verdict
 
 

@@ -102,6 +102,12 @@ def stop(scene: Scene) -> Recovery:
     thaw(target)
     if scene.cell.stage == "reclaim":
         return await_reclaim(scene, begun)
+    if scene.cell.role == "broker" and scene.cell.stage != "hello":
+        scene.await_accounts(lambda a: a["clients"] == a["workers"] == 2, "accounts of two clients")
+        recovery = Recovery(time.monotonic() - begun, "accounts")
+        scene.client.poke()
+        expect_right(scene.client)
+        return recovery
     scene.client.poke()
     return Recovery(expect_right(scene.client) - begun, "right")
 
