@@ -74,8 +74,8 @@ void capture_beside(const Context& context, const Module& module, OtherThread& o
     expect_ok(CU(cuThreadExchangeStreamCaptureMode, &swapped));
   });
   const bool refused = mode == kGlobal && its == kGlobal;
-  const std::string what = std::string(call.name) + " beside a " + name_of(mode) + " capture, by a " + name_of(its) +
-                           " thread";
+  const std::string what =
+      std::string(call.name) + " beside a " + name_of(mode) + " capture, by a " + name_of(its) + " thread";
   CUgraph made = nullptr;
   expect(Outcome{what.c_str(), got}, refused ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS);
   expect(CU(cuStreamEndCapture, stream, &made), refused ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS);

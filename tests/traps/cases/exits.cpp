@@ -56,9 +56,8 @@ void take_off(const std::string& libcuda, bool spinning = true) {
 void call_after_main() {
   if (flying == nullptr) return;
   CUcontext current = nullptr;
-  for (const CUresult result :
-       {driver().cuCtxGetCurrent(&current), driver().cuCtxSetCurrent(flying->context),
-        driver().cuEventDestroy_v2(flying->event), driver().cuStreamDestroy_v2(flying->idle)}) {
+  for (const CUresult result : {driver().cuCtxGetCurrent(&current), driver().cuCtxSetCurrent(flying->context),
+                                driver().cuEventDestroy_v2(flying->event), driver().cuStreamDestroy_v2(flying->idle)}) {
     if (result != CUDA_SUCCESS && result != CUDA_ERROR_DEINITIALIZED && result != CUDA_ERROR_CONTEXT_IS_DESTROYED)
       std::fprintf(stderr, "a call after main gave %s\n", describe(result).c_str());
   }
@@ -194,13 +193,15 @@ void expect_quiet_ends(std::initializer_list<const char*> acts) {
 }
 
 OWN_PROCESS_CASE(exit_trap, from_main_and_other_threads) {
-  expect_quiet_ends({"initialises_and_returns", "returns_from_main", "exits_in_a_second_thread", "exits_while_others_wait"});
+  expect_quiet_ends(
+      {"initialises_and_returns", "returns_from_main", "exits_in_a_second_thread", "exits_while_others_wait"});
 }
 OWN_PROCESS_CASE(exit_trap, with_host_functions) {
   expect_quiet_ends({"exits_in_a_host_function", "returns_with_a_host_function_running"});
 }
 OWN_PROCESS_CASE(exit_trap, with_calls_after_main) {
-  expect_quiet_ends({"calls_in_a_static_destructor", "calls_in_an_atexit_handler", "gives_back_in_a_static_destructor"});
+  expect_quiet_ends(
+      {"calls_in_a_static_destructor", "calls_in_an_atexit_handler", "gives_back_in_a_static_destructor"});
 }
 OWN_PROCESS_CASE(exit_trap, with_calls_at_the_end_of_threads) {
   expect_quiet_ends({"calls_in_a_thread_destructor", "calls_in_the_main_threads_destructor"});

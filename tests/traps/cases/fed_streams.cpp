@@ -54,14 +54,12 @@ CASE(fed, stream) {
 }
 CASE(fed, legacy_stream) {
   const Context context;
-  wait_beside_feeding(context, nullptr, "cuStreamSynchronize(0)",
-                      [] { expect_ok(CU(cuStreamSynchronize, nullptr)); });
+  wait_beside_feeding(context, nullptr, "cuStreamSynchronize(0)", [] { expect_ok(CU(cuStreamSynchronize, nullptr)); });
 }
 CASE(fed, blocking_stream_and_a_wait_for_the_legacy_one) {
   const Context context;
   const Stream stream(CU_STREAM_DEFAULT);
-  wait_beside_feeding(context, stream, "cuStreamSynchronize(0)",
-                      [] { expect_ok(CU(cuStreamSynchronize, nullptr)); });
+  wait_beside_feeding(context, stream, "cuStreamSynchronize(0)", [] { expect_ok(CU(cuStreamSynchronize, nullptr)); });
 }
 CASE(fed, event) {
   const Context context;

@@ -135,7 +135,8 @@ UNINITIALISED_CASE(fork_trap, after_asking_for_the_version) {
 OWN_PROCESS_CASE(fork_trap, after_initialisation) {
   in_child("after cuInit", expect_nothing_works);
   in_child("after cuInit", become_another_program);
-  in_child("after cuInit", [] {}, Leaves::by_exit);
+  in_child(
+      "after cuInit", [] {}, Leaves::by_exit);
   const Context context;
   Parent().check();
 }
@@ -175,7 +176,8 @@ OWN_PROCESS_CASE(fork_trap, in_a_capture) {
   expect_ok(CU(cuStreamBeginCapture_v2, stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
   launch(parent.module().function("increment"), {}, {}, stream, word.at());
   in_child("in a capture", expect_nothing_works);
-  in_child("in a capture", [] {}, Leaves::by_exit);
+  in_child(
+      "in a capture", [] {}, Leaves::by_exit);
   CUgraph made = nullptr;
   expect_ok(CU(cuStreamEndCapture, stream, &made));
   const Graph graph(made);
@@ -199,7 +201,8 @@ OWN_PROCESS_CASE(fork_trap, with_a_host_function_pending) {
     expect_nothing_works();
     expect_equal(calls.load(), 0, "the calls in the child");
   });
-  in_child("with a host function pending", [] {}, Leaves::by_exit);
+  in_child(
+      "with a host function pending", [] {}, Leaves::by_exit);
   spinner.release();
   parent.check();
   spinner.require_not_expired();
@@ -247,7 +250,8 @@ OWN_PROCESS_CASE(fork_trap, while_other_threads_are_busy) {
         driver().cuCtxSetCurrent(nullptr);
         driver().cuStreamDestroy_v2(parent.stream());
         driver().cuStreamSynchronize(parent.stream());
-        driver().cuLaunchHostFunc(parent.stream(), [](void*) {}, nullptr);
+        driver().cuLaunchHostFunc(
+            parent.stream(), [](void*) {}, nullptr);
         driver().cuModuleUnload(parent.module().get());
         driver().cuDevicePrimaryCtxRelease_v2(0);
         driver().cuDevicePrimaryCtxReset_v2(0);

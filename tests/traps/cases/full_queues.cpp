@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Full queues. The driver holds 1,021 commands a stream and 8,168 in all (measured); up to there nobody waits, beyond it
-// only who fills the queue.
+// Full queues. The driver holds 1,021 commands a stream and 8,168 in all (measured); up to there nobody waits, beyond
+// it only who fills the queue.
 #include "tests/conformance/harness/registry.hpp"
 #include "tests/traps/support/crew.hpp"
 
@@ -219,8 +219,7 @@ CASE(queue, pageable_copies_beyond_the_staging_memory) {
   Crew crew;
   crew.add(context, "copying", [&] {
     stands_at("copying from pageable memory behind a kernel that waits");
-    for (; posted < kCopies; ++posted)
-      expect_ok(CU(cuMemcpyHtoDAsync_v2, memory.at(), bytes.data(), kSize, waiting));
+    for (; posted < kCopies; ++posted) expect_ok(CU(cuMemcpyHtoDAsync_v2, memory.at(), bytes.data(), kSize, waiting));
   });
   crew.add(context, "asking", [&] {
     wait_until_stuck(posted, kCopies);

@@ -76,13 +76,15 @@ ACT(opens_and_closes) {
   const bool grew =
       late.descriptors > early.descriptors || late.threads > early.threads || late.mappings > early.mappings + 2;
   if (grew)
-    std::fprintf(stderr, "after round %d and at the end: %d and %d descriptors, %d and %d threads, %d and %d mappings\n",
-                 rounds / 10, early.descriptors, late.descriptors, early.threads, late.threads, early.mappings,
-                 late.mappings);
+    std::fprintf(
+        stderr, "after round %d and at the end: %d and %d descriptors, %d and %d threads, %d and %d mappings\n",
+        rounds / 10, early.descriptors, late.descriptors, early.threads, late.threads, early.mappings, late.mappings);
   return grew ? 1 : 0;
 }
 
-void opens_and_closes(const char* how, const char* rounds) { Player("opens_and_closes", {how, rounds}).expect_quiet_end(); }
+void opens_and_closes(const char* how, const char* rounds) {
+  Player("opens_and_closes", {how, rounds}).expect_quiet_end();
+}
 
 OWN_PROCESS_CASE(loading, opened_and_closed_a_hundred_times) { opens_and_closes("open", "100"); }
 OWN_PROCESS_CASE(loading, asked_for_its_version_each_time) { opens_and_closes("ask", "100"); }

@@ -159,8 +159,9 @@ OWN_PROCESS_CASE(printing, an_assertion) {
     out_text = out.text(), err_text = err.text();
   }
   expect(Outcome{"cuStreamSynchronize", result}, CUDA_ERROR_ASSERT);
-  require(err_text.find("here:42: it: block: [0,0,0], thread: [0,0,0] Assertion `broken` failed.\n") != std::string::npos,
-          "the text of the assertion is on standard error (" + err_text + ")");
+  require(
+      err_text.find("here:42: it: block: [0,0,0], thread: [0,0,0] Assertion `broken` failed.\n") != std::string::npos,
+      "the text of the assertion is on standard error (" + err_text + ")");
   require(out_text.empty(), "nothing is on standard output (" + out_text + ")");
   expect(CU(cuCtxSynchronize), CUDA_ERROR_ASSERT);
   CUdeviceptr address = 0;

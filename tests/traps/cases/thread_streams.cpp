@@ -9,8 +9,8 @@ namespace {
 constexpr int kThreads = 16;
 constexpr uint32_t kWords = 1024;
 
-/// Entries that mean the thread's own stream by 0, as programs compiled for it use them; null where the library does not
-/// export them, and the stream is named by its handle instead.
+/// Entries that mean the thread's own stream by 0, as programs compiled for it use them; null where the library does
+/// not export them, and the stream is named by its handle instead.
 struct OwnStream {
   proto::cuLaunchKernel* launch = find<proto::cuLaunchKernel>("cuLaunchKernel_ptsz");
   proto::cuMemcpyHtoDAsync_v2* to_device = find<proto::cuMemcpyHtoDAsync_v2>("cuMemcpyHtoDAsync_v2_ptsz");
@@ -43,8 +43,9 @@ void compute(const OwnStream& own, CUfunction fill, CUfunction increment, uint32
     void* increment_parameters[] = {&at};
     stands_at("working on the stream of the thread");
     expect(Outcome{"copy to the device", own.to_device(at, words.data(), kWords * 4, own.stream)}, CUDA_SUCCESS);
-    expect(Outcome{"launch", own.launch(fill, kWords / 2 / 128, 1, 1, 128, 1, 1, 0, own.stream, fill_parameters, nullptr)},
-           CUDA_SUCCESS);
+    expect(
+        Outcome{"launch", own.launch(fill, kWords / 2 / 128, 1, 1, 128, 1, 1, 0, own.stream, fill_parameters, nullptr)},
+        CUDA_SUCCESS);
     for (int i = 0; i < 5; ++i)
       expect(Outcome{"launch", own.launch(increment, 1, 1, 1, 1, 1, 1, 0, own.stream, increment_parameters, nullptr)},
              CUDA_SUCCESS);

@@ -148,8 +148,8 @@ Player::End Player::end(Where where) {
 
 void Player::expect_quiet_end(Where where) {
   const End how = end(where);
-  require(how.how.empty() && how.errors.empty(), "a quiet end with status 0 (it was: " + how.how + " " + how.errors + ")",
-          where);
+  require(how.how.empty() && how.errors.empty(),
+          "a quiet end with status 0 (it was: " + how.how + " " + how.errors + ")", where);
 }
 
 std::string Player::errors() const {

@@ -67,7 +67,8 @@ void tell(const char* line);
 
 }  // namespace traps
 
-#define ACT(name)                                                                                   \
-  static int act_##name(const std::string& libcuda, const std::vector<std::string>& words);         \
-  [[maybe_unused]] static const bool act_##name##_added = ::traps::add_act(#name, act_##name);      \
-  static int act_##name([[maybe_unused]] const std::string& libcuda, [[maybe_unused]] const std::vector<std::string>& words)
+#define ACT(name)                                                                              \
+  static int act_##name(const std::string& libcuda, const std::vector<std::string>& words);    \
+  [[maybe_unused]] static const bool act_##name##_added = ::traps::add_act(#name, act_##name); \
+  static int act_##name([[maybe_unused]] const std::string& libcuda,                           \
+                        [[maybe_unused]] const std::vector<std::string>& words)
