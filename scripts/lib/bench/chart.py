@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from .plan import THEMES
-from .results import NATIVE, REMOTED, Figure, Results, wholes
+from .results import NATIVE, REMOTED, Figure, Results, quiet, wholes
 from .tables import TITLES, condition, describe, format_value, label
 
 WIDTH = 960
@@ -112,28 +112,31 @@ def _draw_theme(canvas: Canvas, theme: str, figures: list[Figure]) -> None:
     canvas.y += 14
 
 
+def _pieces(whole: dict, own: list[dict]) -> list[tuple[str, float, str]]:
+    """Name, nanoseconds and colour of what a whole consists of."""
+    pieces = [(part["part"], quiet(part), PART_COLOURS[i % len(PART_COLOURS)]) for i, part in enumerate(own)]
+    rest = quiet(whole) - sum(value for _, value, _ in pieces)
+    return pieces + ([("not explained by a part", rest, REST)] if rest > 0 else [])
+
+
 def _draw_parts(canvas: Canvas, whole: dict, own: list[dict]) -> None:
     """One bar of the whole, cut into its parts in proportion; on a linear scale, for parts add up."""
-    total = sum(part["median"] for part in own)
-    longest = max(total, whole["median"])
+    pieces = _pieces(whole, own)
+    total = sum(value for _, value, _ in pieces)
     room = WIDTH - 2 * MARGIN
-    canvas.text(MARGIN, canvas.y + 12, f"{whole['part']}: {format_value(whole['median'], 'ns')}", 13, weight="bold")
+    canvas.text(MARGIN, canvas.y + 12, f"{whole['part']}: {format_value(quiet(whole), 'ns')}", 13, weight="bold")
     canvas.y += 20
     x = float(MARGIN)
-    pieces = [(p["part"], p["median"]) for p in own] + ([("not explained by a part", whole["median"] - total)] if whole["median"] > total else [])
-    for index, (name, value) in enumerate(pieces):
-        colour = PART_COLOURS[index % len(PART_COLOURS)] if index < len(own) else REST
-        width = room * value / longest
-        canvas.bar(x, canvas.y, width - 1, colour, f"{name}: {value:.1f} ns", 22)
-        x += width
+    for name, value, colour in pieces:
+        canvas.bar(x, canvas.y, room * value / total - 1, colour, f"{name}: {value:.1f} ns", 22)
+        x += room * value / total
     canvas.y += 26
-    for index, (name, value) in enumerate(pieces):
-        colour = PART_COLOURS[index % len(PART_COLOURS)] if index < len(own) else REST
-        column = MARGIN + (index % 2) * room / 2
-        canvas.bar(column, canvas.y + (index // 2) * 17 + 3, 10, colour, name, 10)
-        canvas.text(column + 16, canvas.y + (index // 2) * 17 + 12, f"{name}: {value:.1f} ns", 11)
+    for index, (name, value, colour) in enumerate(pieces):
+        column, line = MARGIN + (index % 2) * room / 2, canvas.y + (index // 2) * 17
+        canvas.bar(column, line + 3, 10, colour, name, 10)
+        canvas.text(column + 16, line + 12, f"{name}: {value:.1f} ns", 11)
     canvas.y += (len(pieces) + 1) // 2 * 17 + 4
-    if total > whole["median"]:
+    if total > quiet(whole):
         canvas.text(MARGIN, canvas.y + 10, f"The parts add up to {total:.1f} ns: run together they overlap.", 11, colour="#57606a")
         canvas.y += 16
     canvas.y += 14

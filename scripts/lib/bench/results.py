@@ -96,6 +96,11 @@ class Results:
         return json.dumps(out, indent=1) + "\n"
 
 
+def quiet(part: dict) -> float:
+    """The median of the repetition that was disturbed least: parts add up only where nothing else ran."""
+    return min(part["repetitions"])
+
+
 def wholes(parts: list[dict]) -> list[tuple[dict, list[dict]]]:
     """Each measured whole with the parts that should add up to it."""
     return [(line, [p for p in parts if p["role"] == "part" and p["of"] == line["of"]]) for line in parts if line["role"] == "whole"]

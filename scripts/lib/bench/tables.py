@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as text for a terminal."""
 from .plan import THEMES
-from .results import NATIVE, REMOTED, Figure, Results, singles, wholes
+from .results import NATIVE, REMOTED, Figure, Results, quiet, singles, wholes
 
 TITLES = {
     "enqueue": "A posted launch, until the call returns",
@@ -90,23 +90,24 @@ def figure_tables(results: Results) -> list[str]:
     return lines
 
 
+def _part_row(part: dict, name: str = "") -> list[str]:
+    return [name or part["part"], f"{quiet(part):.1f}", f"{part['median']:.1f}", part["how"]]
+
+
 def part_tables(parts: list[dict]) -> list[str]:
     """part | ns | how measured; the sum beside the measured whole."""
     lines = []
     for whole, own in wholes(parts):
-        total = sum(part["median"] for part in own)
-        rows = [[f"Parts of: {whole['part']}", "ns", "p99", "how measured"]]
-        rows += [[part["part"], f"{part['median']:.1f}", f"{part['p99']:.1f}", part["how"]] for part in own]
+        total = sum(quiet(part) for part in own)
+        rows = [[f"Parts of: {whole['part']}", "ns", "median", "how measured"]]
+        rows += [_part_row(part) for part in own]
         rows.append(["sum of the parts", f"{total:.1f}", "", ""])
-        rows.append(["measured as a whole", f"{whole['median']:.1f}", f"{whole['p99']:.1f}", whole["how"]])
-        rows.append(["not explained by a part", f"{whole['median'] - total:.1f}", "", ""])
+        rows.append(_part_row(whole, "measured as a whole"))
+        rows.append(["not explained by a part", f"{quiet(whole) - total:.1f}", "", ""])
         lines += ["", *_columns(rows)]
-    rest = singles(parts)
-    if rest:
-        rows = [["Beside them", "ns", "p99", "how measured"]]
-        rows += [[part["part"], f"{part['median']:.1f}", f"{part['p99']:.1f}", part["how"]] for part in rest]
-        lines += ["", *_columns(rows)]
-    return lines
+    if rest := singles(parts):
+        lines += ["", *_columns([["Beside them", "ns", "median", "how measured"], *map(_part_row, rest)])]
+    return lines + (["", "ns: the median of the quietest repetition; median: of all values"] if parts else [])
 
 
 def describe(machine: dict) -> str:

@@ -42,7 +42,8 @@ class Looking {
   }
 
  private:
-  static constexpr unsigned kMost = 20'000;  // some tenths of a millisecond
+  // Some milliseconds: longer than the other side's absence, or both would miss one another again and again.
+  static constexpr unsigned kMost = 400'000;
   unsigned looks_ = 0;
 };
 
