@@ -13,6 +13,10 @@ std::optional<Admission::Ticket> Admission::admit(uid_t uid, std::string& refusa
               " clients (max_clients_per_uid of the broker's configuration)";
     return std::nullopt;
   }
+  return take_back(uid);
+}
+
+Admission::Ticket Admission::take_back(uid_t uid) {
   ++count_;
   ++per_uid_[uid];
   return Ticket(*this, uid);

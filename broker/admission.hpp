@@ -33,6 +33,9 @@ class Admission {
 
   /// A ticket, or nothing and a sentence in `refusal`.
   std::optional<Ticket> admit(uid_t uid, std::string& refusal);
+  /// A place for a client that an earlier broker admitted: its programs run already, so limits do not refuse it, but it
+  /// counts.
+  Ticket take_back(uid_t uid);
   std::size_t count() const { return count_; }
 
  private:

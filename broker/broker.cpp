@@ -2,8 +2,13 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <filesystem>
 
+#include "broker/restart/relaunch.hpp"
+#include "broker/restart/take_back.hpp"
 #include "broker/service_notify.hpp"
 #include "broker/supervisor/worker_launch.hpp"
 #include "common/base/log.hpp"
@@ -29,6 +34,13 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::size_t count_descriptors() {
+  std::error_code ignored;
+  const std::filesystem::directory_iterator folder("/proc/self/fd", ignored);
+  const auto entries = std::distance(begin(folder), end(folder));
+  return entries > 0 ? static_cast<std::size_t>(entries) - 1 : 0;  // less the one that lists them
+}
+
 }  // namespace
 
 Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
@@ -37,6 +49,8 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       config_(config),
       limiter_(kLogBurst, kLogPerSecond),
       admission_(config.max_clients, config.max_clients_per_uid),
+      program_(restart::own_program()),
+      roster_(config.socket + ".roster"),
       heartbeat_(loop),
       shutdown_deadline_(loop) {}
 
@@ -46,20 +60,84 @@ base::Result<void> Broker::start() {
   if (!worker) return worker.error();
   client_settings_ = {*worker, config_.driver, config_.log_level, config_.window_size, config_.kill_timeout};
   std::signal(SIGPIPE, SIG_IGN);
-  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP},
+  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2},
                    [this](int signal) { on_signal(signal); });
-  auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
-  if (!socket) return socket.error();
-  socket_.emplace(std::move(*socket));
+  if (auto listening = listen(); !listening) return listening.error();
+  // Before anybody is admitted: they count.
+  take_back_clients();
   acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
   return {};
 }
 
+base::Result<void> Broker::listen() {
+  if (const auto inherited = restart::take_inherited()) {
+    if (auto socket = listener::ListenSocket::adopt(config_.socket, *inherited)) {
+      socket_.emplace(std::move(*socket));
+      return {};
+    }
+  }
+  auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
+  if (!socket) return socket.error();
+  socket_.emplace(std::move(*socket));
+  return {};
+}
+
+void Broker::take_back_clients() {
+  const auto predecessor = roster_.read();
+  if (!predecessor) return log::error("{}; workers of an earlier broker stay on their own", predecessor.error().text);
+  next_id_ = predecessor->next_id;
+  for (const auto& entry : predecessor->entries) take_back_client(entry);
+}
+
+void Broker::take_back_client(const restart::Entry& entry) {
+  auto taken = restart::take_back(entry);
+  if (!taken && taken.error().code == ESRCH)
+    return log::info("worker {} of client {} has ended while no broker served", entry.worker.pid, entry.id);
+  if (!taken) {
+    roster_.add(entry, next_id_);  // the next one may succeed
+    return log::error("worker {} of client {} (uid {}) stays on its own: {}", entry.worker.pid, entry.id, entry.uid,
+                      taken.error().text);
+  }
+  log::info("took back client {}: worker {} (pid {} of the client, uid {})", entry.id, entry.worker.pid,
+            entry.client.pid, entry.uid);
+  roster_.add(entry, next_id_);
+  keep(vm::Client::take_back(loop_, std::move(*taken), admission_.take_back(entry.uid), client_settings_, limiter_,
+                             [this](std::uint64_t finished) { on_client_finished(finished); }));
+}
+
+void Broker::keep(std::unique_ptr<vm::Client> client) {
+  clients_[client->id()] = std::move(client);
+  if (!heartbeat_.is_running()) heartbeat_.start(kHeartbeat, [this] { beat(); });
+}
+
 void Broker::on_signal(int signal) {
+  if (stopping_) return;
   if (signal == SIGHUP) return reload();
-  if (!stopping_) begin_shutdown(signal);
+  if (signal == SIGUSR1) return log_accounts();
+  if (signal == SIGUSR2) return relaunch();
+  begin_shutdown(signal);
+}
+
+void Broker::log_accounts() {
+  const auto quarantined =
+      std::count_if(clients_.begin(), clients_.end(), [](const auto& one) { return one.second->is_quarantined(); });
+  log::info("accounts: clients {}, greetings {}, places {}, workers {}, quarantined {}, descriptors {}",
+            clients_.size(), greetings_.size(), admission_.count(), clients_.size(), quarantined, count_descriptors());
+}
+
+// A greeting under way is cut off: its client connects again (control::connect_broker).
+void Broker::relaunch() {
+  const auto loaded = options_.load();
+  for (const auto& error : loaded.errors) log::error("{}", error);
+  if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
+  log::info("relaunching {}: {} client(s) go on", program_, clients_.size());
+  auto socket = acceptor_->release();
+  acceptor_.reset();
+  const auto failure = restart::relaunch(program_, options_.command_line, {socket.get(), socket_->lock_descriptor()});
+  log::error("not relaunched: {}", failure.text);
+  acceptor_.emplace(loop_, std::move(socket), [this](base::UniqueFd c) { on_connection(std::move(c)); });
 }
 
 void Broker::reload() {
@@ -114,13 +192,16 @@ void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
     return refuse(greeted);
   }
   limiter_.write(log::Level::info, uid, "client {}: worker {} started", id, (*client)->worker_pid());
-  clients_[id] = std::move(*client);
-  if (!heartbeat_.is_running()) heartbeat_.start(kHeartbeat, [this] { beat(); });
+  // On the roster before it is answered: a broker that comes after us finds every client that may go on.
+  roster_.add((*client)->roster_entry(), next_id_);
+  (*client)->answer(greeted.agreement);
+  keep(std::move(*client));
 }
 
 void Broker::on_client_finished(std::uint64_t id) {
   event::defer(loop_, [this, id] {
     clients_.erase(id);
+    roster_.remove(id);
     if (clients_.empty()) heartbeat_.cancel();  // without clients the broker sleeps
     if (stopping_) continue_shutdown();
   });
@@ -155,6 +236,7 @@ void Broker::end_shutdown() {
     client->abandon();
   }
   exit_code_ = clients_.empty() ? 0 : control::kExitInternal;
+  if (clients_.empty()) roster_.discard();
   shutdown_deadline_.cancel();
   heartbeat_.cancel();
   signals_.reset();

@@ -14,6 +14,7 @@
 #include "broker/listener/listen_socket.hpp"
 #include "broker/log_limiter.hpp"
 #include "broker/options.hpp"
+#include "broker/restart/roster.hpp"
 #include "broker/vm/client.hpp"
 
 namespace vgpu::broker {
@@ -22,15 +23,21 @@ class Broker {
  public:
   Broker(event::Loop& loop, const Options& options, const Config& config);
 
-  /// Finds the worker, listens, takes signals. After this run the loop: it returns when the staged shutdown is
-  /// complete.
+  /// Finds the worker, listens, takes the clients of an earlier broker back, takes signals. After this run the loop: it
+  /// returns when the staged shutdown is complete.
   base::Result<void> start();
   /// Valid once the loop has returned.
   int exit_code() const { return exit_code_; }
 
  private:
+  base::Result<void> listen();
+  void take_back_clients();
+  void take_back_client(const restart::Entry& entry);
+  void keep(std::unique_ptr<vm::Client> client);
   void on_signal(int signal);
   void reload();
+  void log_accounts();
+  void relaunch();
   void on_connection(base::UniqueFd connection);
   void on_greeted(std::uint64_t id, listener::Greeted greeted);
   void refuse(const listener::Greeted& greeted);
@@ -47,6 +54,8 @@ class Broker {
   vm::ClientSettings client_settings_;
   LogLimiter limiter_;
   Admission admission_;
+  std::string program_;  // our own, for a relaunch
+  restart::Roster roster_;
   std::optional<event::Signals> signals_;
   std::optional<listener::ListenSocket> socket_;
   std::optional<listener::Acceptor> acceptor_;

@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "common/base/log.hpp"
+#include "common/control/default_socket.hpp"
 
 namespace vgpu::broker {
 
 struct Config {
   // [broker]
-  std::string socket = "/run/vgpu/broker.sock";
+  std::string socket = control::kDefaultSocket;
   unsigned socket_mode = 0660;
   std::string socket_group;  // empty: that of the broker
   std::string worker;        // empty: beside the broker

@@ -8,6 +8,7 @@ namespace vgpu::broker {
 
 Options parse_options(int argc, char** argv) try {
   Options options;
+  options.command_line.assign(argv, argv + argc);
   CLI::App app("Admits CUDA clients, starts a worker process for each and supervises it.", "vgpu-broker");
   app.set_version_flag("--version", "vgpu-broker " VGPU_VERSION);
   auto* config =
@@ -30,7 +31,9 @@ Options parse_options(int argc, char** argv) try {
   return options;
 } catch (const std::exception& failure) {
   std::fprintf(stderr, "vgpu-broker: %s\n", failure.what());
-  return Options{.exit_code = control::kExitInternal};
+  Options failed;
+  failed.exit_code = control::kExitInternal;
+  return failed;
 }
 
 }  // namespace vgpu::broker

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "broker/config.hpp"
 
@@ -14,6 +15,7 @@ struct Options {
   std::string config_path = kDefaultConfigPath;
   bool config_given = false;  // then the file must exist
   Overrides overrides;
+  std::vector<std::string> command_line;  // all of it, for a relaunch
 
   LoadedConfig load() const { return load_config(config_path, config_given, overrides); }
 };

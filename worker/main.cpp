@@ -8,6 +8,8 @@
 
 #include "common/base/log.hpp"
 #include "common/control/exit_class.hpp"
+#include "common/shm/segment.hpp"
+#include "worker/broker_link.hpp"
 #include "worker/options.hpp"
 #include "worker/start.hpp"
 
@@ -24,6 +26,13 @@ int exit_code(worker::End end) {
     default:
       return control::kExitClean;
   }
+}
+
+/// Ends without destructors: those of the driver's own threads have nothing left to do, for the kernel gives back what
+/// this process held.
+[[noreturn]] void leave(const worker::Inherited& inherited, int code) {
+  shm::announce_exit(inherited.segment.get(), code);
+  std::_Exit(code);
 }
 
 }  // namespace
@@ -43,13 +52,14 @@ int main(int argc, char** argv) {
     log::error("{}", inherited.error().text);
     return inherited.error().code;
   }
+  worker::outlive_the_broker();
+  worker::BrokerLink broker(std::move(inherited->control));
   auto session = worker::start_session(*options, *inherited);
   if (!session) {
-    if (session.error().code != control::kExitClean) log::error("{}", session.error().text);
-    return session.error().code;
+    if (session.error().code != control::kExitClean) broker.say(session.error().text);
+    leave(*inherited, session.error().code);
   }
-  worker::report_ready(**session, inherited->control.get());
-  const worker::End end = (*session)->serve();
-  // The driver's own threads and destructors have nothing left to do: the kernel gives back what this process held.
-  std::_Exit(exit_code(end));
+  (*session)->on_tell([&](const std::string& text, auto error) { broker.say(text, static_cast<int>(error)); });
+  broker.ready(worker::readiness(**session));
+  leave(*inherited, exit_code((*session)->serve()));
 }

@@ -43,8 +43,12 @@ CUresult Session::enter(uint64_t context) {
   return result;
 }
 
+void Session::tell(const std::string& text, CUresult error) {
+  if (tell_) tell_(text, error);
+}
+
 CUresult Session::violation(const char* what) {
-  if (end_ == End::running) log::warning("the client broke the protocol: {}; it is cut off", what);
+  if (end_ == End::running) tell(fmt::format("the client broke the protocol: {}; it is cut off", what), CUDA_SUCCESS);
   set_end(End::violation);
   return CUDA_ERROR_UNKNOWN;
 }
@@ -52,7 +56,9 @@ CUresult Session::violation(const char* what) {
 void Session::observe(CUresult result) {
   if (!is_sticky(result) || sticky_ != CUDA_SUCCESS) return;
   sticky_ = result;
-  log::warning("the client's GPU work failed with error {}; its process must end", static_cast<int>(result));
+  tell("the client's GPU work failed; it can only end", result);
+  // What a failed assertion says comes out of the driver with a synchronising call only; it is instant now.
+  if (needs_real_waits_ && driver_.functions.cuCtxSynchronize != nullptr) driver_.functions.cuCtxSynchronize();
   console_.collect();
   // release: the console text that explains the error is there before the error is.
   window_.word32(offsetof(vgpu_control, sticky_error)).store(static_cast<uint32_t>(result), std::memory_order_release);
@@ -67,8 +73,7 @@ void Session::register_control_area() {
                               : driver_.functions.cuMemHostRegister_v2(
                                     area, VGPU_HEAP_OFFSET, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
   if (result != CUDA_SUCCESS)
-    log::warning("the control area cannot be registered with the driver (error {}): small copies take the slow path",
-                 static_cast<int>(result));
+    tell("the control area cannot be registered with the driver: small copies take the slow path", result);
   control_registered_by_ = contexts_.current();
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -67,10 +68,16 @@ class Session {
   /// The context that registered it is gone, and so is the registration.
   void forget_control_area(uint64_t context);
 
+  /// Where sentences for the operator go; nowhere until this is called.
+  void on_tell(std::function<void(const std::string&, CUresult)> tell) { tell_ = std::move(tell); }
+
   /// Serves until the client is gone or must be cut off.
   End serve();
 
  private:
+  void tell(const std::string& text, CUresult error);
+
+  std::function<void(const std::string&, CUresult)> tell_;
   shm::Window window_;
   DriverLibrary driver_;
   Objects objects_;

@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -11,7 +15,6 @@
 
 #include "common/control/exit_class.hpp"
 #include "common/control/messages.hpp"
-#include "common/control/socket_io.hpp"
 #include "worker/dispatch/replies.hpp"
 #include "worker/driver/confine.hpp"
 
@@ -19,13 +22,21 @@ namespace vgpu::worker {
 namespace {
 
 constexpr int kFirstDescriptor = 3;
-constexpr int kGuestReadyMs = 30'000;
+constexpr uint64_t kGuestReadyMs = 30'000;
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 base::UniqueFd take(int fd) {
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return base::UniqueFd(fd);
+}
+
+/// Takes the rings out of the doorbell. The client has the same open file, and may make it a blocking one or empty it
+/// under our hands: a read that does not say for itself that it must not block could block for ever.
+bool silence(int doorbell) {
+  uint64_t rung = 0;
+  iovec part{&rung, sizeof rung};
+  return ::preadv2(doorbell, &part, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN;
 }
 
 /// What the client wrote into the control page, read once.
@@ -35,7 +46,7 @@ struct GuestPlaces {
 
 base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited) {
   vgpu_control control{};
-  for (int waited = 0; waited <= kGuestReadyMs;) {
+  for (const uint64_t end = shm::monotonic_ms() + kGuestReadyMs; shm::monotonic_ms() < end;) {
     if (::pread(inherited.window.get(), &control, sizeof control, 0) != sizeof control)
       return base::Error{control::kExitUsage, "the window cannot be read"};
     if (control.guest_ready == 1) return GuestPlaces{control.window_base, control.arena_base, control.arena_size};
@@ -43,13 +54,8 @@ base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited) {
     pollfd wait[2] = {{inherited.doorbell.get(), POLLIN, 0}, {inherited.client.get(), POLLIN, 0}};
     const int ready = ::poll(wait, 2, kStepMs);
     if (ready > 0 && wait[1].revents != 0) return base::Error{control::kExitClean, "the client ended before it began"};
-    if (ready > 0) {
-      uint64_t rung = 0;
-      if (::read(inherited.doorbell.get(), &rung, sizeof rung) < 0 && errno != EAGAIN)
-        return base::Error{control::kExitUsage, "the doorbell cannot be read"};
-    } else {
-      waited += kStepMs;
-    }
+    if (ready > 0 && !silence(inherited.doorbell.get()))
+      return base::Error{control::kExitUsage, "the doorbell cannot be read"};
   }
   return base::Error{control::kExitProtocolViolation, "the client did not map its window in time"};
 }
@@ -93,9 +99,18 @@ base::Result<Inherited> take_inherited() {
       return base::Error{control::kExitUsage,
                          fmt::format("descriptor {} is not open: vgpu-worker is started by vgpu-broker", fd)};
   }
-  Inherited inherited{take(3), take(4), take(5), take(6), {}};
+  Inherited inherited{take(3), take(4), take(5), take(6), {}, {}, {}};
   if (is_open(7)) inherited.client = take(7);
+  if (is_open(8)) inherited.brokers_control = take(8);
+  if (is_open(9)) inherited.brokers_connection = take(9);
   return inherited;
+}
+
+void outlive_the_broker() {
+  ::signal(SIGPIPE, SIG_IGN);
+  // Where Yama restricts ptrace, and with it pidfd_getfd(), to ancestors: the next broker is none. A privileged broker
+  // needs no such permission.
+  if (::geteuid() != 0) ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 }
 
 base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inherited& inherited) {
@@ -114,8 +129,8 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
   if (!grant) return base::Error{control::kExitUsage, grant.error().text};
   auto driver = open_and_initialise(*window, options);
   if (!driver) return driver.error();
-  log::info("client {} of VM {}: driver {}{}", options.client, options.vm, driver->path,
-            driver->is_software ? " (software GPU: a trial, not a GPU)" : "");
+  log::debug("client {} of VM {}: driver {}{}", options.client, options.vm, driver->path,
+             driver->is_software ? " (software GPU: a trial, not a GPU)" : "");
   auto session = std::make_unique<Session>(std::move(*window), std::move(*driver),
                                            Doorbell{std::move(inherited.doorbell), std::move(inherited.client)},
                                            std::move(*grant));
@@ -124,7 +139,7 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
   return session;
 }
 
-void report_ready(Session& session, int control) {
+control::WorkerReady readiness(Session& session) {
   const DriverTable& driver = session.driver();
   control::WorkerReady ready;
   int version = 0, count = 0;
@@ -138,8 +153,7 @@ void report_ready(Session& session, int control) {
   ready.device_count = static_cast<uint32_t>(count);
   control::set_text(ready.device_name, name);
   control::set_text(ready.driver, session.library().path);
-  const auto sent = control::send_message(control, ready, {}, control::Deadline::after(std::chrono::seconds(1)));
-  if (!sent) log::warning("the broker does not hear that this worker is ready: {}", sent.error().text);
+  return ready;
 }
 
 }  // namespace vgpu::worker

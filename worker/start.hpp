@@ -5,6 +5,7 @@
 
 #include "common/base/result.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/control/messages.hpp"
 #include "worker/options.hpp"
 #include "worker/session.hpp"
 
@@ -13,16 +14,24 @@ namespace vgpu::worker {
 /// Descriptors as the broker hands them over (docs/design/001-contracts.md).
 struct Inherited {
   base::UniqueFd window, doorbell, segment, control, client;
+  /// The broker's ends of the control socket and of the client's connection. Not for us: while we hold them they
+  /// outlive a broker that dies, and the next one fetches them from here.
+  base::UniqueFd brokers_control, brokers_connection;
 };
 
-/// Takes the descriptors 3 to 7; an error if one of the required ones is missing. 7, the client's pidfd, may be absent.
+/// Takes the descriptors 3 to 9; an error if one of the required ones is missing. 7, the client's pidfd, and what is
+/// kept for the broker may be absent.
 base::Result<Inherited> take_inherited();
+
+/// Prepares for a broker that dies before us: its standard error may then be a pipe that nobody reads, and the next
+/// broker must be allowed to fetch our descriptors.
+void outlive_the_broker();
 
 /// Waits for the client to say where it mapped the window, maps it there too, confines and opens the driver. An error
 /// with code >= 64 is an exit code; the control page then already tells the guest why.
 base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inherited& inherited);
 
-/// Tells the broker that the worker serves.
-void report_ready(Session& session, int control);
+/// What the broker is told once the worker serves.
+control::WorkerReady readiness(Session& session);
 
 }  // namespace vgpu::worker

@@ -24,6 +24,14 @@ Acceptor::Acceptor(event::Loop& loop, base::UniqueFd socket, std::function<void(
   socket_.emplace(loop_, std::move(socket), [this] { accept_some(); });
 }
 
+base::UniqueFd Acceptor::release() {
+  retry_.cancel();
+  if (!socket_) return std::move(paused_);
+  auto socket = socket_->release();
+  socket_.reset();
+  return socket;
+}
+
 void Acceptor::accept_some() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     base::UniqueFd connection(accept4(socket_->descriptor(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));

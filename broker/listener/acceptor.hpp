@@ -13,6 +13,9 @@ class Acceptor {
  public:
   Acceptor(event::Loop& loop, base::UniqueFd socket, std::function<void(base::UniqueFd)> on_connection);
 
+  /// Ends accepting and gives the socket back.
+  [[nodiscard]] base::UniqueFd release();
+
  private:
   void accept_some();
   void pause(int error);

@@ -111,6 +111,24 @@ base::Result<ListenSocket> ListenSocket::create(const std::string& path, const A
   return result;
 }
 
+base::Result<ListenSocket> ListenSocket::adopt(const std::string& path, const Descriptors& inherited) {
+  ListenSocket result;
+  result.socket_ = UniqueFd(inherited.socket);
+  result.lock_ = UniqueFd(inherited.lock);
+  sockaddr_un address{};
+  socklen_t length = sizeof address;
+  struct stat status {};
+  if (getsockname(inherited.socket, reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      length <= offsetof(sockaddr_un, sun_path) || lstat(path.c_str(), &status) != 0 || path != address.sun_path) {
+    result.lock_.reset();  // so that remove() leaves the files alone
+    return Error{EINVAL, "the socket of the earlier run is not " + path};
+  }
+  result.path_ = path;
+  result.device_ = status.st_dev;
+  result.inode_ = status.st_ino;
+  return result;
+}
+
 ListenSocket::~ListenSocket() { remove(); }
 
 void ListenSocket::remove() {

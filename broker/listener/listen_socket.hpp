@@ -19,13 +19,22 @@ class ListenSocket {
     std::string group;  // empty: as created
   };
 
+  /// As numbers, for a relaunch.
+  struct Descriptors {
+    int socket = -1;
+    int lock = -1;
+  };
+
   /// Replaces a file that a dead broker left; fails if a live one listens there, naming its pid.
   static base::Result<ListenSocket> create(const std::string& path, const Access& access);
+  /// Takes over the socket of our own earlier run; an error if it is another path's.
+  static base::Result<ListenSocket> adopt(const std::string& path, const Descriptors& inherited);
   ListenSocket(ListenSocket&&) noexcept = default;
   ~ListenSocket();
 
   /// A descriptor of the socket for the acceptor, given away once.
   base::UniqueFd take_descriptor() { return std::move(socket_); }
+  int lock_descriptor() const { return lock_.get(); }
   /// Removes the files now.
   void remove();
 

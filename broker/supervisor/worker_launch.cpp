@@ -34,9 +34,9 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
                        "--vm",        launch.vm,     "--driver",
                        launch.driver, "--log-level", launch.log_level};
   request.environment = environment_of(launch);
-  request.descriptors = {null.get(),      STDERR_FILENO, STDERR_FILENO, launch.window,
-                         launch.doorbell, launch.grant,  launch.control};
-  if (launch.client_pidfd >= 0) request.descriptors.push_back(launch.client_pidfd);
+  request.descriptors = {
+      null.get(),   STDERR_FILENO,  STDERR_FILENO,       launch.window,          launch.doorbell,
+      launch.grant, launch.control, launch.client_pidfd, launch.brokers_control, launch.client_connection};
   return spawn(request);
 }
 

@@ -9,6 +9,12 @@
 
 namespace vgpu::broker::supervisor {
 
+/// A worker's descriptors (docs/design/001-contracts.md). The last two are only kept there: for the next broker.
+inline constexpr int kWindowDescriptor = 3;
+inline constexpr int kGrantDescriptor = 5;
+inline constexpr int kBrokersControlDescriptor = 8;
+inline constexpr int kBrokersConnectionDescriptor = 9;
+
 struct WorkerLaunch {
   std::string path;
   std::uint64_t client = 0;
@@ -20,7 +26,9 @@ struct WorkerLaunch {
   int doorbell = -1;
   int grant = -1;
   int control = -1;
-  int client_pidfd = -1;  // so that a worker whose broker has died still sees its client end
+  int client_pidfd = -1;       // so that a worker whose broker has died still sees its client end
+  int brokers_control = -1;    // our own end of the control socket
+  int client_connection = -1;  // our end
 };
 
 /// Starts it. The descriptors stay the caller's.

@@ -34,12 +34,22 @@ void WorkerProcess::kill(control::KillReason reason) {
 
 void WorkerProcess::reap() {
   siginfo_t info{};
-  if (waitid(kWaitByPidfd, static_cast<id_t>(pidfd_.descriptor()), &info, WEXITED | WNOHANG) != 0) return;
-  if (info.si_pid == 0) return;  // not yet: a spurious wake-up
+  if (waitid(kWaitByPidfd, static_cast<id_t>(pidfd_.descriptor()), &info, WEXITED | WNOHANG) == 0) {
+    if (info.si_pid == 0) return;  // not yet: a spurious wake-up
+    return finish(control::classify_exit(info.si_code, info.si_status, reason_));
+  }
+  if (errno != ECHILD) return;
+  // An earlier broker's child: its pidfd tells that it ended, but nobody tells us how, except the worker itself.
+  if (const auto code = last_word_ ? last_word_() : std::nullopt)
+    return finish(control::classify_exit(CLD_EXITED, *code, reason_));
+  finish(control::classify_exit(CLD_KILLED, reason_ == control::KillReason::not_killed ? 0 : SIGKILL, reason_));
+}
+
+void WorkerProcess::finish(control::WorkerExit exit) {
   reaped_ = true;
   // Called from a copy: the callee may destroy this object.
   const auto on_exit = std::move(on_exit_);
-  on_exit(control::classify_exit(info.si_code, info.si_status, reason_));
+  on_exit(exit);
 }
 
 }  // namespace vgpu::broker::supervisor

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "broker/event/event.hpp"
 #include "broker/supervisor/spawn.hpp"
@@ -16,7 +17,12 @@ class WorkerProcess {
   /// A process that was not reaped by then is a bug of ours, and is logged as one.
   ~WorkerProcess();
 
+  /// Where to ask for the exit code of a worker that is not our child, once it has ended.
+  void ask_last_word(std::function<std::optional<int>()> last_word) { last_word_ = std::move(last_word); }
+
   pid_t pid() const { return pid_; }
+  /// The pidfd. Stays ours.
+  int descriptor() const { return pidfd_.descriptor(); }
   /// Sends SIGKILL, through the pidfd, so never to a stranger. The first reason counts.
   void kill(control::KillReason reason);
   /// Gives up on a process that does not die: it stays behind when the broker ends.
@@ -24,12 +30,14 @@ class WorkerProcess {
 
  private:
   void reap();
+  void finish(control::WorkerExit exit);
 
   pid_t pid_;
   control::KillReason reason_ = control::KillReason::not_killed;
   bool reaped_ = false;
   bool abandoned_ = false;
   std::function<void(control::WorkerExit)> on_exit_;
+  std::function<std::optional<int>()> last_word_;
   event::Readable pidfd_;
 };
 

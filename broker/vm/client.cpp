@@ -55,13 +55,13 @@ control::HelloReply make_reply(const control::Agreement& agreement, std::uint64_
 
 std::string vm_name(uid_t uid) { return "uid-" + std::to_string(uid); }
 
-/// What create() has made when nothing can fail any more but the answer.
 struct Client::Parts {
   std::uint64_t id;
   std::chrono::milliseconds kill_timeout;
   LogLimiter& limiter;
   std::function<void(std::uint64_t)> on_finished;
   listener::Guest guest;
+  UniqueFd doorbell;
   Window window;
   shm::GrantWriter grant;
   UniqueFd control;
@@ -81,22 +81,46 @@ base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, std::uin
   if (!grant) return grant.error();
   auto control = create_socket_pair();
   if (!control) return control.error();
-  auto process =
-      supervisor::launch_worker({settings.worker_path, id, vm_name(greeted.guest.peer.uid), settings.driver,
-                                 settings.log_level, std::move(*environment), window->descriptor(), doorbell.get(),
-                                 grant->descriptor(), control->workers.get(), greeted.guest.peer.pidfd.get()});
+  const auto& guest = greeted.guest;
+  auto process = supervisor::launch_worker({settings.worker_path, id, vm_name(guest.peer.uid), settings.driver,
+                                            settings.log_level, std::move(*environment), window->descriptor(),
+                                            doorbell.get(), grant->descriptor(), control->workers.get(),
+                                            guest.peer.pidfd.get(), control->ours.get(), guest.connection.get()});
   if (!process) return process.error();
+  return std::unique_ptr<Client>(new Client(
+      loop,
+      Parts{id, settings.kill_timeout, limiter, std::move(on_finished), std::move(greeted.guest), std::move(doorbell),
+            std::move(*window), std::move(*grant), std::move(control->ours), std::move(*process)}));
+}
 
-  const auto reply = make_reply(greeted.agreement, id, settings.window_size, process->pid);
-  const int fds[] = {window->descriptor(), doorbell.get()};
-  const auto answered = control::send_message(greeted.guest.connection.get(), reply, fds,
-                                              control::Deadline::after(std::chrono::milliseconds(0)));
+std::unique_ptr<Client> Client::take_back(event::Loop& loop, restart::TakenBack taken, Admission::Ticket ticket,
+                                          const ClientSettings& settings, LogLimiter& limiter,
+                                          std::function<void(std::uint64_t)> on_finished) {
   std::unique_ptr<Client> client(
-      new Client(loop, Parts{id, settings.kill_timeout, limiter, std::move(on_finished), std::move(greeted.guest),
-                             std::move(*window), std::move(*grant), std::move(control->ours), std::move(*process)}));
-  // Only a client that has gone already cannot take its answer.
-  if (!answered) client->reclaim(KillReason::client_gone);
+      new Client(loop, Parts{taken.entry.id,
+                             settings.kill_timeout,
+                             limiter,
+                             std::move(on_finished),
+                             {std::move(taken.connection), std::move(taken.peer), std::move(ticket)},
+                             {},
+                             std::move(taken.window),
+                             std::move(taken.grant),
+                             std::move(taken.control),
+                             std::move(taken.worker)}));
+  client->worker_->ask_last_word([self = client.get()] { return self->grant_.exit_code(); });
+  if (!client->peer_gone_) client->reclaim(KillReason::client_gone);
   return client;
+}
+
+void Client::answer(const control::Agreement& agreement) {
+  const auto reply = make_reply(agreement, id_, window_.size(), worker_->pid());
+  const int fds[] = {window_.descriptor(), doorbell_.get(), worker_->descriptor()};
+  const bool with_worker = (agreement.features & control::kFeatureWorkerPidfd) != 0;
+  const auto answered = control::send_message(peer_socket_->descriptor(), reply, {fds, with_worker ? 3u : 2u},
+                                              control::Deadline::after(std::chrono::milliseconds(0)));
+  doorbell_.reset();
+  // Only a client that has gone already cannot take its answer.
+  if (!answered) reclaim(KillReason::client_gone);
 }
 
 Client::Client(event::Loop& loop, Parts parts)
@@ -106,13 +130,19 @@ Client::Client(event::Loop& loop, Parts parts)
       on_finished_(std::move(parts.on_finished)),
       guest_(std::move(parts.guest)),
       uid_(guest_->peer.uid),
+      doorbell_(std::move(parts.doorbell)),
       window_(std::move(parts.window)),
       grant_(std::move(parts.grant)),
       kill_deadline_(loop) {
   worker_.emplace(loop, std::move(parts.process), [this](control::WorkerExit exit) { finish(exit); });
   control_.emplace(loop, std::move(parts.control), [this] { on_worker_message(); });
-  peer_gone_.emplace(loop, std::move(guest_->peer.pidfd), [this] { reclaim(KillReason::client_gone); });
+  if (guest_->peer.pidfd)
+    peer_gone_.emplace(loop, std::move(guest_->peer.pidfd), [this] { reclaim(KillReason::client_gone); });
   peer_socket_.emplace(loop, std::move(guest_->connection), [this] { on_peer_socket(); });
+}
+
+restart::Entry Client::roster_entry() const {
+  return {id_, uid_, restart::identify(guest_->peer.pid), restart::identify(worker_->pid()), window_.size()};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a
@@ -146,8 +176,9 @@ void Client::log_worker_message(const control::Frame& frame) {
                    control::get_text(ready.device_name));
   } else if (frame.header().type == control::MessageType::worker_status) {
     const auto status = frame.as<control::WorkerStatus>();
-    limiter_.write(log::Level::warning, uid_, "worker {} of client {} says: {} (CUDA error {})", worker_->pid(), id_,
-                   control::get_text(status.text), status.cuda_error);
+    const auto error = status.cuda_error == 0 ? "" : fmt::format(" (CUDA error {})", status.cuda_error);
+    limiter_.write(log::Level::warning, uid_, "worker {} of client {} says: {}{}", worker_->pid(), id_,
+                   control::get_text(status.text), error);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -20,6 +21,7 @@ using base::UniqueFd;
 
 // Linux 6.3: a window that nobody can execute. Not in the headers of Debian 12.
 constexpr unsigned kNoExecSeal = 0x8;
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 Error os_error(const char* what) {
   const int code = errno;
@@ -50,9 +52,17 @@ base::Result<Window> Window::create(std::uint64_t size) {
   control.peer_status = VGPU_PEER_ALIVE;
   if (pwrite(window.descriptor(), &control, sizeof control, 0) != static_cast<ssize_t>(sizeof control))
     return os_error("writing the control page");
-  if (fcntl(window.descriptor(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return os_error("sealing");
+  if (fcntl(window.descriptor(), F_ADD_SEALS, kSeals) != 0) return os_error("sealing");
   return window;
+}
+
+base::Result<Window> Window::adopt(UniqueFd memory, std::uint64_t size) {
+  struct stat status {};
+  const int seals = fcntl(memory.get(), F_GET_SEALS);
+  if (fstat(memory.get(), &status) != 0 || seals < 0 || (seals & kSeals) != kSeals ||
+      static_cast<std::uint64_t>(status.st_size) != size)
+    return Error{EINVAL, "it does not hold its window"};
+  return Window(std::move(memory), size);
 }
 
 void Window::set_peer_status(vgpu_peer_status status) { write_word(offsetof(vgpu_control, peer_status), status); }

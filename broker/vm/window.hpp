@@ -20,6 +20,9 @@ class Window {
   /// Sparse, with its control page set up, sealed against shrinking, growing and unsealing.
   static base::Result<Window> create(std::uint64_t size);
 
+  /// One that an earlier broker made; an error if it is not of this size, or not sealed as create() does it.
+  static base::Result<Window> adopt(base::UniqueFd memory, std::uint64_t size);
+
   int descriptor() const { return memory_.get(); }
   std::uint64_t size() const { return size_; }
   void set_peer_status(vgpu_peer_status status);

@@ -2,6 +2,10 @@
 from table import HANDLES, wire_type
 
 
+# Answered in a forked child of a process that uses CUDA, too: they touch nothing that is shared.
+ALWAYS = {"cuDriverGetVersion", "cuGetErrorName", "cuGetErrorString", "cuGetExportTable", "cuGetProcAddress", "cuGetProcAddress_v2"}
+
+
 def arguments(row):
     return ", ".join(p.name for p in row.params)
 
@@ -11,9 +15,11 @@ def entry(api, row, suffix):
     name = row.symbol + suffix
     if row.cls == "none":
         return f'VGPU_ENTRY int {name}() {{ return vgpu::shim::not_supported("{row.symbol}"); }}'
+    # Any lock of ours may have been held when the process forked: the child gets no further than this.
+    guard = "" if row.symbol in ALWAYS else "  if (vgpu::shim::is_fork_child()) return vgpu::cuda::CUDA_ERROR_NOT_INITIALIZED;\n"
     scope = "  const vgpu::shim::PerThreadDefaultStream scope;\n" if suffix else ""
     call = f'vgpu::shim::told("{name}", vgpu::shim::calls::{row.symbol}({arguments(row)}))'
-    return f"VGPU_ENTRY vgpu::cuda::CUresult {name}({with_namespace(api, row)}) {{\n{scope}  return {call};\n}}"
+    return f"VGPU_ENTRY vgpu::cuda::CUresult {name}({with_namespace(api, row)}) {{\n{guard}{scope}  return {call};\n}}"
 
 
 def with_namespace(api, row):
@@ -82,7 +88,7 @@ def files(api):
     text += ["}  // namespace vgpu::shim::calls", ""]
     yield "shim/cuda/calls.gen.hpp", "\n".join(text)
 
-    text = ['#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/entry.hpp"', ""]
+    text = ['#include "shim/client/channel.hpp"', '#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/entry.hpp"', ""]
     for row in api.rows:
         for suffix in [""] + ["_" + v for v in row.variants]:
             text.append(entry(api, row, suffix))

@@ -12,7 +12,8 @@ namespace vgpu::log {
 enum class Level { debug, info, warning, error };
 
 /// Sets who speaks ("broker", "worker[1234]") and how much is said. Call once, at start. The log goes to a private copy
-/// of standard error, so that a program may do with descriptor 2 what it likes afterwards.
+/// of standard error, so that a program may do with descriptor 2 what it likes afterwards. Lines that the other end
+/// does not read are left out and counted: writing never blocks.
 void open(std::string who, Level level);
 /// Parses "debug", "info", "warning", "error"; false if `name` is none of them.
 bool parse_level(std::string_view name, Level& level);

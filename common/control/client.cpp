@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include <cerrno>
 #include <system_error>
@@ -48,30 +49,24 @@ base::Result<UniqueFd> connect_socket(const std::string& path, Deadline deadline
 Error refusal(const HelloReply& reply, const std::string& path) {
   auto text = get_text(reply.text);
   if (text.empty()) text = "no reason given";
-  return {ECONNREFUSED, "the broker at " + path + " refused this client: " + text};
+  return {EACCES, "the broker at " + path + " refused this client: " + text};
 }
 
 base::Result<void> check_channel(const HelloReply& reply, const Frame& frame) {
   struct stat status {};
-  if (frame.fds.size() != 2 || reply.candidate_count > reply.candidates.size())
+  const bool with_worker = (reply.features & kFeatureWorkerPidfd) != 0;
+  if (frame.fds.size() != (with_worker ? 3 : 2) || reply.candidate_count > reply.candidates.size())
     return Error{EBADMSG, "the broker's reply breaks the protocol"};
   if (fstat(frame.fds[0].get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != reply.window_size)
     return Error{EBADMSG, "the window has another size than the broker says"};
   return {};
 }
 
-}  // namespace
+/// Whether an error may be that of a broker between two lives. ENOENT is not: one that is stopped takes its socket
+/// away, so programs on a host without a broker learn that at once.
+bool may_be_relaunching(int code) { return code == ECONNREFUSED || code == ECONNRESET || code == EPIPE; }
 
-base::Result<Hello> make_hello(const std::string& label, const char* const* environment) {
-  Hello hello;
-  hello.oldest_minor = kVersion.minor;
-  hello.features = kFeatures;
-  set_text(hello.label, label);
-  if (auto packed = pack_environment(environment, hello); !packed) return packed.error();
-  return hello;
-}
-
-base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline) {
+base::Result<Connection> try_connect(const std::string& path, const Hello& hello, Deadline deadline) {
   auto socket = connect_socket(path, deadline);
   if (!socket) return socket.error();
   // A broker that refuses at once may have closed before it read the hello: its reply is there all the same.
@@ -86,6 +81,7 @@ base::Result<Connection> connect_broker(const std::string& path, const Hello& he
   connection.socket = std::move(*socket);
   connection.window = std::move(frame->fds[0]);
   connection.doorbell = std::move(frame->fds[1]);
+  if (frame->fds.size() > 2) connection.worker = std::move(frame->fds[2]);
   connection.window_size = reply.window_size;
   connection.version = reply.chosen;
   connection.features = reply.features;
@@ -93,6 +89,26 @@ base::Result<Connection> connect_broker(const std::string& path, const Hello& he
   connection.worker_pid = reply.worker_pid;
   connection.candidates.assign(reply.candidates.begin(), reply.candidates.begin() + reply.candidate_count);
   return connection;
+}
+
+}  // namespace
+
+base::Result<Hello> make_hello(const std::string& label, const char* const* environment) {
+  Hello hello;
+  hello.oldest_minor = kVersion.minor;
+  hello.features = kFeatures;
+  set_text(hello.label, label);
+  if (auto packed = pack_environment(environment, hello); !packed) return packed.error();
+  return hello;
+}
+
+base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline) {
+  constexpr timespec kPause{0, 20'000'000};
+  for (;;) {
+    auto connection = try_connect(path, hello, deadline);
+    if (connection || !may_be_relaunching(connection.error().code) || deadline.passed()) return connection;
+    nanosleep(&kPause, nullptr);
+  }
 }
 
 }  // namespace vgpu::control

@@ -16,6 +16,7 @@ struct Connection {
   base::UniqueFd socket;
   base::UniqueFd window;
   base::UniqueFd doorbell;
+  base::UniqueFd worker;  // pidfd; absent if the host is too old to send one
   std::uint64_t window_size = 0;
   Version version;
   std::uint64_t features = 0;
@@ -28,7 +29,8 @@ struct Connection {
 base::Result<Hello> make_hello(const std::string& label, const char* const* environment);
 
 /// Connects, says hello and takes the channel. The error's text is the broker's when it refused. All descriptors are
-/// close-on-exec.
+/// close-on-exec. A broker that is just being relaunched is waited for until the deadline: its socket is there, but
+/// nobody listens, or the connection ends before an answer.
 base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline);
 
 }  // namespace vgpu::control

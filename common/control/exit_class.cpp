@@ -81,6 +81,7 @@ std::string describe(WorkerExit exit) {
     case ExitClass::internal:
       return "internal error (exit code " + std::to_string(exit.detail) + ")";
     case ExitClass::killed_by_signal: {
+      if (exit.detail == 0) return "killed by a signal (the broker of its time is gone, and took the number with it)";
       const char* name = signal_name(exit.detail);
       return "killed by signal " + std::to_string(exit.detail) +
              (name ? " (" + std::string(name) + ")" : std::string());

@@ -32,7 +32,7 @@ enum class ExitClass : std::uint32_t {
 
 struct WorkerExit {
   ExitClass kind = ExitClass::none;
-  int detail = 0;  // the signal with killed_by_signal, else the exit code
+  int detail = 0;  // the signal with killed_by_signal (0: not known), else the exit code
 };
 
 /// Why the broker killed a worker, if it did.

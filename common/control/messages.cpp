@@ -19,7 +19,7 @@ std::size_t message_size(MessageType type) {
 }
 
 bool is_fd_count_valid(MessageType type, std::size_t count) {
-  return count == 0 || (type == MessageType::hello_reply && count == 2);
+  return count == 0 || (type == MessageType::hello_reply && (count == 2 || count == 3));
 }
 
 void set_text(std::span<char> field, std::string_view text) {

@@ -25,8 +25,9 @@ struct Version {
 inline constexpr Version kVersion{1, 0};
 
 /// Feature bits of Hello and HelloReply: each side offers what it knows, the intersection holds.
-inline constexpr std::uint64_t kFeatureFutexWake = 1;  // sleepers wait in futex() on words of the window
-inline constexpr std::uint64_t kFeatures = kFeatureFutexWake;
+inline constexpr std::uint64_t kFeatureFutexWake = 1;    // sleepers wait in futex() on words of the window
+inline constexpr std::uint64_t kFeatureWorkerPidfd = 2;  // the reply carries a pidfd of the worker as third descriptor
+inline constexpr std::uint64_t kFeatures = kFeatureFutexWake | kFeatureWorkerPidfd;
 
 enum class MessageType : std::uint16_t { hello = 1, hello_reply = 2, worker_ready = 3, worker_status = 4 };
 
@@ -68,7 +69,8 @@ struct AddressCandidate {
   std::uint64_t arena_size;
 };
 
-/// Broker to client. Two descriptors with status ok (window, doorbell), else none.
+/// Broker to client. With status ok the descriptors window, doorbell and, with kFeatureWorkerPidfd, a pidfd of the
+/// worker; else none.
 struct HelloReply {
   static constexpr MessageType kType = MessageType::hello_reply;
   FrameHeader header;
@@ -107,7 +109,7 @@ struct WorkerStatus {
 static_assert(sizeof(WorkerStatus) == 280 && std::is_trivially_copyable_v<WorkerStatus>);
 
 inline constexpr std::size_t kMaxMessageSize = sizeof(Hello);
-inline constexpr std::size_t kMaxMessageFds = 2;
+inline constexpr std::size_t kMaxMessageFds = 3;
 
 /// The exact size of messages of `type` in our major version, 0 if there is no such type.
 std::size_t message_size(MessageType type);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
@@ -85,12 +86,40 @@ base::Result<GrantWriter> GrantWriter::create(std::uint64_t client, std::uint64_
   return GrantWriter(std::move(memory), std::move(*mapping));
 }
 
+base::Result<GrantWriter> GrantWriter::adopt(UniqueFd descriptor, std::uint64_t client) {
+  struct stat status {};
+  if (fstat(descriptor.get(), &status) != 0) return os_error("fstat");
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+  const int seals = fcntl(descriptor.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals || status.st_size != sizeof(GrantSegment))
+    return Error{EINVAL, "grant segment: it is not one that a broker made"};
+  auto mapping = map_segment(descriptor.get());
+  if (!mapping) return mapping.error();
+  auto& words = *(*mapping)->words();
+  if (load(words.magic) != kGrantMagic || load(words.layout) != kGrantLayout || load(words.client) != client)
+    return Error{EINVAL, "grant segment: another client's, or of another layout than ours"};
+  return GrantWriter(std::move(descriptor), std::move(*mapping));
+}
+
 void GrantWriter::set_open(bool open) { store(mapping_->words()->grant, open ? 1u : 0u); }
 void GrantWriter::beat(std::uint64_t now_ms) { store(mapping_->words()->heartbeat, now_ms); }
 
 Usage GrantWriter::usage() const {
   auto& words = *mapping_->words();
   return {load(words.records), load(words.submissions), load(words.requested_bytes), load(words.pinned_bytes)};
+}
+
+std::optional<int> GrantWriter::exit_code() const {
+  const auto word = load(mapping_->words()->exit_code);
+  if (word == 0) return std::nullopt;
+  return static_cast<int>(word - 1) & 0xff;
+}
+
+void announce_exit(int descriptor, int code) {
+  const auto word = static_cast<std::uint32_t>(code) + 1;
+  // It fails only for what is no segment of ours, and then nobody reads it.
+  [[maybe_unused]] const auto written =
+      pwrite(descriptor, &word, sizeof word, static_cast<off_t>(offsetof(GrantSegment, exit_code)));
 }
 
 GrantReader::GrantReader(std::unique_ptr<MappedSegment> mapping)

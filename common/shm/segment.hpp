@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "common/base/result.hpp"
 #include "common/base/unique_fd.hpp"
@@ -33,13 +34,15 @@ struct GrantSegment {
   std::uint64_t submissions;      // launches and copies handed to the driver
   std::uint64_t requested_bytes;  // device memory the client holds, as it asked for it
   std::uint64_t pinned_bytes;     // memory of the window registered with the driver
-  std::uint8_t pad3[32];
+  std::uint32_t exit_code;        // the exit code it is about to end with, plus 1; 0 while it runs
+  std::uint8_t pad3[28];
   std::uint8_t reserved[4096 - 192];
 };
 static_assert(sizeof(GrantSegment) == 4096);
 static_assert(offsetof(GrantSegment, client) == 8);
 static_assert(offsetof(GrantSegment, grant) == 64 && offsetof(GrantSegment, heartbeat) == 72);
 static_assert(offsetof(GrantSegment, records) == 128 && offsetof(GrantSegment, pinned_bytes) == 152);
+static_assert(offsetof(GrantSegment, exit_code) == 160);
 
 /// The worker's words, copied.
 struct Usage {
@@ -55,6 +58,8 @@ struct MappedSegment;  // a Boost.Interprocess mapping, kept out of this header
 class GrantWriter {
  public:
   static base::Result<GrantWriter> create(std::uint64_t client, std::uint64_t now_ms);
+  /// One that an earlier broker made for this client; an error if it is not what create() makes.
+  static base::Result<GrantWriter> adopt(base::UniqueFd descriptor, std::uint64_t client);
   GrantWriter(GrantWriter&&) noexcept;
   GrantWriter& operator=(GrantWriter&&) noexcept;
   ~GrantWriter();
@@ -64,6 +69,8 @@ class GrantWriter {
   void set_open(bool open);
   void beat(std::uint64_t now_ms);
   Usage usage() const;
+  /// What the worker said that it would exit with; for workers whose exit code nobody else can tell us.
+  std::optional<int> exit_code() const;
 
  private:
   GrantWriter(base::UniqueFd descriptor, std::unique_ptr<MappedSegment> mapping);
@@ -93,6 +100,10 @@ class GrantReader {
   std::unique_ptr<MappedSegment> mapping_;
   GrantSegment* segment_;
 };
+
+/// The worker's last word: the exit code that it will end with, for a broker that is not its parent. `descriptor` is
+/// that of the segment.
+void announce_exit(int descriptor, int code);
 
 /// CLOCK_MONOTONIC in milliseconds.
 std::uint64_t monotonic_ms();

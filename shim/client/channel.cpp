@@ -10,6 +10,9 @@
 namespace vgpu::shim {
 namespace {
 
+// A broker that lives tells of a worker's end within milliseconds.
+constexpr uint64_t kBrokersWordNs = 200'000'000;
+
 constinit std::atomic<Channel*> g_channel{nullptr};
 constinit std::atomic<bool> g_fork_child{false};
 constinit std::mutex g_slots_mutex;
@@ -64,11 +67,29 @@ CUresult Channel::unhealthy() const {
       say("the GPU reported error %u; every later CUDA call of this process returns it", sticky);
     } else {
       const auto exit = control::from_word(word(offsetof(vgpu_control, exit_class)).load(std::memory_order_relaxed));
+      const bool untold = exit.kind == control::ExitClass::none;
       say("the worker of this process is gone (%s); every later CUDA call returns error 719",
-          control::describe(exit).c_str());
+          untold ? "and no broker says why" : control::describe(exit).c_str());
     }
   }
   return sticky != 0 ? static_cast<CUresult>(sticky) : CUDA_ERROR_LAUNCH_FAILED;
+}
+
+bool Channel::has_lost_worker() const {
+  auto status = word(offsetof(vgpu_control, peer_status));
+  const auto told = [&] { return status.load(std::memory_order_acquire) != VGPU_PEER_ALIVE; };
+  if (told()) return true;
+  if (!transport_->has_lost_worker()) return false;
+  // The broker knows more: why. Without one the word is ours to write, for the worker's end is certain.
+  const uint64_t end = monotonic_ns() + kBrokersWordNs;
+  for (Backoff backoff; !told() && monotonic_ns() < end;) backoff.pause();
+  if (!told()) status.store(VGPU_PEER_LOST, std::memory_order_release);
+  return true;
+}
+
+CUresult Channel::health_while_waiting() const {
+  (void)has_lost_worker();
+  return health();
 }
 
 CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body,
@@ -85,7 +106,7 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
     }
     // A full ring: the worker reads on as soon as the GPU's queues have room. No deadline, for GPU work may be long;
     // its end is seen here.
-    if (const CUresult lost = health(); lost != CUDA_SUCCESS) return lost;
+    if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
     backoff.pause();
   }
   if (producer_.must_ring()) transport_->ring_doorbell();
@@ -146,10 +167,9 @@ CUresult Channel::wait_for_reply(uint32_t slot, uint32_t sequence) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint32_t seen = word(at + offsetof(vgpu_slot, sequence)).load(std::memory_order_acquire);
     if (seen != sequence) {
-      const bool lost = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_acquire) != VGPU_PEER_ALIVE;
       // A worker with a sticky error still answers; one second later it is not going to.
       const bool silent = waited && word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed) != 0;
-      if ((lost || silent) && !answered()) {
+      if ((silent || has_lost_worker()) && !answered()) {
         sleeping.store(0, std::memory_order_relaxed);
         return unhealthy();
       }
@@ -168,7 +188,7 @@ CUresult Channel::wait_for_word(uint64_t offset, uint32_t value, CUresult (*chec
   for (;;) {
     const uint32_t seen = word(offset).load(std::memory_order_acquire);
     if (seen == value) return CUDA_SUCCESS;
-    if (const CUresult lost = health(); lost != CUDA_SUCCESS) return lost;
+    if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
     // The worker always wakes this word, and a second later we look again in any case.
     if (!futex_wait(address(offset), seen) && !arrived())
       if (const CUresult result = check(); result != CUDA_SUCCESS) return result;

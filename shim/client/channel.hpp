@@ -45,6 +45,11 @@ class Channel {
       return CUDA_SUCCESS;
     return unhealthy();
   }
+  /// True if the worker has ended. For those who wait, and have time for a system call: also sees an end that no broker
+  /// tells of.
+  bool has_lost_worker() const;
+  /// health() after has_lost_worker().
+  CUresult health_while_waiting() const;
 
   /// Appends a record that nobody waits for.
   CUresult post(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,

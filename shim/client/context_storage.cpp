@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shim/client/channel.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/context_end.hpp"
 
@@ -50,8 +51,10 @@ CachedLine& line_for(CUcontext context, void* key) {
 }
 static_assert(kLines == 4, "line_for takes the two upper bits");
 
-/// The current context for null; null if the handle means nothing.
+/// The current context for null; null if the handle means nothing, as none does in a forked child: other threads may
+/// have held the lock of the store.
 CUcontext resolve(CUcontext context) {
+  if (is_fork_child()) return nullptr;
   const Context* known = context == nullptr ? current_context() : find_context(context);
   return known != nullptr ? handle_of(*known) : nullptr;
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "shim/client/context.hpp"
+#include "shim/client/flow_control.hpp"
 
 namespace vgpu::shim {
 
@@ -16,9 +17,9 @@ struct Context {
   unsigned long long legacy_stream_id = 0;
   std::atomic<unsigned> flags{0};
   std::atomic<bool> alive{false};
-  std::atomic<uint32_t> epoch{0};          // counts its ends: what was made in an earlier epoch is gone
-  std::atomic<uint32_t> legacy_posted{0};  // commands on the legacy stream since its last credit
-  unsigned references = 0;                 // retains, or cuCtxAttach; guarded by the lifecycle lock
+  std::atomic<uint32_t> epoch{0};  // counts its ends: what was made in an earlier epoch is gone
+  FlowPointer legacy_flow;
+  unsigned references = 0;  // retains, or cuCtxAttach; guarded by the lifecycle lock
 };
 
 /// Primary contexts.

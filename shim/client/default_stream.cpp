@@ -62,8 +62,9 @@ CUresult resolve_stream(CUstream stream, uint64_t& value) {
 
 void destroy_default_streams(ThreadState& thread) {
   for (const DefaultStream& stream : thread.default_streams) {
-    if (stream.epoch != stream.context->epoch.load(std::memory_order_acquire) || !streams().remove(stream.handle))
-      continue;
+    if (stream.epoch != stream.context->epoch.load(std::memory_order_acquire)) continue;
+    if (StreamFacts* facts = streams().find(stream.handle); facts != nullptr) close_flow(facts->flow);
+    if (!streams().remove(stream.handle)) continue;
     Request request(api::Op::stream_destroy, false);
     request.use_context(*stream.context);
     request.body().put(stream.handle);

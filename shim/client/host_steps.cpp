@@ -17,6 +17,7 @@ namespace {
 constinit std::mutex g_mutex;  // guards everything below
 constinit uint64_t g_next = 1;
 constinit bool g_agent_runs = false;
+constinit thread_local bool t_in_step = false;
 std::map<uint64_t, HostStep>& steps() {
   static auto* const all = new std::map<uint64_t, HostStep>;
   return *all;
@@ -34,10 +35,12 @@ bool take(uint64_t id, HostStep& step) {
 void run(uint64_t id, CUresult status) {
   HostStep step;
   if (!take(id, step)) return;
+  t_in_step = true;
   if (step.callback != nullptr)
     step.callback(step.stream, status, step.user);
   else if (status == CUDA_SUCCESS)
     step.function(step.user);  // not run after an error, as the driver does
+  t_in_step = false;
 }
 
 /// The worker is gone: callbacks learn of it, functions are not run.
@@ -114,6 +117,8 @@ CUresult send_host_step(CUstream stream, const HostStep& step) {
   if (result != CUDA_SUCCESS) drop_host_step(id);
   return result;
 }
+
+bool in_host_step() { return t_in_step; }
 
 uint64_t add_host_step(const HostStep& step) {
   const std::lock_guard lock(g_mutex);

@@ -22,6 +22,10 @@ struct HostStep {
 /// Puts the step into a stream, as cuLaunchHostFunc or cuStreamAddCallback do.
 CUresult send_host_step(CUstream stream, const HostStep& step);
 
+/// Whether this thread is in a function of the program that a stream runs: such functions may not call CUDA, and would
+/// wait for themselves if they could.
+bool in_host_step();
+
 /// The number under which the worker asks for the step; 0 if no agent thread can be had.
 uint64_t add_host_step(const HostStep& step);
 /// Takes one back that was not sent.

@@ -5,9 +5,10 @@
 #include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
-#include "shim/client/credits.hpp"
 #include "shim/client/default_stream.hpp"
+#include "shim/client/flow_control.hpp"
 #include "shim/client/handles.hpp"
+#include "shim/client/host_steps.hpp"
 #include "shim/client/thread_state.hpp"
 
 namespace vgpu::shim {
@@ -32,6 +33,10 @@ Request::Request(api::Op op, bool needs_context) : op_(op), writer_(std::span<ui
   refusal_ = channel->health();
   if (refusal_ != CUDA_SUCCESS) [[unlikely]] {
     drain_console(*channel);
+    return;
+  }
+  if (in_host_step()) [[unlikely]] {
+    refusal_ = CUDA_ERROR_NOT_PERMITTED;
     return;
   }
   const Context* context = current_context();
@@ -87,12 +92,12 @@ CUresult Request::post(std::span<const uint8_t> tail) {
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
   // While something is being captured, the driver refuses at once what would break the capture, and programs rely on
   // that.
-  if (is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return call(tail);
+  const bool waits = is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0;
   const CUresult sent =
-      channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
+      waits ? call(tail)
+            : channel->post(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(), tail);
   if (stream_ == 0 || sent != CUDA_SUCCESS) return sent;
-  return take_credit(context_, stream_);
+  return count_posted(op_, context_, stream_, tail.size());
 }
 
 CUresult surface_deferred() {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <new>
 
 #include "common/api/ops.gen.hpp"
 #include "shim/client/channel.hpp"
@@ -26,9 +27,13 @@ constinit CUresult g_start_error = CUDA_SUCCESS;  // of a worker that failed: it
 constinit Once g_complained;
 
 void become_fork_child() {
-  // The channel is the parent's: unmapped here (MADV_DONTFORK), and not to be used even if it were not.
-  abandon_channel();
+  // The channel is the parent's: unmapped here (MADV_DONTFORK), and not to be used even if it were not. Only after
+  // cuInit is CUDA lost to the child: one whose parent merely asked for the driver's version connects for itself.
+  if (open_channel() != nullptr) abandon_channel();
+  if (g_connected != nullptr && !is_fork_child()) release_arena(g_connected->arena());
   g_connected = nullptr;
+  // Another thread of the parent may have held it; here is only this one.
+  ::new (&g_startup) std::mutex;
 }
 
 void watch_forks() {
@@ -97,7 +102,7 @@ CUresult wait_for_worker(const Channel& channel) {
         say("no GPU: the worker on the host could not start (error %u); the broker's log says why", error);
       return error == 0 ? CUDA_ERROR_UNKNOWN : static_cast<CUresult>(error);
     }
-    if (channel.word(offsetof(vgpu_control, peer_status)).load(std::memory_order_acquire) != VGPU_PEER_ALIVE) {
+    if (channel.has_lost_worker()) {
       const uint32_t error = channel.word(offsetof(vgpu_control, start_error)).load(std::memory_order_relaxed);
       if (g_complained.first())
         say("no GPU: the worker on the host ended while it started (error %u); the broker's log says why", error);

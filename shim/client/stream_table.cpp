@@ -1,5 +1,6 @@
 #include "shim/client/stream_table.hpp"
 
+#include "shim/client/contexts.hpp"
 #include "shim/client/handles.hpp"
 
 namespace vgpu::shim {
@@ -21,6 +22,10 @@ ObjectTable<StreamFacts>& streams() { return g_streams; }
 ObjectTable<EventFacts>& events() { return g_events; }
 
 void forget_streams_of(Context& context) {
+  g_streams.each([&](uint64_t, StreamFacts& facts) {
+    if (facts.context == &context) drop_flow(facts.flow);
+  });
+  drop_flow(context.legacy_flow);
   forget(g_streams, context);
   forget(g_events, context);
 }

@@ -14,6 +14,8 @@ namespace {
 thread_local ThreadState* t_state = nullptr;
 
 void end_thread(void* state) {
+  // In a forked child other threads may have held any lock of ours; what is here belongs to the parent.
+  if (is_fork_child()) return;
   auto* ending = static_cast<ThreadState*>(state);
   destroy_default_streams(*ending);
   t_state = nullptr;

@@ -38,10 +38,11 @@ CUresult cuMemAllocHost_v2(void** pp, size_t bytesize) { return cuMemHostAlloc(p
 CUresult cuMemAllocHost(void** pp, unsigned bytesize) { return cuMemHostAlloc(pp, bytesize, 0); }
 
 CUresult cuMemFreeHost(void* p) {
-  PinnedAllocation pinned;
-  const bool known = find_pinned(reinterpret_cast<uintptr_t>(p), pinned);
-  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS)
-    return refused == CUDA_ERROR_INVALID_CONTEXT && p != nullptr && !known ? CUDA_ERROR_INVALID_VALUE : refused;
+  if (const CUresult refused = refusal(); refused != CUDA_SUCCESS) {
+    PinnedAllocation pinned;
+    const bool wrong = refused == CUDA_ERROR_INVALID_CONTEXT && p != nullptr;
+    return wrong && !find_pinned(reinterpret_cast<uintptr_t>(p), pinned) ? CUDA_ERROR_INVALID_VALUE : refused;
+  }
   if (p == nullptr) return CUDA_SUCCESS;
   const CUresult capturing = refuse_if_capturing();
   return capturing != CUDA_SUCCESS ? capturing : free_pinned(p);

@@ -74,9 +74,10 @@ CUresult cuStreamDestroy_v2(CUstream hStream) {
   Request request(api::Op::stream_destroy, false);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   const auto handle = reinterpret_cast<uint64_t>(hStream);
-  const StreamFacts* facts = streams().find(handle);
+  StreamFacts* facts = streams().find(handle);
   if (facts == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   request.use_context(*facts->context);
+  close_flow(facts->flow);
   if (!streams().remove(handle)) return CUDA_ERROR_INVALID_HANDLE;
   capture::forget_stream(handle);
   request.body().put(handle);

@@ -6,6 +6,7 @@
 
 #include "shim/client/capture_state.hpp"
 #include "shim/client/default_stream.hpp"
+#include "shim/client/flow_control.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/captured_copy.hpp"
@@ -179,7 +180,8 @@ CUresult transfer_checked(const Transfer& copy) {
     if (from == Place::pinned)
       return send(copy.posted ? api::Op::copy_to_device : api::Op::copy_to_device_wait, copy.to, copy.from_where.offset,
                   copy.size, copy.stream, copy.posted);
-    return copy.size <= kInlineToDevice ? to_device_inline(copy) : to_device_staged(copy);
+    const bool travels_inline = copy.size <= kInlineToDevice && may_stage_in_driver(copy.size);
+    return travels_inline ? to_device_inline(copy) : to_device_staged(copy);
   }
   if (to == Place::pinned)
     return send(copy.posted ? api::Op::copy_to_host : api::Op::copy_to_host_wait, copy.to_where.offset, copy.from,

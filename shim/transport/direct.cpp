@@ -1,11 +1,13 @@
 // The direct transport: a Unix socket of the broker on the same kernel, a memfd and an eventfd.
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <string>
 
 #include "common/control/client.hpp"
+#include "common/control/default_socket.hpp"
 #include "shim/transport/transport.hpp"
 
 namespace vgpu::shim::transport {
@@ -19,6 +21,11 @@ class Direct final : public Transport {
   uint64_t window_size() const override { return connection_.window_size; }
   const std::vector<control::AddressCandidate>& candidates() const override { return connection_.candidates; }
   uint64_t client_id() const override { return connection_.client_id; }
+
+  bool has_lost_worker() const override {
+    pollfd worker{connection_.worker.get(), POLLIN, 0};  // a negative descriptor is ignored
+    return ::poll(&worker, 1, 0) > 0;
+  }
 
   void ring_doorbell() const override {
     const uint64_t one = 1;
@@ -35,7 +42,7 @@ class Direct final : public Transport {
 std::vector<std::string> socket_paths() {
   // secure_getenv: a program with raised privileges does not take its GPU from whoever started it.
   if (const char* path = ::secure_getenv("VGPU_SOCKET"); path != nullptr && *path != '\0') return {path};
-  std::vector<std::string> paths = {"/run/vgpu/mediator.sock"};
+  std::vector<std::string> paths = {control::kDefaultSocket};
   if (const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime != '\0')
     paths.push_back(std::string(runtime) + "/vgpu/mediator.sock");
   return paths;

@@ -25,6 +25,8 @@ class Transport {
   virtual const std::vector<control::AddressCandidate>& candidates() const = 0;
   /// Wakes a worker that said it sleeps. Never blocks.
   virtual void ring_doorbell() const = 0;
+  /// True if the worker process is known to have ended. For those who wait: a system call.
+  virtual bool has_lost_worker() const = 0;
   /// The host's number of this client, for logs.
   virtual uint64_t client_id() const = 0;
 };

@@ -1,26 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """NAME
-    through_shim.py - the conformance suite through the shim, with a broker of its own
+    through_shim.py - a suite of cases through the shim, with a broker of its own
 
 SYNOPSIS
-    tests/conformance/through_shim.py [--build BUILD] [--driver DRIVER] [--expect FILE] [--tsv FILE] [-- WORD...]
+    tests/conformance/through_shim.py [--suite conformance|traps] [--build BUILD] [--driver DRIVER] [--expect FILE] [--tsv FILE] [-- WORD...]
 
 DESCRIPTION
-    Starts a broker on a private socket, runs vgpu-conformance against the shim, and stops the broker. The words behind
-    -- go to vgpu-conformance, for instance: -- --run 'stream.*' --verbose. A broker that does not start or does not
+    Starts a broker on a private socket, runs vgpu-SUITE against the shim, and stops the broker. The words behind
+    -- go to that program, for instance: -- --run 'stream.*' --verbose. A broker that does not start or does not
     stop, or a worker that stays, is a failure too.
 
 OPTIONS
+    --suite SUITE    conformance (the default) or traps
     --build BUILD    folder that holds bin/ and lib/ (default: build/release, else build/dev)
     --driver DRIVER  what the broker's workers open: sim (the default) or nvidia
-    --expect FILE    expected differences (default: expected/shim-sim.txt or expected/shim-real.txt, after the driver)
+    --expect FILE    expected differences (default: the suite's expected/shim-sim.txt or shim-real.txt, after the driver)
     --tsv FILE       the results
     --jobs N         processes at a time (2)
     --seconds S      the whole run may take so long (540)
 
 EXIT STATUS
-    that of vgpu-conformance; 3 when the broker misbehaved, 4 when the time was over
+    that of the suite; 3 when the broker misbehaved, 4 when the time was over
 """
 import argparse
 import pathlib
@@ -39,6 +40,7 @@ STOP_SECONDS = 15
 
 def parse():
     parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--suite", choices=("conformance", "traps"), default="conformance")
     parser.add_argument("--build", type=pathlib.Path)
     parser.add_argument("--driver", default="sim")
     parser.add_argument("--expect", type=pathlib.Path)
@@ -50,8 +52,8 @@ def parse():
 
 
 def command(options, layout: Layout) -> list[str]:
-    default = HERE / "expected" / ("shim-sim.txt" if options.driver == "sim" else "shim-real.txt")
-    words = [layout.program("vgpu-conformance"), "--libcuda", layout.shim_folder / "libcuda.so.1", "--group",
+    default = HERE.parent / options.suite / "expected" / ("shim-sim.txt" if options.driver == "sim" else "shim-real.txt")
+    words = [layout.program(f"vgpu-{options.suite}"), "--libcuda", layout.shim_folder / "libcuda.so.1", "--group",
              "--jobs", options.jobs, "--expect", options.expect or default]
     if options.tsv:
         words += ["--tsv", options.tsv]

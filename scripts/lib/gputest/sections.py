@@ -181,3 +181,36 @@ def run_conformance(context: Context, expected) -> Result:
         result.fail("no case ran")
     result.summary = f"{len(names)} cases; {len(different)} differ between native and remoted, {len(unexplained)} of them without a known reason"
     return result
+
+
+# Groups that share a run: native and remoted alternate from one to the next.
+TRAPS = (("queue.*", "fed.*"), ("host_function_trap.*", "capture_trap.*", "thread_stream.*", "pinned_trap.*", "printing.*", "crowd.*"),
+         ("fork_trap.*", "exit_trap.*", "loading.*", "two_programs.*"))
+
+
+def run_traps(context: Context, expected) -> Result:
+    """Every trap natively and through the shim. What fails natively too tells nothing about us."""
+    program = context.layout.program("vgpu-traps")
+    if not program.exists():
+        return Result(skipped="vgpu-traps was not built")
+    result, answers = Result(), {NATIVE: {}, REMOTED: {}}
+    for number, globs in enumerate(TRAPS):
+        for way in (NATIVE, REMOTED):
+            tsv = context.out / f"traps{number}.{way}.tsv"
+            words = [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "4", "--tsv", tsv] + [w for g in globs for w in ("--run", g)]
+            run = context.run(way, words, f"suite{number}")
+            if run.status not in (0, 1):
+                result.fail(f"{way}: the suite broke off: {run.complaint()}")
+            answers[way] |= read_tsv(tsv) if tsv.exists() else {}
+    reasons = read_reasons(expected / "shim-real.txt")
+    names = sorted(set(answers[NATIVE]) | set(answers[REMOTED]))
+    native, remoted = ({n: answers[way].get(n, ["absent"]) for n in names} for way in (NATIVE, REMOTED))
+    result.lines += table([(n, native[n][0], remoted[n][0]) for n in names], ("trap", NATIVE, REMOTED))
+    worse = [n for n in names if remoted[n][0] != "pass" and native[n][0] == "pass" and n not in reasons]
+    for name in names:
+        if native[name][0] != "pass" or remoted[name][0] != "pass":
+            result.lines.append(f"  {name}: native {' '.join(native[name])}; remoted {' '.join(remoted[name])}; {reasons.get(name, 'no known reason')}")
+    result.passed = result.passed and bool(names) and not worse
+    passed = {way: sum(a[0] == "pass" for a in answers[way].values()) for way in answers}
+    result.summary = f"{len(names)} traps: {passed[NATIVE]} pass natively, {passed[REMOTED]} remoted; {len(worse)} fail only remoted"
+    return result

@@ -37,7 +37,7 @@ class PrivateBroker:
         self.log = (keep_in or self.folder) / "broker.log"
         self.exit_status: int | None = None
         self._process: subprocess.Popen | None = None
-        self._stopping = False
+        self._orphans: list[int] = []  # workers of brokers that were killed
 
     # ---- life of the broker -------------------------------------------------------------------------------------
 
@@ -68,9 +68,10 @@ class PrivateBroker:
 
     def _start(self) -> None:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with notify, self.log.open("wb") as log:
+        with notify, self.log.open("ab") as log:
             # Settings of our own, and none: an installed broker's are not for us.
             (self.folder / "broker.toml").touch()
+            (self.folder / "notify.sock").unlink(missing_ok=True)
             notify.bind(str(self.folder / "notify.sock"))
             environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock")}
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/")
@@ -96,7 +97,7 @@ class PrivateBroker:
         """Ends the broker; raises if it had to be killed, or if a worker outlives it and its client."""
         if self.exit_status is not None:
             return self.exit_status
-        workers = self.workers()
+        workers = sorted(set(self.workers()) | set(self._orphans))
         self._process.send_signal(signal.SIGTERM)
         try:
             self.exit_status = self._process.wait(STOP_SECONDS)
@@ -115,6 +116,39 @@ class PrivateBroker:
         if SANITIZER_REPORT.search(self.log_tail(lines=100_000)):
             raise BrokerFailed(f"a sanitizer reports on broker or worker:\n{self.log_tail(lines=200)}")
         return self.exit_status
+
+    def kill(self) -> None:
+        """As a crash does: nothing is tidied up, workers and clients go on."""
+        self._orphans = sorted(set(self._orphans) | set(self.workers()))
+        self._process.kill()
+        self._process.wait()
+
+    def start_again(self) -> None:
+        """After kill(): another broker in its place."""
+        self._start()
+
+    def accounts(self) -> dict[str, int]:
+        """What the broker counts, by its own word."""
+        seen = len(self._account_lines())
+        self._process.send_signal(signal.SIGUSR1)
+        if not wait_until(lambda: len(self._account_lines()) > seen, STOP_SECONDS):
+            raise BrokerFailed(f"the broker does not say its accounts:\n{self.log_tail()}")
+        return {name: int(number) for name, number in re.findall(r"(\w+) (\d+)", self._account_lines()[-1])}
+
+    def await_accounts(self, **expected: int) -> dict[str, int]:
+        """Waits until the accounts named have these values; raises if they do not come to."""
+        found: dict[str, int] = {}
+
+        def as_expected() -> bool:
+            found.update(self.accounts())
+            return all(found[name] == number for name, number in expected.items())
+
+        if not wait_until(as_expected, STOP_SECONDS):
+            raise BrokerFailed(f"the broker's accounts are {found}, not {expected}:\n{self.log_tail()}")
+        return found
+
+    def _account_lines(self) -> list[str]:
+        return re.findall(r"accounts: (.*)", self.log.read_text(errors="replace"))
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

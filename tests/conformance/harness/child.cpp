@@ -10,6 +10,7 @@
 #include "tests/conformance/harness/check.hpp"
 #include "tests/conformance/harness/driver.hpp"
 #include "tests/conformance/harness/registry.hpp"
+#include "tests/conformance/harness/standing.hpp"
 
 namespace conformance {
 namespace {
@@ -56,6 +57,7 @@ bool is_shared_process() { return shared_process; }
 
 int run_child(const std::string& libcuda, const std::vector<std::string>& names) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  tell_where_threads_stand_when_asked();
   std::string error;
   if (!open_driver(libcuda, error)) {
     std::fprintf(stderr, "%s\n", error.c_str());

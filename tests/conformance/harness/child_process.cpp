@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "tests/conformance/harness/child.hpp"
+#include "tests/conformance/harness/standing.hpp"
 
 namespace conformance {
 namespace {
@@ -72,7 +73,7 @@ bool ChildProcess::start(const std::string& libcuda, const std::vector<std::stri
   output_.reset(memfd_create("case-output", MFD_CLOEXEC));
   if (!output_) return false;
 
-  std::vector<std::string> words = {"vgpu-conformance", "--child", "--libcuda", libcuda};
+  std::vector<std::string> words = {program_invocation_short_name, "--child", "--libcuda", libcuda};
   for (const auto& name : cases) words.insert(words.end(), {"--case", name});
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
@@ -107,6 +108,10 @@ std::vector<std::vector<std::string>> ChildProcess::read_reports() {
   return lines;
 }
 
+void ChildProcess::ask_where_threads_stand() {
+  if (pid_ > 0) ::kill(pid_, kAskWhereThreadsStand);
+}
+
 void ChildProcess::kill() {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
@@ -126,7 +131,7 @@ std::string ChildProcess::reap() {
 }
 
 std::string ChildProcess::output() const {
-  constexpr off_t kTail = 2000;
+  constexpr off_t kTail = 8000;
   const off_t size = lseek(output_.get(), 0, SEEK_END);
   std::string text(static_cast<size_t>(std::clamp<off_t>(size, 0, kTail)), '\0');
   const ssize_t got = pread(output_.get(), text.data(), text.size(), std::max<off_t>(size - kTail, 0));

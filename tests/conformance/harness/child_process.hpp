@@ -24,6 +24,8 @@ class ChildProcess {
   bool is_open() const { return static_cast<bool>(reports_); }
   /// What has arrived, as lines split at tabs; closes at the end of the pipe.
   std::vector<std::vector<std::string>> read_reports();
+  /// Has it write where its threads stand; it ends then.
+  void ask_where_threads_stand();
   void kill();
   /// Waits for the exit; empty for a clean one, else a phrase such as "killed by signal 11 (Segmentation fault)".
   std::string reap();

@@ -9,10 +9,12 @@ namespace {
 // Never closed: no program closes libcuda, and its threads may outlive main.
 void* library = nullptr;
 vgpu::cuda::DriverTable table;
+std::string opened_path;
 
 }  // namespace
 
 bool open_driver(const std::string& path, std::string& error) {
+  opened_path = path;
   library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* why = dlerror();
@@ -24,6 +26,7 @@ bool open_driver(const std::string& path, std::string& error) {
 }
 
 const vgpu::cuda::DriverTable& driver() { return table; }
+const std::string& library_path() { return opened_path; }
 
 void* exported_symbol(const std::string& name) { return dlsym(library, name.c_str()); }
 

@@ -12,6 +12,8 @@ namespace conformance {
 bool open_driver(const std::string& path, std::string& error);
 
 const vgpu::cuda::DriverTable& driver();
+/// As it was given to open_driver().
+const std::string& library_path();
 
 /// Address of any exported symbol, null where the library lacks it.
 void* exported_symbol(const std::string& name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/conformance/harness/options.hpp"
 
+#include <errno.h>
 #include <getopt.h>
 
 #include <cstdio>
@@ -82,9 +83,9 @@ std::string parse_options(int argc, char** argv, Options& options) {
   return {};
 }
 
-void print_help() {
+void print_help(const char* purpose) {
+  std::printf("%s: %s\n", program_invocation_short_name, purpose);
   std::puts(
-      "vgpu-conformance: does a libcuda behave as the CUDA driver does?\n"
       "  --libcuda PATH    the library under test (libcuda.so.1)\n"
       "  --list            print the names of the cases\n"
       "  --run GLOB        only these cases, e.g. 'stream.*'; may be repeated\n"
@@ -95,7 +96,7 @@ void print_help() {
       "  --deadline S      seconds that one case may take (30)\n"
       "  --expect FILE     lines 'case reason': differences that do not make the run fail\n"
       "  --tsv FILE        write case, pass|fail|skip and the observed detail\n"
-      "  -v, --verbose     print the cases that pass, too, and what failing ones printed");
+      "  -v, --verbose     print the cases that pass, too, and what those printed that fail as expected");
 }
 
 }  // namespace conformance

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of vgpu-conformance.
+// The command line of a suite.
 #pragma once
 
 #include <string>
@@ -21,6 +21,6 @@ struct Options {
 
 /// Empty, or a sentence that says what is wrong with the command line.
 std::string parse_options(int argc, char** argv, Options& options);
-void print_help();
+void print_help(const char* purpose);
 
 }  // namespace conformance

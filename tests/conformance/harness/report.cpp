@@ -40,7 +40,8 @@ void print_result(const Result& result, const Expectations& expectations, bool v
   if (failed && reason != nullptr) std::printf("     expected: %s\n", reason->c_str());
   if (result.status == "pass" && reason != nullptr)
     std::printf("     passes now, though expected to differ: %s\n", reason->c_str());
-  if (failed && verbose && !result.output.empty()) std::printf("     it printed: %s\n", result.output.c_str());
+  if (failed && (verbose || reason == nullptr) && !result.output.empty())
+    std::printf("     it printed: %s\n", result.output.c_str());
   std::fflush(stdout);
 }
 

@@ -16,6 +16,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Batch = std::deque<std::string>;
 
+// A child that missed its deadline has so long to say where its threads stand.
+constexpr std::chrono::seconds kLastWords{5};
+
 std::deque<Batch> make_batches(const std::vector<const Case*>& cases, bool group) {
   std::deque<Batch> batches;
   std::map<std::string, Batch> groups;
@@ -38,6 +41,7 @@ struct Running {
   Result current;  ///< begun and not final: the last result of a child waits for its exit
   bool begun = false;
   bool ended = false;
+  bool late = false;  ///< it was asked where its threads stand
   Clock::time_point since = Clock::now();
 };
 
@@ -73,20 +77,36 @@ class Run {
     auto next = Clock::now() + std::chrono::seconds(1);
     for (const auto& child : running_) {
       polled.push_back({child->process.report_descriptor(), POLLIN, 0});
-      next = std::min(next, child->since + options_.deadline);
+      next = std::min(next, deadline_of(*child));
     }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now()).count() + 1;
     poll(polled.data(), polled.size(), static_cast<int>(std::max<long>(left, 0)));
     for (size_t i = 0; i < polled.size(); ++i) {
       if (polled[i].revents != 0) hear(*running_[i]);
       if (!running_[i]->process.is_open()) {
-        bury(*running_[i], {});
-      } else if (Clock::now() - running_[i]->since > options_.deadline) {
-        running_[i]->process.kill();
-        bury(*running_[i], "the deadline of " + std::to_string(options_.deadline.count()) + " s passed");
+        bury(*running_[i], running_[i]->late ? late_verdict() : std::string());
+      } else if (Clock::now() > deadline_of(*running_[i])) {
+        miss_deadline(*running_[i]);
       }
     }
     std::erase_if(running_, [](const auto& child) { return !child->process.is_open(); });
+  }
+
+  Clock::time_point deadline_of(const Running& child) const {
+    return child.since + options_.deadline + (child.late ? kLastWords : kLastWords * 0);
+  }
+
+  std::string late_verdict() const {
+    return "the deadline of " + std::to_string(options_.deadline.count()) + " s passed";
+  }
+
+  void miss_deadline(Running& child) {
+    if (!child.late) {
+      child.late = true;
+      return child.process.ask_where_threads_stand();
+    }
+    child.process.kill();
+    bury(child, late_verdict());
   }
 
   void hear(Running& child) {

@@ -87,7 +87,10 @@ void acknowledge(char* window) {
 
 void obey(const std::string& order, char* heap, int argc, char** argv) {
   const int number = atoi(order.c_str() + std::min(order.find(' '), order.size()));
-  if (order.starts_with("exit ")) exit(number);
+  if (order.starts_with("exit ")) {
+    shm::announce_exit(kGrant, number);
+    exit(number);
+  }
   if (order.starts_with("signal ")) {
     signal(number, SIG_DFL);
     raise(number);

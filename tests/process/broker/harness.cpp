@@ -107,7 +107,7 @@ std::string broker_path() { return beside_us("vgpu-broker"); }
 std::string fake_worker_path() { return beside_us("vgpu-test-fake-worker"); }
 
 TestBroker::TestBroker(const std::string& config)
-    : socket(folder / "broker.sock"), process(broker_command(folder, socket, config)) {
+    : socket(folder / "broker.sock"), command_(broker_command(folder, socket, config)), process(command_) {
   REQUIRE(process.says("listening on "));
 }
 

@@ -58,8 +58,15 @@ class TestBroker {
 
   TemporaryFolder folder;
   std::string socket;
+
+ private:
+  std::vector<std::string> command_;
+
+ public:
   Process process;
 
+  /// The command that started it: for another one in its place.
+  const std::vector<std::string>& command() const { return command_; }
   std::size_t descriptor_count() const;
   std::vector<pid_t> children() const;  // zombies included
 };

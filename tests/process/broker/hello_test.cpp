@@ -100,7 +100,7 @@ TEST_CASE("a worker has exactly its descriptors, arguments and environment") {
   CHECK_THAT(report, Contains("arguments: vgpu-worker --client 1 --vm uid-" + std::to_string(getuid()) +
                               " --driver sim --log-level info\n"));
   CHECK_THAT(report, Contains(" CUDA_VISIBLE_DEVICES=0") && Contains(" PATH=") && !Contains("evil"));
-  CHECK_THAT(report, Contains("descriptors: 0 1 2 3 4 5 6 7 \n"));
+  CHECK_THAT(report, Contains("descriptors: 0 1 2 3 4 5 6 7 8 9 \n"));
   CHECK_THAT(report, Contains("grant: open\n") && Contains("session: 1\n"));
   unsetenv("CUDA_VISIBLE_DEVICES");
   unsetenv("CUDA_INJECTION64_PATH");
@@ -201,8 +201,8 @@ TEST_CASE("a broker that runs out of descriptors says so, and serves again when 
   Process broker({"/bin/sh", "-c", command});
   REQUIRE(broker.says("listening on"));
   {
-    std::vector<base::UniqueFd> idle;
-    for (int i = 0; i < 40; ++i) idle.push_back(connect_raw(folder / "s"));
+    std::array<base::UniqueFd, 40> idle;
+    for (auto& connection : idle) connection = connect_raw(folder / "s");
     CHECK(broker.says("Too many open files"));
   }
   TestClient client(folder / "s");

@@ -1,4 +1,5 @@
 // Start and end of the broker itself.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,6 +69,25 @@ TEST_CASE("a killed broker leaves its workers running, and a new one replaces it
   REQUIRE(next.says("listening on"));
   TestClient another(broker.socket);
   client.order("exit 0");
+}
+
+TEST_CASE("a log that nobody reads stops nothing") {
+  TemporaryFolder folder;
+  const auto fifo = folder / "log";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  const base::UniqueFd unread(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(fcntl(unread.get(), F_SETPIPE_SZ, 4096) > 0);
+  const auto socket = folder / "s";
+  Process broker({"/bin/sh", "-c",
+                  "exec " + broker_path() + " --config /dev/null --driver sim --socket " + socket + " --worker " +
+                      fake_worker_path() + " 2>" + fifo});
+  REQUIRE(eventually([&] { return std::filesystem::exists(socket); }));
+  for (int i = 0; i < 40; ++i) {
+    TestClient client(socket);  // some 300 bytes of log each
+    client.order_and_wait("ready");
+  }
+  broker.signal(SIGTERM);
+  CHECK(broker.wait() == 0);
 }
 
 TEST_CASE("the socket has the configured mode") {

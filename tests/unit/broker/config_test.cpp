@@ -25,7 +25,7 @@ LoadedConfig load(const std::string& text, const Overrides& overrides = {}) {
 TEST_CASE("an absent default file means the built-in defaults") {
   const auto loaded = load_config("/nonexistent/broker.toml", false, {});
   CHECK(loaded.errors.empty());
-  CHECK(loaded.config.socket == "/run/vgpu/broker.sock");
+  CHECK(loaded.config.socket == "/run/vgpu/mediator.sock");
   CHECK(loaded.config.driver == "auto");
   CHECK(load_config("/nonexistent/broker.toml", true, {}).errors.size() == 1);
 }

@@ -69,9 +69,7 @@ CUresult copy_text(char* out, int length, const char* text) {
 
 CUresult cuInit(unsigned flags) {
   if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
-  if (!Simulator::get().arena.is_open()) return CUDA_ERROR_OUT_OF_MEMORY;
-  set_initialised();
-  return CUDA_SUCCESS;
+  return guarded(initialise);
 }
 
 CUresult cuDriverGetVersion(int* version) {

@@ -1,21 +1,57 @@
 #include "worker/sim/api/entry.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 
 namespace vgpu::sim::api {
 namespace {
 
 std::atomic<bool> initialised{false};
+std::atomic<bool> forked{false};
+
+// Not a thread_local object: those of the main thread end before static destructors, which may still call us.
+thread_local ThreadState* own_state = nullptr;
+
+pthread_key_t key_of_states() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made = 0;
+    ::pthread_key_create(&made, [](void* state) {
+      own_state = nullptr;
+      delete static_cast<ThreadState*>(state);
+    });
+    return made;
+  }();
+  return key;
+}
 
 }  // namespace
 
+ThreadState::~ThreadState() {
+  for (const auto& [context, own] : streams)
+    if (const StreamPtr stream = own.lock()) stream->close();
+}
+
 ThreadState& thread_state() {
-  static thread_local ThreadState state;
-  return state;
+  if (own_state == nullptr) {
+    own_state = new ThreadState;
+    ::pthread_setspecific(key_of_states(), own_state);
+  }
+  return *own_state;
 }
 
 bool is_initialised() { return initialised.load(std::memory_order_acquire); }
-void set_initialised() { initialised.store(true, std::memory_order_release); }
+CUresult initialise() {
+  if (forked.load(std::memory_order_relaxed)) return CUDA_ERROR_NOT_INITIALIZED;
+  // The child of a fork has none of our threads: it gets the driver's answer, and stays away from our locks.
+  static const int registered = ::pthread_atfork(nullptr, nullptr, [] {
+    if (initialised.exchange(false)) forked = true;
+  });
+  static_cast<void>(registered);
+  if (!Simulator::get().arena.is_open()) return CUDA_ERROR_OUT_OF_MEMORY;
+  initialised.store(true, std::memory_order_release);
+  return CUDA_SUCCESS;
+}
 
 CUresult check_callable() {
   if (!is_initialised()) return CUDA_ERROR_NOT_INITIALIZED;

@@ -27,6 +27,10 @@ using StreamPtr = std::shared_ptr<Stream>;
 
 /// What belongs to the calling thread.
 struct ThreadState {
+  ThreadState() = default;
+  ThreadState(const ThreadState&) = delete;
+  ThreadState& operator=(const ThreadState&) = delete;
+  ~ThreadState();                       ///< its own streams go with the thread; what they have to do still runs
   std::vector<std::uint64_t> contexts;  ///< the stack; the last one is current
   unsigned capture_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
   bool in_host_function = false;                                     ///< such functions must not call the driver
@@ -35,7 +39,8 @@ struct ThreadState {
 ThreadState& thread_state();
 
 bool is_initialised();
-void set_initialised();
+/// cuInit: once for all, and never again in the child of a fork of an initialised process.
+CUresult initialise();
 
 /// CUDA_SUCCESS if the calling thread may call the driver at all.
 CUresult check_callable();

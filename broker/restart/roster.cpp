@@ -1,0 +1,120 @@
+#include "broker/restart/roster.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "common/base/log.hpp"
+
+namespace vgpu::broker::restart {
+namespace {
+
+using base::Error;
+using base::UniqueFd;
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr off_t kMaxFileSize = 16 << 20;  // far above what max_clients entries take
+
+Error os_error(const std::string& what) {
+  const int code = errno;
+  return {code, what + ": " + std::generic_category().message(code)};
+}
+
+json to_json(const ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
+
+ProcessIdentity process_from(const json& value) {
+  return {value.at("pid").get<pid_t>(), value.at("started").get<std::uint64_t>()};
+}
+
+Entry entry_from(const json& value) {
+  return {value.at("id").get<std::uint64_t>(), value.at("uid").get<uid_t>(), process_from(value.at("client")),
+          process_from(value.at("worker")), value.at("window_size").get<std::uint64_t>()};
+}
+
+base::Result<void> check_owner(int file, const std::string& path) {
+  struct stat status {};
+  if (fstat(file, &status) != 0) return os_error(path);
+  if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0)
+    return Error{EPERM, path + " is not a file that only this user can write; it is not believed"};
+  if (status.st_size > kMaxFileSize) return Error{EFBIG, path + " is too large for a roster"};
+  return {};
+}
+
+base::Result<void> write_file(const std::string& path, const std::string& text) {
+  unlink(path.c_str());  // of a broker that died between writing and renaming
+  UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return os_error("cannot create " + path);
+  for (std::size_t done = 0; done < text.size();) {
+    const auto count = ::write(file.get(), text.data() + done, text.size() - done);
+    if (count < 0) return os_error("cannot write " + path);
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries) {
+  json list = json::array();
+  for (const auto& [id, entry] : entries)
+    list.push_back({{"id", id},
+                    {"uid", entry.uid},
+                    {"client", to_json(entry.client)},
+                    {"worker", to_json(entry.worker)},
+                    {"window_size", entry.window_size}});
+  return json{{"vgpu_roster", kFormat}, {"next_id", next_id}, {"clients", std::move(list)}}.dump(1) + "\n";
+}
+
+base::Result<Predecessor> from_text(const std::string& text) try {
+  const auto file = json::parse(text);
+  if (file.at("vgpu_roster").get<int>() != kFormat) return Error{EINVAL, "it is of another format"};
+  Predecessor result;
+  result.next_id = file.at("next_id").get<std::uint64_t>();
+  for (const auto& value : file.at("clients")) result.entries.push_back(entry_from(value));
+  return result;
+} catch (const json::exception& failure) {
+  return Error{EINVAL, failure.what()};
+}
+
+base::Result<Predecessor> Roster::read() const {
+  UniqueFd file(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file) return errno == ENOENT ? base::Result<Predecessor>(Predecessor{}) : os_error("cannot read " + path_);
+  if (auto owner = check_owner(file.get(), path_); !owner) return owner.error();
+  std::string text;
+  char buffer[16384];
+  for (ssize_t count; (count = ::read(file.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(count));
+  auto result = from_text(text);
+  if (!result) return result.error().within(path_ + " is damaged");
+  return result;
+}
+
+void Roster::add(const Entry& entry, std::uint64_t next_id) {
+  entries_[entry.id] = entry;
+  next_id_ = next_id;
+  write();
+}
+
+void Roster::remove(std::uint64_t id) {
+  if (entries_.erase(id) != 0) write();
+}
+
+void Roster::discard() { unlink(path_.c_str()); }
+
+// Written beside and renamed: a broker that dies meanwhile leaves the old or the new roster, never half of one.
+void Roster::write() {
+  const auto fresh = path_ + ".new";
+  auto written = write_file(fresh, to_text(next_id_, entries_));
+  if (written && rename(fresh.c_str(), path_.c_str()) != 0) written = os_error("cannot rename " + fresh);
+  if (!written && !failing_)
+    log::error("{}; a broker that comes after this one will not know its clients", written.error().text);
+  failing_ = !written;
+}
+
+}  // namespace vgpu::broker::restart

@@ -1,0 +1,61 @@
+// The roster: which clients this broker serves, in a file beside its socket, so that a broker that comes after it knows
+// which workers to expect and whom they belong to. What a client or worker says about itself is never taken for that.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "broker/restart/process_identity.hpp"
+#include "common/base/result.hpp"
+
+namespace vgpu::broker::restart {
+
+/// One client and its worker.
+struct Entry {
+  std::uint64_t id = 0;
+  uid_t uid = 0;
+  ProcessIdentity client;
+  ProcessIdentity worker;
+  std::uint64_t window_size = 0;
+  bool operator==(const Entry&) const = default;
+};
+
+/// What an earlier broker left.
+struct Predecessor {
+  std::uint64_t next_id = 1;
+  std::vector<Entry> entries;
+};
+
+class Roster {
+ public:
+  explicit Roster(std::string path) : path_(std::move(path)) {}
+
+  /// Reads what an earlier broker left; nothing if there is no file. An error names file and reason: the file is
+  /// damaged, or it is somebody else's (owner or mode), and then nothing in it may be believed.
+  base::Result<Predecessor> read() const;
+
+  /// Each change is in the file when the call returns; one that cannot be written is logged, once until it can be
+  /// again.
+  void add(const Entry& entry, std::uint64_t next_id);
+  void remove(std::uint64_t id);
+  /// Removes the file: nobody is left to be taken back.
+  void discard();
+
+ private:
+  void write();
+
+  std::string path_;
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, Entry> entries_;
+  bool failing_ = false;
+};
+
+/// The file's text, and back. For tests and the two above.
+std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries);
+base::Result<Predecessor> from_text(const std::string& text);
+
+}  // namespace vgpu::broker::restart

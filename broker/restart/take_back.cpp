@@ -1,0 +1,91 @@
+#include "broker/restart/take_back.hpp"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "broker/supervisor/worker_launch.hpp"
+
+namespace vgpu::broker::restart {
+namespace {
+
+using base::Error;
+using base::UniqueFd;
+
+base::Result<UniqueFd> fetch(int worker, int descriptor) {
+  UniqueFd copy(static_cast<int>(syscall(SYS_pidfd_getfd, worker, descriptor, 0)));
+  if (copy) return copy;
+  const int code = errno;
+  std::string hint;
+  if (code == EPERM) hint = "; the broker needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope below 2";
+  if (code == ENOSYS) hint = "; that needs Linux 5.6";
+  return Error{code, "cannot fetch its descriptors: " + std::generic_category().message(code) + hint};
+}
+
+int option_of(int socket, int option) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  return getsockopt(socket, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+/// Both are only ever read without blocking, and what comes is parsed as hostile: being a socket is all that counts.
+bool is_control_socket(int descriptor) { return option_of(descriptor, SO_TYPE) == SOCK_SEQPACKET; }
+
+base::Result<listener::Peer> identify_client(int connection, const Entry& entry) {
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (option_of(connection, SO_TYPE) != SOCK_STREAM ||
+      getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0 ||
+      credentials.pid != entry.client.pid || credentials.uid != entry.uid)
+    return Error{EINVAL, "it does not hold its client's connection"};
+  listener::Peer peer{credentials.pid, credentials.uid, credentials.gid, {}};
+  if (auto process = open_process(entry.client)) peer.pidfd = std::move(*process);
+  return peer;
+}
+
+/// A zombie is ours to reap if the earlier broker was this process (relaunched), else somebody else's.
+void reap(const UniqueFd& pidfd) {
+  constexpr auto kByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, which older headers lack
+  siginfo_t ignored{};
+  (void)waitid(kByPidfd, static_cast<id_t>(pidfd.get()), &ignored, WEXITED | WNOHANG);
+}
+
+}  // namespace
+
+base::Result<TakenBack> take_back(const Entry& entry) {
+  auto worker = open_process(entry.worker);
+  if (!worker) return worker.error();
+  if (has_ended(worker->get())) {
+    reap(*worker);
+    return Error{ESRCH, "it has ended"};
+  }
+  auto window = fetch(worker->get(), supervisor::kWindowDescriptor);
+  if (!window) return window.error();
+  auto segment = fetch(worker->get(), supervisor::kGrantDescriptor);
+  if (!segment) return segment.error();
+  auto control = fetch(worker->get(), supervisor::kBrokersControlDescriptor);
+  if (!control) return control.error();
+  auto connection = fetch(worker->get(), supervisor::kBrokersConnectionDescriptor);
+  if (!connection) return connection.error();
+
+  auto checked_window = vm::Window::adopt(std::move(*window), entry.window_size);
+  if (!checked_window) return checked_window.error();
+  auto grant = shm::GrantWriter::adopt(std::move(*segment), entry.id);
+  if (!grant) return grant.error();
+  if (!is_control_socket(control->get())) return Error{EINVAL, "it does not hold its control socket"};
+  auto peer = identify_client(connection->get(), entry);
+  if (!peer) return peer.error();
+  return TakenBack{entry,
+                   std::move(*peer),
+                   std::move(*connection),
+                   std::move(*control),
+                   std::move(*checked_window),
+                   std::move(*grant),
+                   {entry.worker.pid, std::move(*worker)}};
+}
+
+}  // namespace vgpu::broker::restart

@@ -1,0 +1,9 @@
+// Where broker and clients meet when nobody says otherwise.
+#pragma once
+
+namespace vgpu::control {
+
+/// The path that the field's programs know. Tests, and users who run a broker of their own, choose another.
+inline constexpr const char* kDefaultSocket = "/run/vgpu/mediator.sock";
+
+}  // namespace vgpu::control
