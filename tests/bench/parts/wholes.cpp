@@ -60,8 +60,7 @@ double launch_burst(unsigned count) {
   return static_cast<double>(ended - begun) / count;
 }
 
-/// A burst that contains a question for credit is left out: the worker that stands does not answer it until it goes on
-/// by itself.
+/// A burst at whose end the worker does not stand any more is left out: something took too long.
 Samples time_enqueue_alone(double seconds) {
   constexpr unsigned kBurst = 64;
   Samples samples;
