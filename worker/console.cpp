@@ -10,13 +10,13 @@
 #include <cstdio>
 #include <cstring>
 
+#include "worker/objects/limits.hpp"
+
 namespace vgpu::worker {
 namespace {
 
 constexpr size_t kFrameHeader = 4;
 constexpr size_t kLargestFrame = 4096;
-// A file that a printing kernel filled beyond this is cut back once it was read.
-constexpr uint64_t kKeepAtMost = 8 << 20;
 
 // A sanitizer reports on standard error: it must reach the log.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -40,6 +40,18 @@ base::Result<void> Console::capture_standard_streams() {
 }
 
 bool Console::publish(Stream& stream) {
+  const bool published = copy_to_guest(stream);
+  struct stat status {};
+  // Read or not, more is not kept: the driver's own buffer drops what nobody takes, too.
+  if (stream.file && ::fstat(stream.file.get(), &status) == 0 &&
+      static_cast<uint64_t>(status.st_size) > kMostUnreadText && ::ftruncate(stream.file.get(), 0) == 0) {
+    ::lseek(stream.file.get(), 0, SEEK_SET);
+    stream.published = 0;
+  }
+  return published;
+}
+
+bool Console::copy_to_guest(Stream& stream) {
   if (!stream.file) return false;
   struct stat status {};
   if (::fstat(stream.file.get(), &status) != 0) return false;
@@ -65,10 +77,6 @@ bool Console::publish(Stream& stream) {
     tail_ += static_cast<uint32_t>(total);
     stream.published += static_cast<uint64_t>(got);
     published = true;
-  }
-  if (printed > kKeepAtMost && ::ftruncate(stream.file.get(), 0) == 0) {
-    ::lseek(stream.file.get(), 0, SEEK_SET);
-    stream.published = 0;
   }
   return published;
 }

@@ -19,7 +19,7 @@ class Console {
   base::Result<void> capture_standard_streams();
 
   /// Publishes what was printed since the last time, as far as the guest's console has room; the rest follows at the
-  /// next call.
+  /// next call. Of a guest that reads nothing only the last kMostUnreadText bytes or so are kept.
   void collect();
 
  private:
@@ -29,6 +29,7 @@ class Console {
     uint32_t mark = 0;
   };
   bool publish(Stream& stream);
+  bool copy_to_guest(Stream& stream);
 
   const shm::Window* window_;
   Stream streams_[2]{{{}, 0, 0}, {{}, 0, 0x80000000u}};

@@ -8,18 +8,19 @@
 #include <cstddef>
 
 #include "worker/dispatch/replies.hpp"
+#include "worker/objects/limits.hpp"
 
 namespace vgpu::worker {
 namespace {
 
-constexpr size_t kMostSteps = 1u << 20;
 constexpr uint64_t kStepsInPage = 64;
 
 }  // namespace
 
 HostSteps::Step* HostSteps::make(uint64_t callback, bool repeatable) {
   const std::lock_guard lock(steps_lock_);
-  if (steps_.size() >= kMostSteps) return nullptr;
+  if (repeatable ? kept_ >= kMostStepsKept : steps_.size() - kept_ >= kMostStepsQueued) return nullptr;
+  if (repeatable) ++kept_;
   steps_.push_front({this, callback, repeatable, {}});
   steps_.front().self = steps_.begin();
   return &steps_.front();
@@ -27,6 +28,7 @@ HostSteps::Step* HostSteps::make(uint64_t callback, bool repeatable) {
 
 void HostSteps::drop(Step* step) {
   const std::lock_guard lock(steps_lock_);
+  if (step->repeatable) --kept_;
   steps_.erase(step->self);
 }
 

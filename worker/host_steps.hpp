@@ -23,7 +23,7 @@ class HostSteps {
     bool repeatable;
     std::list<Step>::iterator self;
   };
-  /// Null once a client has more of them than any program needs.
+  /// Null once a client has more of them than it may have (worker/objects/limits.hpp).
   Step* make(uint64_t callback, bool repeatable);
   void drop(Step* step);
 
@@ -41,6 +41,7 @@ class HostSteps {
   std::mutex steps_lock_;  // guards steps_
   std::mutex run_lock_;    // one step at a time; taken before steps_lock_
   std::list<Step> steps_;
+  size_t kept_ = 0;  // of them, repeatable ones
   uint32_t posted_ = 0;
   std::atomic<bool> stopped_{false};
 };

@@ -23,6 +23,8 @@ int exit_code(worker::End end) {
       return control::kExitProtocolViolation;
     case worker::End::gpu_fault:
       return control::kExitGpuFault;
+    case worker::End::internal:
+      return control::kExitInternal;
     default:
       return control::kExitClean;
   }

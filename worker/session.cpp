@@ -57,6 +57,8 @@ void Session::observe(CUresult result) {
   if (!is_sticky(result) || sticky_ != CUDA_SUCCESS) return;
   sticky_ = result;
   tell("the client's GPU work failed; it can only end", result);
+  // What a failed assertion says comes out of the driver with a synchronising call only; it is instant now.
+  if (needs_real_waits_ && driver_.functions.cuCtxSynchronize != nullptr) driver_.functions.cuCtxSynchronize();
   console_.collect();
   // release: the console text that explains the error is there before the error is.
   window_.word32(offsetof(vgpu_control, sticky_error)).store(static_cast<uint32_t>(result), std::memory_order_release);

@@ -16,13 +16,12 @@
 #include "worker/host_steps.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
-#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/objects.hpp"
 
 namespace vgpu::worker {
 
 /// How the session ended; main() makes the exit code of it.
-enum class End { running, client_gone, violation, gpu_fault };
+enum class End { running, client_gone, violation, gpu_fault, internal };
 
 class Session {
  public:
@@ -35,7 +34,6 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   Dispatcher& dispatcher() { return dispatcher_; }
-  GraphNodes& graph_nodes() { return graph_nodes_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
 
@@ -83,7 +81,6 @@ class Session {
   Objects objects_;
   Contexts contexts_;
   Allocations allocations_;
-  GraphNodes graph_nodes_;
   Console console_;
   HostSteps host_steps_;
   ContextState* current_context_ = nullptr;

@@ -1,5 +1,7 @@
 #include "broker/event/event.hpp"
 
+#include <poll.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -20,9 +22,16 @@ struct Readable::State : std::enable_shared_from_this<State> {
   void arm() {
     watched.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
       if (!self->live || error == asio::error::operation_aborted) return;
-      self->on_ready();
+      // Asio gives the state of a descriptor that was closed to a new one, and an event that was still queued for the
+      // old one then ends the wait of the new one.
+      if (self->is_readable()) self->on_ready();
       if (self->live) self->arm();
     });
+  }
+
+  bool is_readable() {
+    pollfd polled{watched.native_handle(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) != 0;
   }
 
   asio::posix::stream_descriptor watched;

@@ -15,11 +15,13 @@ def forward(api, row):
         elif p.note == "new":
             lines.append(f"  {p.target} {p.name}{{}};")
             lines.append(f"  const auto {p.name}_id = in.take<uint64_t>();")
+            checks.append(f"  if (session.objects().is_beyond_limit({p.name}_id, wire::Kind::{HANDLES[p.target]})) return CUDA_ERROR_OUT_OF_MEMORY;")
             checks.append(f"  if (!session.objects().can_bind({p.name}_id, wire::Kind::{HANDLES[p.target]})) return session.violation(\"a handle that cannot be made\");")
             after.append(f"  if (result == CUDA_SUCCESS) session.objects().bind({p.name}_id, {p.name});")
         elif p.note == "in":
             lines.append(f"  {p.target} {p.name}{{}};")
             lines.append(f"  in.raw(&{p.name}, sizeof {p.name});")
+            checks.append(f"  if (const CUresult refused = handlers::check_in({p.name}); refused != CUDA_SUCCESS) return refused;")
         elif p.type in HANDLES:
             lines.append(f"  {p.type} {p.name}{{}};")
             lines.append(f"  const auto {p.name}_id = in.take<uint64_t>();")
@@ -48,13 +50,12 @@ def forward(api, row):
 
 def flags(attrs, posted, context):
     blocks = {"no": "Blocks::no", "context": "Blocks::context"}[attrs.get("blocks", "no")]
-    capture = "Capture::" + attrs.get("capture", "safe")
-    return f"{blocks}, {capture}, {str(posted).lower()}, {str(context).lower()}, {str('waits' in attrs).lower()}"
+    return f"{blocks}, {str(posted).lower()}, {str(context).lower()}, {str('waits' in attrs).lower()}"
 
 
 def files(api):
     forwards = [r for r in api.rows if r.cls == "forward"]
-    text = ['#include "worker/dispatch/rows.hpp"', '#include "worker/handlers/handlers.gen.hpp"', '#include "worker/session.hpp"', "", "namespace vgpu::worker {", "using namespace vgpu::cuda;", "namespace {", ""]
+    text = ['#include "worker/dispatch/rows.hpp"', '#include "worker/handlers/check_in.hpp"', '#include "worker/handlers/handlers.gen.hpp"', '#include "worker/session.hpp"', "", "namespace vgpu::worker {", "using namespace vgpu::cuda;", "namespace {", ""]
     text += [forward(api, r) for r in forwards]
     text += ["template <typename Op, void (*handler)(Session&, const Op&, Call&)>", "void run(Session& session, wire::Reader& in, Call& call) {", "  Op op;",
              "  if (!op.decode(in)) return call.finish(session.violation(\"a record that does not decode\"));", "  handler(session, op, call);", "}", "",

@@ -23,6 +23,8 @@ Window::~Window() {
 
 base::Result<Window> Window::map_at(int fd, size_t size, uintptr_t address) {
   if (size < VGPU_HEAP_OFFSET) return base::Error{EINVAL, fmt::format("a window of {} bytes is too small", size)};
+  if (address < kLowestWindow)
+    return base::Error{EINVAL, fmt::format("cannot map the window at {:#x}: too low", address)};
   void* wanted = reinterpret_cast<void*>(address);
   void* got = ::mmap(wanted, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
   if (got == MAP_FAILED)

@@ -16,6 +16,9 @@ namespace vgpu::shm {
 inline constexpr uintptr_t kWindowCandidates[] = {0x100000000000, 0x180000000000, 0x7e8000000000, 0x7ea000000000,
                                                   0x480000000000};
 
+/// Below lies what null pointers reach, and small programs: a guest must not have the window there.
+inline constexpr uintptr_t kLowestWindow = uintptr_t{1} << 32;
+
 /// The mapping of a window: unmapped with this object.
 class Window {
  public:
@@ -26,7 +29,7 @@ class Window {
   Window& operator=(const Window&) = delete;
   ~Window();
 
-  /// Maps `size` bytes of `fd` at exactly `address`, which must be free.
+  /// Maps `size` bytes of `fd` at exactly `address`, which must be free and not below kLowestWindow.
   static base::Result<Window> map_at(int fd, size_t size, uintptr_t address);
   /// Maps at the first candidate that is free.
   static base::Result<Window> map(int fd, size_t size);

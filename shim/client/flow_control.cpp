@@ -16,13 +16,14 @@
 
 namespace vgpu::shim {
 
-// Counted in 1/1024 of a command's place in the queue, for a launch with 4 KiB of parameters takes 1.4 of them (733 fit).
+// Counted in 1/1024 of a command's place in the queue, for a launch with 4 KiB of parameters takes 1.4 of them (733
+// fit).
 struct Flow {
-  std::atomic<int> allowance{0};           // what may still be posted before somebody looks; below 0: somebody must
-  std::atomic<uint32_t> inline_bytes{0};   // posted since the last look
-  std::mutex mutex;                        // guards what follows
-  int granted = 0;                         // what `allowance` began with
-  uint64_t word = 0;                       // window offset; the worker stores into it the marks that were passed
+  std::atomic<int> allowance{0};          // what may still be posted before somebody looks; below 0: somebody must
+  std::atomic<uint32_t> inline_bytes{0};  // posted since the last look
+  std::mutex mutex;                       // guards what follows
+  int granted = 0;                        // what `allowance` began with
+  uint64_t word = 0;                      // window offset; the worker stores into it the marks that were passed
   uint64_t stream = 0;
   Context* context = nullptr;
   struct Sent {
@@ -146,8 +147,10 @@ CUresult wait_for_progress(Flow& flow, Channel& channel) {
     const uint32_t seen = channel.word(flow.word).load(std::memory_order_acquire);
     if (!passed() && !futex_wait(channel.address(flow.word), seen) && !passed()) {
       // A second has passed. A mark that the worker had to refuse never arrives: a further one may.
-      if (channel.is_idle()) forget_all(flow);
-      else if (const CUresult posted = post_mark(flow, 0, 0); posted != CUDA_SUCCESS) return posted;
+      if (channel.is_idle())
+        forget_all(flow);
+      else if (const CUresult posted = post_mark(flow, 0, 0); posted != CUDA_SUCCESS)
+        return posted;
     }
   }
   forget_passed(flow, channel);
@@ -294,9 +297,7 @@ CUresult count_posted(api::Op op, uint64_t context, uint64_t stream, size_t byte
   return must_look ? look(*flow) : CUDA_SUCCESS;
 }
 
-bool may_stage_in_driver(size_t bytes) {
-  return g_inline_bytes.load(std::memory_order_relaxed) + bytes <= kMostInline;
-}
+bool may_stage_in_driver(size_t bytes) { return g_inline_bytes.load(std::memory_order_relaxed) + bytes <= kMostInline; }
 
 void close_flow(FlowPointer& pointer) {
   Flow* flow = pointer.value.exchange(nullptr, std::memory_order_acq_rel);

@@ -1,7 +1,7 @@
-// Flow control: the driver's queues hold 1,021 commands a stream and eight times that in all, and a full one would block
-// the worker, and with it everybody. So posted commands are counted, marks in the stream say how far the GPU has got, and
-// the thread that fills a queue waits, as the driver would make it wait. A mark costs nobody else anything, and covers
-// one stream: a kernel that stays for ever on another holds nothing up.
+// Flow control: the driver's queues hold 1,021 commands a stream and eight times that in all, and a full one would
+// block the worker, and with it everybody. So posted commands are counted, marks in the stream say how far the GPU has
+// got, and the thread that fills a queue waits, as the driver would make it wait. A mark costs nobody else anything,
+// and covers one stream: a kernel that stays for ever on another holds nothing up.
 #pragma once
 
 #include <atomic>

@@ -1,20 +1,13 @@
-// Code images as programs hand them over: a bare pointer. What kind it is, and how many bytes belong to it.
+// Code images as programs hand them over: a bare pointer.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <optional>
+#include "common/wire/image_size.hpp"
 
 namespace vgpu::shim {
 
-/// A caller who knows no end of the memory (all that CUDA's interface gives us) says so; then the image's own words are
-/// trusted, up to kMaxImage, which is also the most that the worker takes.
-inline constexpr size_t kUnknownEnd = SIZE_MAX;
-inline constexpr size_t kMaxImage = size_t{2} << 30;
-
-/// Bytes of the fatbin, cubin (ELF) or PTX text (its final zero included) at `image`, of which at most `limit` may be
-/// read. Nothing if it is none of these, or would reach beyond the limit.
-std::optional<size_t> image_size(const void* image, size_t limit = kUnknownEnd);
+using wire::image_size;
+using wire::kMaxImage;
+using wire::kUnknownEnd;
 
 /// The fatbin that a wrapper points to; `image` itself if it is no wrapper. Null if the wrapper is of an unknown
 /// version.

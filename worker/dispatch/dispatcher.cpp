@@ -1,13 +1,16 @@
 #include "worker/dispatch/dispatcher.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <exception>
+#include <new>
 
+#include "common/api/ops.gen.hpp"
 #include "common/base/log.hpp"
 #include "worker/dispatch/clock.hpp"
 #include "worker/dispatch/rows.hpp"
@@ -25,11 +28,27 @@ constexpr uint64_t kShortestNapNs = 20'000;
 constexpr uint64_t kLongestNapNs = 1'000'000;
 constexpr unsigned kRecordsPerRound = 64;
 constexpr unsigned kFencesBeforeDrain = 3;
+// A guest that always has records keeps the worker awake, which must see all the same that the client has ended: after
+// so many rounds with work, which takes some milliseconds, it looks.
+constexpr unsigned kBusyRoundsPerLook = 4096;
 
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
+}
+
+/// Takes what was rung. Never blocks: the guest has the same open file, so it could make a plain read wait.
+void silence(int bell) {
+  uint64_t rung = 0;
+  const iovec to{&rung, sizeof rung};
+  if (::preadv2(bell, &to, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+    (void)!::read(bell, &rung, sizeof rung);  // kernels before 5.8
+}
+
+/// While a capture holds more nodes than a graph may have, its context does nothing but end it.
+bool is_refused(const ContextState& context, const Call& call) {
+  return context.captured > kMostNodesOfGraph && call.header().op != static_cast<uint16_t>(api::Op::stream_end_capture);
 }
 
 }  // namespace
@@ -50,17 +69,33 @@ void Dispatcher::publish_usage() {
   grant_.publish(usage_);
 }
 
+bool Dispatcher::may_take() { return !draining_ && pendings_.size() < kMostPendings && may_submit(); }
+
 void Dispatcher::run() {
+  try {
+    serve();
+  } catch (const std::exception& error) {
+    log::error("the worker cannot go on: {}", error.what());
+    session_.set_end(End::internal);
+  }
+  answer_the_waiting();
+  session_.host_steps().stop();
+}
+
+void Dispatcher::serve() {
   uint64_t quiet_since = 0;  // 0: there was work in the last round
   unsigned rounds = 0;
+  unsigned busy_rounds = 0;
   consumer_.announce_awake();
   while (session_.end() == End::running) {
     bool worked = false;
-    for (unsigned left = kRecordsPerRound; left > 0 && !draining_ && may_submit() && take_record(); --left)
-      worked = true;
+    for (unsigned left = kRecordsPerRound; left > 0 && may_take() && take_record(); --left) worked = true;
     worked |= look_at_pendings();
     if (worked) {
       quiet_since = 0;
+      if (++busy_rounds % kBusyRoundsPerLook != 0) continue;
+      publish_usage();
+      if (is_client_gone({})) session_.set_end(End::client_gone);
       continue;
     }
     relax();
@@ -72,13 +107,15 @@ void Dispatcher::run() {
       if (pendings_.empty()) quiet_since = 0;
     }
   }
+}
+
+void Dispatcher::answer_the_waiting() {
   const CUresult last = session_.sticky() != CUDA_SUCCESS ? session_.sticky() : CUDA_ERROR_LAUNCH_FAILED;
   for (Pending& pending : pendings_) {
     if (pending.call == nullptr) continue;
     pending.call->finish(last);
     replies_.answer(*pending.call);
   }
-  session_.host_steps().stop();
 }
 
 uint64_t Dispatcher::oldest_wait(uint64_t now) const {
@@ -90,23 +127,24 @@ uint64_t Dispatcher::oldest_wait(uint64_t now) const {
 void Dispatcher::sleep(uint64_t now) {
   publish_usage();
   // With records that may not be taken yet, the ring is not what to sleep on.
-  const bool held_back = draining_ || !may_submit();
+  const bool held_back = !may_take();
   if (!held_back && !consumer_.announce_sleep()) return;
   const uint64_t nap = held_back           ? kLongestNapNs
                        : pendings_.empty() ? kIdleLookNs
                                            : std::clamp(oldest_wait(now) / 32, kShortestNapNs, kLongestNapNs);
   const timespec timeout{static_cast<time_t>(nap / 1'000'000'000), static_cast<long>(nap % 1'000'000'000)};
+  if (is_client_gone(timeout)) session_.set_end(End::client_gone);
+  consumer_.announce_awake();
+}
+
+/// Waits for the doorbell or the client's end.
+bool Dispatcher::is_client_gone(const timespec& timeout) {
   pollfd waits[2] = {{doorbell_.bell.get(), POLLIN, 0},
                      {doorbell_.client.get(), POLLIN, 0}};  // a negative descriptor is ignored
   const int ready = ::ppoll(waits, 2, &timeout, nullptr);
-  if (ready > 0 && (waits[0].revents & POLLIN) != 0) {
-    eventfd_t rung = 0;
-    ::eventfd_read(doorbell_.bell.get(), &rung);
-  }
-  if (ready > 0 && waits[1].revents != 0) session_.set_end(End::client_gone);
-  if (window_->word32(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed) == VGPU_PEER_REVOKED)
-    session_.set_end(End::client_gone);
-  consumer_.announce_awake();
+  if (ready > 0 && (waits[0].revents & POLLIN) != 0) silence(doorbell_.bell.get());
+  const auto status = window_->word32(offsetof(vgpu_control, peer_status));
+  return (ready > 0 && waits[1].revents != 0) || status.load(std::memory_order_relaxed) == VGPU_PEER_REVOKED;
 }
 
 // Intake.
@@ -136,6 +174,10 @@ bool Dispatcher::take_record() {
     session_.violation("a record with an unknown operation, slot or flag");
     return false;
   }
+  if (!posted && std::exchange(waiting_[record.header.slot], true)) {
+    session_.violation("a second call of a thread that waits for its answer");
+    return false;
+  }
   ++usage_.records;
   auto call = new_call();
   call->begin(record.header, row);
@@ -146,23 +188,28 @@ bool Dispatcher::take_record() {
 void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> body) {
   const Row& row = *call->row();
   const uint64_t context = call->header().context;
-  if (row.needs_context || (context != 0 && session_.contexts().find(context) != nullptr)) {
-    const CUresult entered = session_.enter(context);
-    if (entered != CUDA_SUCCESS && row.needs_context) {
+  if (row.needs_context) {
+    CUresult entered = session_.enter(context);
+    if (entered == CUDA_SUCCESS && is_refused(session_.context(), *call)) entered = CUDA_ERROR_OUT_OF_MEMORY;
+    if (entered != CUDA_SUCCESS) {
       call->finish(entered);
       return done(std::move(call));
     }
+  } else if (context != 0 && session_.contexts().find(context) != nullptr) {
+    session_.enter(context);
   }
   uint64_t busy_context = 0;
   if (row.blocks == Blocks::context && must_wait_for_context(*call, busy_context))
     return park(std::move(call), body, busy_context);
   wire::Reader in(body);
-  in_hand_ = call.get();
-  row.run(session_, in, *call);
-  in_hand_ = nullptr;
+  try {
+    row.run(session_, in, *call);
+  } catch (const std::bad_alloc&) {
+    call->finish(CUDA_ERROR_OUT_OF_MEMORY);
+  }
   for (Pending& pending : made_in_handler_) {
     if (pending.what == After::answer && call != nullptr) pending.call = std::move(call);
-    pendings_.push_back(std::move(pending));
+    pendings_.push(std::move(pending));
   }
   made_in_handler_.clear();
   if (call != nullptr) done(std::move(call));
@@ -170,8 +217,9 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
 
 void Dispatcher::done(std::unique_ptr<Call> call) {
   session_.observe(call->result());
-  if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug))
+  if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug) && debug_lines_++ < kMostDebugLines)
     log::debug("{} gives {}", call->row()->name, static_cast<int>(call->result()));
+  if (!call->posted()) waiting_[call->header().slot] = false;
   replies_.answer(*call);
   free_calls_.push_back(std::move(call));
 }
@@ -202,6 +250,7 @@ bool Dispatcher::record_fence(ContextState& context, CUevent& event) {
   session_.observe(result);
   if (result == CUDA_SUCCESS) return true;
   session_.contexts().give_event(context, event);
+  event = nullptr;
   return false;
 }
 
@@ -225,7 +274,7 @@ void Dispatcher::park(std::unique_ptr<Call> call, std::span<const uint8_t> body,
   pending.submitted = context.submitted;
   pending.since = now_ns();
   pending.call = std::move(call);
-  pendings_.push_back(std::move(pending));
+  pendings_.push(std::move(pending));
 }
 
 }  // namespace vgpu::worker

@@ -6,6 +6,9 @@
 // context has passed. Records of other guest threads go on meanwhile.
 #pragma once
 
+#include <time.h>
+
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "common/shm/segment.hpp"
 #include "common/shm/window.hpp"
 #include "worker/dispatch/call.hpp"
+#include "worker/dispatch/front_queue.hpp"
 #include "worker/dispatch/replies.hpp"
 #include "worker/objects/contexts.hpp"
 #include "worker/objects/objects.hpp"
@@ -49,7 +53,7 @@ class Dispatcher {
   /// Finishes `call` when everything submitted so far in the current context is complete.
   void finish_after_context(Call& call);
   /// Finishes `call` when `event` is complete; the event stays the client's.
-  void finish_after_event(Call& call, CUevent event);
+  void finish_after_event(Call& call, const Event& event);
   /// Stores `value` into a word of the window's heap once `stream` got here.
   CUresult mark_after_stream(uint64_t stream, uint64_t word, uint32_t value);
   /// Finishes `call` when what was submitted up to the previous credit is complete, and leaves the next credit's mark
@@ -79,7 +83,12 @@ class Dispatcher {
     uint32_t value = 0;
   };
 
+  void serve();
+  void answer_the_waiting();
+  /// Records are taken: not while a parked call starves, the grant is closed, or too many marks are watched.
+  bool may_take();
   bool may_submit();
+  bool is_client_gone(const timespec& timeout);
   void publish_usage();
   bool take_record();
   void execute(std::unique_ptr<Call> call, std::span<const uint8_t> body);
@@ -87,6 +96,8 @@ class Dispatcher {
   bool must_wait_for_context(const Call& call, uint64_t& busy_context);
   void park(std::unique_ptr<Call> call, std::span<const uint8_t> body, uint64_t busy_context);
   bool record_fence(ContextState& context, CUevent& event);
+  CUresult record_mark(ContextState& context, CUstream stream, CUevent& event);
+  void note_captured(ContextState& context, uint64_t stream);
   bool look_at_pendings();
   CUresult state_of(Pending& pending);
   void reached(Pending pending, CUresult result);
@@ -108,11 +119,12 @@ class Dispatcher {
   shm::Usage usage_;
   ring::Consumer consumer_;
   Replies replies_;
-  std::vector<Pending> pendings_;
+  FrontQueue<Pending> pendings_;
   std::vector<std::unique_ptr<Call>> free_calls_;
-  Call* in_hand_ = nullptr;               // the call whose handler runs
-  std::vector<Pending> made_in_handler_;  // pendings whose call is still in hand
-  bool draining_ = false;                 // a parked call starves: no new records until it ran
+  std::vector<Pending> made_in_handler_;         // pendings whose call is still in hand
+  std::array<bool, VGPU_SLOT_COUNT> waiting_{};  // slots whose thread waits for an answer
+  bool draining_ = false;                        // a parked call starves: no new records until it ran
+  unsigned debug_lines_ = 0;
 };
 
 }  // namespace vgpu::worker

@@ -21,8 +21,29 @@ void Dispatcher::count(uint64_t handle) {
   else if (context.only_stream != handle)
     context.only_stream = ContextState::kSeveral;
   ++context.submitted;
+  if (context.open_captures != 0) [[unlikely]]
+    note_captured(context, handle);
   ++usage_.submissions;
   if (Stream* stream = session_.objects().streams.find(handle)) stream->submitted = context.submitted;
+}
+
+void Dispatcher::note_captured(ContextState& context, uint64_t handle) {
+  const Stream* stream = session_.objects().streams.find(handle);  // the legacy stream is never captured
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  if (stream == nullptr || session_.driver().cuStreamIsCapturing(stream->real, &status) != CUDA_SUCCESS) return;
+  if (status == CU_STREAM_CAPTURE_STATUS_ACTIVE) ++context.captured;
+}
+
+/// An event of the context's pool, recorded in `stream`.
+CUresult Dispatcher::record_mark(ContextState& context, CUstream stream, CUevent& event) {
+  event = session_.contexts().take_event(context);
+  if (event == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  const CUresult result = session_.driver().cuEventRecord(event, stream);
+  if (result != CUDA_SUCCESS) {
+    session_.contexts().give_event(context, event);
+    event = nullptr;
+  }
+  return result;
 }
 
 Dispatcher::Pending Dispatcher::pending_here(uint64_t stream) {
@@ -53,11 +74,8 @@ void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
     pending.covers_context = true;  // nothing runs but what the legacy stream waits for
   } else if (legacy) {
     pending.by_query = true;  // an event there would be a barrier for everybody
-  } else {
-    pending.event = session_.contexts().take_event(context);
-    const CUresult result =
-        pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
-    if (result != CUDA_SUCCESS) return call.finish(result);
+  } else if (const CUresult result = record_mark(context, real, pending.event); result != CUDA_SUCCESS) {
+    return call.finish(result);
   }
   call.set_waiting();
   made_in_handler_.push_back(std::move(pending));
@@ -67,10 +85,8 @@ void Dispatcher::finish_after_copy(Call& call, uint64_t stream) {
   CUstream real = nullptr;
   if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   Pending pending = pending_here(stream);
-  pending.event = session_.contexts().take_event(session_.context());
-  const CUresult result =
-      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
-  if (result != CUDA_SUCCESS) return call.finish(result);
+  if (const CUresult result = record_mark(session_.context(), real, pending.event); result != CUDA_SUCCESS)
+    return call.finish(result);
   call.set_waiting();
   made_in_handler_.push_back(std::move(pending));
 }
@@ -89,12 +105,13 @@ void Dispatcher::finish_after_context(Call& call) {
   made_in_handler_.push_back(std::move(pending));
 }
 
-void Dispatcher::finish_after_event(Call& call, CUevent event) {
-  const CUresult now = session_.driver().cuEventQuery(event);
+void Dispatcher::finish_after_event(Call& call, const Event& event) {
+  const CUresult now = session_.driver().cuEventQuery(event.real);
   if (now != CUDA_ERROR_NOT_READY) return call.finish(now);
   Pending pending;
   pending.pooled = false;
-  pending.event = event;
+  pending.event = event.real;
+  pending.context = event.context;  // goes with it
   pending.since = now_ns();
   call.set_waiting();
   made_in_handler_.push_back(std::move(pending));
@@ -108,10 +125,8 @@ CUresult Dispatcher::mark_after_stream(uint64_t stream, uint64_t word, uint32_t 
   pending.word = word;
   pending.value = value;
   // Directly behind a copy on the same stream: on the legacy stream that copy is the barrier already.
-  pending.event = session_.contexts().take_event(session_.context());
-  const CUresult result =
-      pending.event == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : session_.driver().cuEventRecord(pending.event, real);
-  if (result != CUDA_SUCCESS) return result;
+  if (const CUresult result = record_mark(session_.context(), real, pending.event); result != CUDA_SUCCESS)
+    return result;
   made_in_handler_.push_back(std::move(pending));
   return CUDA_SUCCESS;
 }
@@ -125,12 +140,10 @@ void Dispatcher::finish_after_credit(Call& call, uint64_t stream) {
   credit = nullptr;
   Pending pending = pending_here(stream);
   CUevent next = nullptr;
-  if (object != nullptr) {
-    next = session_.contexts().take_event(context);
-    if (next != nullptr && session_.driver().cuEventRecord(next, object->real) != CUDA_SUCCESS) next = nullptr;
-  } else {
+  if (object != nullptr)
+    record_mark(context, object->real, next);
+  else
     record_fence(context, next);
-  }
   credit = next;
   if (previous == nullptr) return call.finish(CUDA_SUCCESS);
   pending.event = previous;
@@ -173,10 +186,8 @@ bool Dispatcher::look_at_pendings() {
       ++i;
       continue;
     }
-    Pending pending = std::move(pendings_[i]);
-    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));  // in order: what was asked first is answered first
     worked = true;
-    reached(std::move(pending), result);
+    reached(pendings_.take(i), result);  // in order: what was asked first is answered first
   }
   return worked;
 }
@@ -237,8 +248,7 @@ void Dispatcher::forget_event(CUevent event) {
       ++i;
       continue;
     }
-    auto call = std::move(pendings_[i].call);
-    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));
+    auto call = pendings_.take(i).call;
     call->finish(CUDA_ERROR_INVALID_HANDLE);
     done(std::move(call));
   }
@@ -250,8 +260,8 @@ void Dispatcher::forget_context(uint64_t context) {
       ++i;
       continue;
     }
-    Pending pending = std::move(pendings_[i]);
-    pendings_.erase(pendings_.begin() + static_cast<ptrdiff_t>(i));
+    Pending pending = pendings_.take(i);
+    if (pending.what == After::run) draining_ = false;
     if (pending.call != nullptr) {
       pending.call->finish(CUDA_ERROR_CONTEXT_IS_DESTROYED);
       done(std::move(pending.call));

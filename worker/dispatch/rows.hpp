@@ -13,13 +13,11 @@ class Session;
 
 /// Whether the driver waits inside the call for running work (measured; docs/design/004-dispatch.md).
 enum class Blocks : uint8_t { no, context };
-enum class Capture : uint8_t { safe, unsafe, conflicting };
 
 struct Row {
   const char* name = nullptr;
   void (*run)(Session& session, wire::Reader& in, Call& call) = nullptr;
   Blocks blocks = Blocks::no;
-  Capture capture = Capture::safe;
   bool posted = false;  ///< may be posted
   bool needs_context = false;
   bool surfaces = false;  ///< tells deferred errors: a call that waits or asks, never one that makes something

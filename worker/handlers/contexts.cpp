@@ -1,5 +1,6 @@
 // Contexts, primary and ordinary, and waiting for all work of one.
 #include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
@@ -11,11 +12,8 @@ void forget(Session& session, uint64_t context) {
   Objects& objects = session.objects();
   objects.streams.drop_if([&](uint64_t, const Stream& stream) { return stream.context == context; });
   objects.events.drop_if([&](uint64_t, const Event& event) { return event.context == context; });
-  objects.modules.drop_if([&](uint64_t handle, const Module& module) {
-    if (module.context != context) return false;
-    objects.functions.drop_if([&](uint64_t, const Function& function) { return function.owner == handle; });
-    return true;
-  });
+  objects.modules.drop_if([&](uint64_t, const Module& module) { return module.context == context; });
+  objects.functions.drop_if([&](uint64_t, const Function& function) { return function.context == context; });
   // Extents too: a registration ends with the context that made it, and the guest opens them anew.
   session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.context == context; });
   session.forget_control_area(context);
@@ -41,8 +39,10 @@ void primary_retain(Session& session, const api::ops::PrimaryRetain& op, Call& c
   const uint64_t known = session.contexts().primary(static_cast<int>(op.device));
   if (known != 0)
     return call.finish(known == op.id.value ? CUDA_SUCCESS : session.violation("two handles for one primary context"));
-  if (!session.contexts().can_bind(op.id.value))
-    return call.finish(session.violation("a context handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.contexts(), op.id.value, "a context handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUcontext real = nullptr;
   const CUresult result = session.driver().cuDevicePrimaryCtxRetain(&real, static_cast<int>(op.device));
   call.finish(result != CUDA_SUCCESS ? result : adopt(session, op.id.value, real, static_cast<int>(op.device), true));
@@ -66,6 +66,7 @@ void primary_reset(Session& session, const api::ops::PrimaryReset& op, Call& cal
     context->credit_event = nullptr;
     context->completed = context->submitted;
     context->open_captures = 0;
+    context->end_capture();
     session.contexts().forget_current();
   }
   call.finish(result);
@@ -76,8 +77,10 @@ void primary_set_flags(Session& session, const api::ops::PrimarySetFlags& op, Ca
 }
 
 void context_create(Session& session, const api::ops::ContextCreate& op, Call& call) {
-  if (!session.contexts().can_bind(op.id.value))
-    return call.finish(session.violation("a context handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.contexts(), op.id.value, "a context handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUcontext real = nullptr;
   const DriverTable& driver = session.driver();
   const CUresult result = driver.cuCtxCreate_v2 != nullptr

@@ -71,45 +71,53 @@ void finish_after(Session& session, Call& call, uint64_t stream, CUresult submit
   session.dispatcher().finish_after_copy(call, stream);
 }
 
-/// Last byte + 1 of a rectangle; false if that overflows.
+/// First byte to last byte + 1 of a rectangle; false if that overflows, or if its rows would overlap.
 bool extent_of(uint64_t pitch, uint64_t width, uint64_t height, uint64_t& size) {
   if (width == 0 || height == 0) {
     size = 0;
     return true;
   }
+  if (height > 1 && pitch < width) return false;
   uint64_t rows = 0;
   return !__builtin_mul_overflow(pitch, height - 1, &rows) && !__builtin_add_overflow(rows, width, &size);
 }
 
-CUresult fill_rectangle(Session& session, uint64_t to, uint64_t pitch, uint32_t value, uint32_t element, uint64_t width,
-                        uint64_t height, uint64_t on) {
-  const DriverTable& driver = session.driver();
+CUresult set_row(const DriverTable& driver, uint64_t to, uint32_t value, uint32_t element, uint64_t width,
+                 CUstream stream) {
+  if (element == 1) return driver.cuMemsetD8Async(to, static_cast<unsigned char>(value), width, stream);
+  if (element == 2) return driver.cuMemsetD16Async(to, static_cast<unsigned short>(value), width, stream);
+  return driver.cuMemsetD32Async(to, value, width, stream);
+}
+
+template <typename Op>
+CUresult set_rows(const DriverTable& driver, const Op& op, CUstream stream) {
+  if (driver.cuMemsetD2D8Async == nullptr || driver.cuMemsetD2D16Async == nullptr ||
+      driver.cuMemsetD2D32Async == nullptr)
+    return CUDA_ERROR_NOT_SUPPORTED;
+  if (op.element == 1)
+    return driver.cuMemsetD2D8Async(op.to, op.pitch, static_cast<unsigned char>(op.value), op.width, op.height, stream);
+  if (op.element == 2)
+    return driver.cuMemsetD2D16Async(op.to, op.pitch, static_cast<unsigned short>(op.value), op.width, op.height,
+                                     stream);
+  return driver.cuMemsetD2D32Async(op.to, op.pitch, op.value, op.width, op.height, stream);
+}
+
+/// Fill or FillSync.
+template <typename Op>
+CUresult fill_rectangle(Session& session, const Op& op) {
   CUstream stream = nullptr;
-  const CUresult found = find_stream(session, on, stream);
+  const CUresult found = find_stream(session, op.on.value, stream);
   if (found != CUDA_SUCCESS) return found;
   uint64_t row = 0, size = 0;
-  if ((element != 1 && element != 2 && element != 4) || __builtin_mul_overflow(width, element, &row) ||
-      !extent_of(pitch, row, height, size))
+  if ((op.element != 1 && op.element != 2 && op.element != 4) || __builtin_mul_overflow(op.width, op.element, &row) ||
+      !extent_of(op.pitch, row, op.height, size))
     return CUDA_ERROR_INVALID_VALUE;
-  if (!session.allocations().covers(to, size)) return CUDA_ERROR_INVALID_VALUE;
-  CUresult result = CUDA_ERROR_NOT_SUPPORTED;
-  if (height <= 1) {
-    if (element == 1)
-      result = driver.cuMemsetD8Async(to, static_cast<unsigned char>(value), width, stream);
-    else if (element == 2)
-      result = driver.cuMemsetD16Async(to, static_cast<unsigned short>(value), width, stream);
-    else
-      result = driver.cuMemsetD32Async(to, value, width, stream);
-  } else if (driver.cuMemsetD2D8Async != nullptr && driver.cuMemsetD2D16Async != nullptr &&
-             driver.cuMemsetD2D32Async != nullptr) {
-    if (element == 1)
-      result = driver.cuMemsetD2D8Async(to, pitch, static_cast<unsigned char>(value), width, height, stream);
-    else if (element == 2)
-      result = driver.cuMemsetD2D16Async(to, pitch, static_cast<unsigned short>(value), width, height, stream);
-    else
-      result = driver.cuMemsetD2D32Async(to, pitch, value, width, height, stream);
-  }
-  if (result == CUDA_SUCCESS) session.dispatcher().count(on);
+  if (!session.allocations().covers(op.to, size)) return CUDA_ERROR_INVALID_VALUE;
+  // No rows: the width was not looked at either.
+  const uint64_t width = size == 0 ? 0 : op.width;
+  const CUresult result = op.height <= 1 ? set_row(session.driver(), op.to, op.value, op.element, width, stream)
+                                         : set_rows(session.driver(), op, stream);
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
   return result;
 }
 
@@ -134,6 +142,7 @@ void copy_to_host_wait(Session& session, const api::ops::CopyToHostWait& op, Cal
 void copy_on_device(Session& session, const api::ops::CopyOnDevice& op, Call& call) {
   call.finish(on_device(session, op.on.value, op.to, op.from, op.size));
 }
+
 void copy_on_device_sync(Session& session, const api::ops::CopyOnDeviceSync& op, Call& call) {
   call.finish(on_device(session, op.on.value, op.to, op.from, op.size));
 }
@@ -176,10 +185,12 @@ void copy_2d(Session& session, const api::ops::Copy2d& op, Call& call) {
   if (copy == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   const CUresult found = find_stream(session, op.on.value, stream);
   if (found != CUDA_SUCCESS) return call.finish(found);
+  // To the driver no pitch means: no space between the rows.
+  const uint64_t to_pitch = op.to_pitch != 0 ? op.to_pitch : op.width;
+  const uint64_t from_pitch = op.from_pitch != 0 ? op.from_pitch : op.width;
   uint64_t to_size = 0, from_size = 0;
   const shm::Window& window = session.window();
-  if (!extent_of(op.to_pitch, op.width, op.height, to_size) ||
-      !extent_of(op.from_pitch, op.width, op.height, from_size))
+  if (!extent_of(to_pitch, op.width, op.height, to_size) || !extent_of(from_pitch, op.width, op.height, from_size))
     return call.finish(CUDA_ERROR_INVALID_VALUE);
   if ((op.to_is_window != 0 && !window.heap_contains(op.to, to_size)) ||
       (op.from_is_window != 0 && !window.heap_contains(op.from, from_size)))
@@ -193,11 +204,11 @@ void copy_2d(Session& session, const api::ops::Copy2d& op, Call& call) {
   what.srcMemoryType = op.from_is_window != 0 ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
   what.srcHost = reinterpret_cast<const void*>(from);
   what.srcDevice = from;
-  what.srcPitch = op.from_pitch;
+  what.srcPitch = from_pitch;
   what.dstMemoryType = op.to_is_window != 0 ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
   what.dstHost = reinterpret_cast<void*>(to);
   what.dstDevice = to;
-  what.dstPitch = op.to_pitch;
+  what.dstPitch = to_pitch;
   what.WidthInBytes = op.width;
   what.Height = op.height;
   const CUresult result = copy(&what, stream);
@@ -205,13 +216,9 @@ void copy_2d(Session& session, const api::ops::Copy2d& op, Call& call) {
   call.finish(result);
 }
 
-void fill(Session& session, const api::ops::Fill& op, Call& call) {
-  call.finish(fill_rectangle(session, op.to, op.pitch, op.value, op.element, op.width, op.height, op.on.value));
-}
+void fill(Session& session, const api::ops::Fill& op, Call& call) { call.finish(fill_rectangle(session, op)); }
 
-void fill_sync(Session& session, const api::ops::FillSync& op, Call& call) {
-  call.finish(fill_rectangle(session, op.to, op.pitch, op.value, op.element, op.width, op.height, op.on.value));
-}
+void fill_sync(Session& session, const api::ops::FillSync& op, Call& call) { call.finish(fill_rectangle(session, op)); }
 
 void staging_mark(Session& session, const api::ops::StagingMark& op, Call& call) {
   if (op.word_offset % sizeof(uint32_t) != 0 || !session.window().heap_contains(op.word_offset, sizeof(uint32_t)))

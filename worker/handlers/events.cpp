@@ -1,12 +1,15 @@
 // Events.
 #include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
 
 void event_create(Session& session, const api::ops::EventCreate& op, Call& call) {
-  if (!session.objects().events.can_bind(op.id.value))
-    return call.finish(session.violation("an event handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().events, op.id.value, "an event handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUevent real = nullptr;
   const CUresult result = session.driver().cuEventCreate(&real, op.flags);
   if (result == CUDA_SUCCESS) session.objects().events.bind(op.id.value, {real, session.context_handle()});
@@ -48,7 +51,7 @@ void event_query(Session& session, const api::ops::EventQuery& op, Call& call) {
 void event_synchronize(Session& session, const api::ops::EventSynchronize& op, Call& call) {
   const Event* event = session.objects().events.find(op.id.value);
   if (event == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  session.dispatcher().finish_after_event(call, event->real);
+  session.dispatcher().finish_after_event(call, *event);
 }
 
 void event_elapsed(Session& session, const api::ops::EventElapsed& op, Call& call) {

@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t kAttributeBytes = 72;  // id, zero, value
 constexpr size_t kMostAttributes = 2048 / kAttributeBytes;
+// Of these the values are known to hold no pointer but those treated below; what later drivers add may.
+constexpr unsigned kLastAttribute = 16;
 
 /// Launch attributes with the client's event handles replaced. False if one cannot be served; `why` says what to
 /// answer.
@@ -24,6 +26,7 @@ bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* att
     attribute = {};
     std::memcpy(&attribute.id, bytes.data() + i * kAttributeBytes, sizeof attribute.id);
     std::memcpy(attribute.value.bytes, bytes.data() + i * kAttributeBytes + 8, sizeof attribute.value.bytes);
+    if (attribute.id > kLastAttribute) return false;
     if (attribute.id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) {
       why = CUDA_ERROR_NOT_SUPPORTED;  // it hands out a handle of the driver's
       return false;
@@ -43,43 +46,43 @@ bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* att
   return true;
 }
 
+CUresult submit(Session& session, const Function& function, const CUlaunchConfig& config, wire::Bytes block) {
+  const DriverTable& driver = session.driver();
+  size_t size = block.size();
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<uint8_t*>(block.data()),
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
+  void** parameters = size == 0 ? nullptr : extra;
+  if (config.numAttrs != 0) return driver.cuLaunchKernelEx(&config, function.real, nullptr, parameters);
+  return driver.cuLaunchKernel(function.real, config.gridDimX, config.gridDimY, config.gridDimZ, config.blockDimX,
+                               config.blockDimY, config.blockDimZ, config.sharedMemBytes, config.hStream, nullptr,
+                               parameters);
+}
+
+/// Launch or LaunchSync.
 template <typename Op>
 CUresult run(Session& session, const Op& op) {
-  const DriverTable& driver = session.driver();
   const Function* function = session.objects().function(op.what.value);
   CUstream stream = nullptr;
   if (function == nullptr || !session.objects().find(op.on.value, stream)) return CUDA_ERROR_INVALID_HANDLE;
-  size_t size = op.parameters.size();
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<uint8_t*>(op.parameters.data()),
-                   reinterpret_cast<void*>(kLaunchParamBufferSize), &size, reinterpret_cast<void*>(kLaunchParamEnd)};
-  void** parameters = size == 0 ? nullptr : extra;
-  if (op.attributes.empty()) {
-    return driver.cuLaunchKernel(function->real, op.grid_x, op.grid_y, op.grid_z, op.block_x, op.block_y, op.block_z,
-                                 op.shared_bytes, stream, nullptr, parameters);
-  }
-  if (driver.cuLaunchKernelEx == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   CUlaunchAttribute attributes[kMostAttributes];
   unsigned count = 0;
-  CUresult why = CUDA_SUCCESS;
-  if (!read_attributes(session, op.attributes, attributes, count, why)) return why;
+  if (!op.attributes.empty()) {
+    if (session.driver().cuLaunchKernelEx == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+    CUresult why = CUDA_SUCCESS;
+    if (!read_attributes(session, op.attributes, attributes, count, why)) return why;
+  }
   const CUlaunchConfig config{op.grid_x,  op.grid_y,       op.grid_z, op.block_x, op.block_y,
                               op.block_z, op.shared_bytes, stream,    attributes, count};
-  return driver.cuLaunchKernelEx(&config, function->real, nullptr, parameters);
+  const CUresult result = submit(session, *function, config, op.parameters);
+  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
+  return result;
 }
 
 }  // namespace
 
-void launch(Session& session, const api::ops::Launch& op, Call& call) {
-  const CUresult result = run(session, op);
-  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
-  call.finish(result);
-}
+void launch(Session& session, const api::ops::Launch& op, Call& call) { call.finish(run(session, op)); }
 
-void launch_sync(Session& session, const api::ops::LaunchSync& op, Call& call) {
-  const CUresult result = run(session, op);
-  if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
-  call.finish(result);
-}
+void launch_sync(Session& session, const api::ops::LaunchSync& op, Call& call) { call.finish(run(session, op)); }
 
 void occupancy_clusters(Session& session, const api::ops::OccupancyClusters& op, Call& call) {
   const DriverTable& driver = session.driver();

@@ -1,10 +1,12 @@
 // Device memory, pools, and the extents of the window that the driver may reach.
 #include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
 
 void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call) {
+  if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUdeviceptr address = 0;
   const CUresult result = session.driver().cuMemAlloc_v2(&address, op.size);
   if (result == CUDA_SUCCESS)
@@ -15,6 +17,7 @@ void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call)
 
 void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, Call& call) {
   const auto allocate = session.driver().cuMemAllocPitch_v2;
+  if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUdeviceptr address = 0;
   size_t pitch = 0;
   const CUresult result =
@@ -62,6 +65,7 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
   if (driver.cuMemAllocAsync == nullptr || driver.cuMemAllocFromPoolAsync == nullptr)
     return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUdeviceptr address = 0;
   CUmemoryPool pool = nullptr;
   if (op.from.value != 0 && !session.objects().find(op.from.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
@@ -96,8 +100,10 @@ void device_pool(Session& session, const api::ops::DevicePool& op, Call& call) {
   const DriverTable& driver = session.driver();
   const auto get = op.current != 0 ? driver.cuDeviceGetMemPool : driver.cuDeviceGetDefaultMemPool;
   if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (!session.objects().pools.can_bind(op.result.value))
-    return call.finish(session.violation("a pool handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().pools, op.result.value, "a pool handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUmemoryPool pool = nullptr;
   const CUresult result = get(&pool, static_cast<int>(op.device));
   if (result == CUDA_SUCCESS) session.objects().pools.bind(op.result.value, pool);
@@ -109,9 +115,9 @@ void pool_get_attribute(Session& session, const api::ops::PoolGetAttribute& op, 
   CUmemoryPool pool = nullptr;
   if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.id.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  uint64_t value = 0;  // attributes are int or 64 bits wide
-  const CUresult result = get(pool, op.attribute, &value);
-  api::ops::PoolGetAttributeReply{value}.encode(call.reply());
+  uint64_t value[8] = {};  // attributes are int or 64 bits wide, so far
+  const CUresult result = get(pool, op.attribute, value);
+  api::ops::PoolGetAttributeReply{value[0]}.encode(call.reply());
   call.finish(result);
 }
 
@@ -120,8 +126,8 @@ void pool_set_attribute(Session& session, const api::ops::PoolSetAttribute& op, 
   CUmemoryPool pool = nullptr;
   if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.id.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  uint64_t value = op.value;
-  call.finish(set(pool, op.attribute, &value));
+  uint64_t value[8] = {op.value};
+  call.finish(set(pool, op.attribute, value));
 }
 
 // Extents.
@@ -132,7 +138,9 @@ void extent_open(Session& session, const api::ops::ExtentOpen& op, Call& call) {
     return call.finish(session.violation("an extent outside the heap"));
   void* memory = session.window().bytes(op.offset, op.size);
   const auto address = reinterpret_cast<uint64_t>(memory);
-  if (session.allocations().covers(address, 1)) return call.finish(session.violation("an extent that is open already"));
+  if (session.allocations().overlaps(address, op.size))
+    return call.finish(session.violation("an extent that is open already"));
+  if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   const auto reg = session.driver().cuMemHostRegister_v2;
   const CUresult result = reg == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED

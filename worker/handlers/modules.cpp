@@ -4,22 +4,33 @@
 #include <string>
 #include <vector>
 
+#include "common/wire/image_size.hpp"
 #include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
 namespace {
 
-constexpr uint64_t kLargestImage = 2ull << 30;
 constexpr uint32_t kLargestLog = 1u << 20;
 constexpr size_t kOptionBytes = 16;
 
 /// A private copy of what the guest loads, with the zero that ends a PTX text: the driver parses it, so it must not
 /// change meanwhile.
 bool copy_image(Session& session, uint64_t offset, uint64_t size, std::vector<uint8_t>& image) {
-  if (size == 0 || size > kLargestImage || !session.window().heap_contains(offset, size)) return false;
+  if (size == 0 || size > wire::kMaxImage || !session.window().heap_contains(offset, size)) return false;
   image.resize(size + 16, 0);
   return session.window().copy_out(offset, {image.data(), size});
+}
+
+/// The driver is told no size: it believes the image's own words, so they must stay inside the copy. And it follows the
+/// pointer in a wrapper, which no shim sends.
+bool is_sound(const std::vector<uint8_t>& image) { return wire::image_size(image.data(), image.size()).has_value(); }
+
+/// What the driver takes for no image of any kind: for libraries that it shall refuse at their first use, as it does.
+void make_unknown(std::vector<uint8_t>& image) {
+  image.assign(64, 0);
+  image[0] = 0x80;
 }
 
 /// Options of a load: integers as the guest gave them, log buffers of our own.
@@ -168,7 +179,7 @@ void drop_functions(Session& session, uint64_t owner) {
 }
 
 void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owner) {
-  if (session.allocations().at(address) == nullptr)
+  if (session.allocations().at(address) == nullptr && !session.allocations().is_full())
     session.allocations().add(address, {size, Memory::global, session.context_handle(), owner});
 }
 
@@ -180,8 +191,11 @@ void module_load(Session& session, const api::ops::ModuleLoad& op, Call& call) {
   if (!copy_image(session, op.offset, op.size, image))
     return call.finish(session.violation("an image outside the heap"));
   if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
-  if (!session.objects().modules.can_bind(op.id.value))
-    return call.finish(session.violation("a module handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().modules, op.id.value, "a module handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
+  if (!is_sound(image)) return call.finish(CUDA_ERROR_INVALID_IMAGE);
   session.note_code(image);
   options.add_logs(op.info_log_size, op.error_log_size);
   CUmodule module = nullptr;
@@ -206,13 +220,15 @@ void module_unload(Session& session, const api::ops::ModuleUnload& op, Call& cal
 void module_get_function(Session& session, const api::ops::ModuleGetFunction& op, Call& call) {
   const Module* module = session.objects().modules.find(op.id.value);
   if (module == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value))
-    return call.finish(session.violation("a function handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().functions, op.result.value, "a function handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUfunction function = nullptr;
   const CUresult result = session.driver().cuModuleGetFunction(&function, module->real, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
   const Layout layout = layout_of(session.driver(), function, &function_parameter, 0, kLayoutPage);
-  session.objects().functions.bind(op.result.value, {function, op.id.value});
+  session.objects().functions.bind(op.result.value, {function, op.id.value, session.context_handle()});
   api::ops::ModuleGetFunctionReply{layout.count, layout.view()}.encode(call.reply());
   call.finish(result);
 }
@@ -243,8 +259,10 @@ void module_function_at(Session& session, const api::ops::ModuleFunctionAt& op, 
   const DriverTable& driver = session.driver();
   const Module* module = session.objects().modules.find(op.id.value);
   if (module == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value))
-    return call.finish(session.violation("a function handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().functions, op.result.value, "a function handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUfunction function = nullptr;
   const CUresult result = enumerate<CUfunction, CUmodule>(
       driver.cuModuleEnumerateFunctions, driver.cuModuleGetFunctionCount, module->real, op.index, function);
@@ -253,7 +271,7 @@ void module_function_at(Session& session, const api::ops::ModuleFunctionAt& op, 
   if (driver.cuFuncGetName == nullptr || driver.cuFuncGetName(&name, function) != CUDA_SUCCESS || name == nullptr)
     name = "";
   const Layout layout = layout_of(driver, function, &function_parameter, 0, kShortLayoutPage);
-  session.objects().functions.bind(op.result.value, {function, op.id.value});
+  session.objects().functions.bind(op.result.value, {function, op.id.value, session.context_handle()});
   api::ops::ModuleFunctionAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
       call.reply());
   call.finish(result);
@@ -266,9 +284,12 @@ void library_load(Session& session, const api::ops::LibraryLoad& op, Call& call)
   if (!copy_image(session, op.offset, op.size, image))
     return call.finish(session.violation("an image outside the heap"));
   if (!options.read(op.options)) return call.finish(CUDA_ERROR_INVALID_VALUE);
-  if (!session.objects().libraries.can_bind(op.id.value))
-    return call.finish(session.violation("a library handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().libraries, op.id.value, "a library handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   if (load == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!is_sound(image)) make_unknown(image);
   session.note_code(image);
   options.add_logs(op.info_log_size, op.error_log_size);
   // The image lies in this call's memory only, so the driver must take a copy: BINARY_IS_PRESERVED is not passed on.
@@ -299,13 +320,15 @@ void library_unload(Session& session, const api::ops::LibraryUnload& op, Call& c
 void library_get_kernel(Session& session, const api::ops::LibraryGetKernel& op, Call& call) {
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().kernels.can_bind(op.result.value))
-    return call.finish(session.violation("a kernel handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().kernels, op.result.value, "a kernel handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUkernel kernel = nullptr;
   const CUresult result = session.driver().cuLibraryGetKernel(&kernel, *library, std::string(op.name).c_str());
   if (result != CUDA_SUCCESS) return call.finish(result);
   const auto function = reinterpret_cast<CUfunction>(kernel);
-  session.objects().kernels.bind(op.result.value, {function, op.id.value});
+  session.objects().kernels.bind(op.result.value, {function, op.id.value, 0});
   api::ops::LibraryGetKernelReply{kLayoutUnknown, {}}.encode(call.reply());
   call.finish(result);
 }
@@ -314,8 +337,10 @@ void library_get_module(Session& session, const api::ops::LibraryGetModule& op, 
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   const auto get = session.driver().cuLibraryGetModule;
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().modules.can_bind(op.result.value))
-    return call.finish(session.violation("a module handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().modules, op.result.value, "a module handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUmodule module = nullptr;
   const CUresult result = get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&module, *library);
   if (result == CUDA_SUCCESS)
@@ -350,8 +375,10 @@ void library_kernel_at(Session& session, const api::ops::LibraryKernelAt& op, Ca
   const DriverTable& driver = session.driver();
   const CUlibrary* library = session.objects().libraries.find(op.id.value);
   if (library == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().kernels.can_bind(op.result.value))
-    return call.finish(session.violation("a kernel handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().kernels, op.result.value, "a kernel handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUkernel kernel = nullptr;
   const CUresult result = enumerate<CUkernel, CUlibrary>(driver.cuLibraryEnumerateKernels,
                                                          driver.cuLibraryGetKernelCount, *library, op.index, kernel);
@@ -361,7 +388,7 @@ void library_kernel_at(Session& session, const api::ops::LibraryKernelAt& op, Ca
     name = "";
   const auto function = reinterpret_cast<CUfunction>(kernel);
   const Layout layout = layout_of(driver, function, &kernel_parameter, 0, kShortLayoutPage);
-  session.objects().kernels.bind(op.result.value, {function, op.id.value});
+  session.objects().kernels.bind(op.result.value, {function, op.id.value, 0});
   api::ops::LibraryKernelAtReply{layout.count, layout.view(), std::string_view(name).substr(0, 400)}.encode(
       call.reply());
   call.finish(result);
@@ -371,12 +398,15 @@ void kernel_get_function(Session& session, const api::ops::KernelGetFunction& op
   const Function* kernel = session.objects().kernels.find(op.id.value);
   const auto get = session.driver().cuKernelGetFunction;
   if (kernel == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().functions.can_bind(op.result.value))
-    return call.finish(session.violation("a function handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().functions, op.result.value, "a function handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUfunction function = nullptr;
   const CUresult result =
       get == nullptr ? CUDA_ERROR_NOT_SUPPORTED : get(&function, reinterpret_cast<CUkernel>(kernel->real));
-  if (result == CUDA_SUCCESS) session.objects().functions.bind(op.result.value, {function, kernel->owner});
+  if (result == CUDA_SUCCESS)
+    session.objects().functions.bind(op.result.value, {function, kernel->owner, session.context_handle()});
   call.finish(result);
 }
 

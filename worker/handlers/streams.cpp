@@ -1,12 +1,53 @@
 // Streams, captures, and host functions in streams.
 #include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
+namespace {
+
+unsigned capture_status(Session& session, CUstream stream) {
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  session.driver().cuStreamIsCapturing(stream, &status);
+  return status;
+}
+
+/// Only what holds no pointer of the driver's: the bytes come from the guest.
+bool is_plain_attribute(unsigned attribute) {
+  switch (attribute) {
+    case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+    case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// The graph of a capture that has ended, with the count of its nodes; a client that has too many gets none.
+CUresult keep_graph(Session& session, uint64_t handle, CUgraph real, const ContextState& context) {
+  Objects& objects = session.objects();
+  size_t own = 0;
+  if (session.driver().cuGraphGetNodes != nullptr) session.driver().cuGraphGetNodes(real, nullptr, &own);
+  const Graph graph{real, own + context.captured_inside, context.captured_depth};
+  if (graph.count > kMostNodes - objects.node_count) {
+    session.driver().cuGraphDestroy(real);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  objects.node_count += graph.count;
+  objects.graphs.bind(handle, graph);
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
 
 void stream_create(Session& session, const api::ops::StreamCreate& op, Call& call) {
-  if (!session.objects().streams.can_bind(op.id.value))
-    return call.finish(session.violation("a stream handle that cannot be made"));
+  if (const CUresult refused =
+          check_new(session, session.objects().streams, op.id.value, "a stream handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
   CUstream real = nullptr;
   const CUresult result = session.driver().cuStreamCreateWithPriority(&real, op.flags, op.priority);
   if (result == CUDA_SUCCESS)
@@ -21,7 +62,9 @@ void stream_destroy(Session& session, const api::ops::StreamDestroy& op, Call& c
     if (ContextState* context = session.contexts().find(stream->context))
       session.contexts().give_event(*context, stream->credit_event);
   }
+  const bool capturing = session.context().open_captures != 0 && capture_status(session, stream->real) != 0;
   const CUresult result = session.driver().cuStreamDestroy_v2(stream->real);
+  if (result == CUDA_SUCCESS && capturing) session.context().end_capture();
   session.objects().streams.drop(op.id.value);
   call.finish(result);
 }
@@ -67,6 +110,7 @@ void stream_set_attribute(Session& session, const api::ops::StreamSetAttribute& 
   const auto set = session.driver().cuStreamSetAttribute;
   if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (!is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   CUstreamAttrValue value{};
   if (op.value.size() != sizeof value.bytes) return call.finish(session.violation("an attribute of the wrong size"));
   std::memcpy(value.bytes, op.value.data(), sizeof value.bytes);
@@ -85,17 +129,18 @@ void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& 
 void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!session.objects().graphs.can_bind(op.result.value))
-    return call.finish(session.violation("a graph handle that cannot be made"));
-  unsigned before = CU_STREAM_CAPTURE_STATUS_NONE;
-  session.driver().cuStreamIsCapturing(stream, &before);
+  if (const CUresult refused =
+          check_new(session, session.objects().graphs, op.result.value, "a graph handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
+  const unsigned before = capture_status(session, stream);
   CUgraph graph = nullptr;
-  const CUresult result = session.driver().cuStreamEndCapture(stream, &graph);
-  unsigned after = CU_STREAM_CAPTURE_STATUS_NONE;
-  session.driver().cuStreamIsCapturing(stream, &after);
-  const bool ended = before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE;
-  if (ended && session.context().open_captures > 0) --session.context().open_captures;
-  if (result == CUDA_SUCCESS && graph != nullptr) session.objects().graphs.bind(op.result.value, graph);
+  CUresult result = session.driver().cuStreamEndCapture(stream, &graph);
+  const unsigned after = capture_status(session, stream);
+  if (result == CUDA_SUCCESS && graph != nullptr)
+    result = keep_graph(session, op.result.value, graph, session.context());
+  if (before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE)
+    session.context().end_capture();
   call.finish(result);
 }
 
@@ -132,7 +177,7 @@ void stream_capture_dependencies(Session& session, const api::ops::StreamCapture
   uint8_t bytes[kMost * 16] = {};
   size_t written = 0;
   for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
-    const uint64_t number = session.graph_nodes().number_of(nodes[i]);
+    const uint64_t number = session.objects().nodes.number_of(nodes[i], 0);
     std::memcpy(bytes + written * 16, &number, sizeof number);
     static_assert(sizeof(CUgraphEdgeData) == 8);
     if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);

@@ -36,4 +36,10 @@ bool Allocations::covers(uint64_t address, uint64_t size) const {
   return offset <= range.size && size <= range.size - offset;
 }
 
+bool Allocations::overlaps(uint64_t address, uint64_t size) const {
+  if (size != 0 && covers(address, 1)) return true;
+  const auto next = ranges_.lower_bound(address);
+  return next != ranges_.end() && next->first - address < size;
+}
+
 }  // namespace vgpu::worker

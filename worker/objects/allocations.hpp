@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <map>
 
+#include "worker/objects/limits.hpp"
+
 namespace vgpu::worker {
 
 enum class Memory : uint8_t { device, pool, global, window };
@@ -19,12 +21,16 @@ class Allocations {
   };
 
   void add(uint64_t base, Range range);
+  /// No more may be added: asked before the driver is.
+  bool is_full() const { return ranges_.size() >= kMostRanges; }
   /// The range that begins at `base`; null if none does.
   const Range* at(uint64_t base) const;
   bool remove(uint64_t base);
   /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
   /// copies.
   bool covers(uint64_t address, uint64_t size) const;
+  /// True if any byte of [address, address + size) belongs to a range.
+  bool overlaps(uint64_t address, uint64_t size) const;
   template <typename Drop>
   void remove_if(Drop drop) {
     for (auto entry = ranges_.begin(); entry != ranges_.end();) {

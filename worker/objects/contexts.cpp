@@ -16,7 +16,7 @@ uint64_t Contexts::primary(int device) {
 }
 
 CUresult Contexts::make_current(uint64_t handle) {
-  if (handle == current_) return CUDA_SUCCESS;
+  if (handle == current_ && handle != 0) return CUDA_SUCCESS;
   const ContextState* context = find(handle);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   const CUresult result = driver_.cuCtxSetCurrent(context->real);

@@ -6,6 +6,7 @@
 
 #include "common/api/driver.gen.hpp"
 #include "worker/objects/handle_table.hpp"
+#include "worker/objects/limits.hpp"
 
 namespace vgpu::worker {
 
@@ -21,11 +22,19 @@ struct ContextState {
   uint64_t completed = 0;
   uint64_t only_stream = 0;        ///< the one stream that has work not known to be complete; kSeveral if more than one
   unsigned open_captures = 0;      ///< while there are any, nothing context-wide may be done (decision 11)
+  uint64_t captured = 0;           ///< nodes added to the open captures, those of graphs inside them included
+  uint64_t captured_inside = 0;    ///< of them, nodes of graphs inside
+  unsigned captured_depth = 0;     ///< of graphs inside graphs
   CUevent credit_event = nullptr;  ///< recorded at the last credit for the whole context
   std::vector<CUevent> free_events;  ///< without timing, for fences and marks
 
   static constexpr uint64_t kSeveral = ~uint64_t{0};
   bool idle() const { return submitted == completed; }
+  /// A capture has ended, or went with its stream.
+  void end_capture() {
+    if (open_captures > 0) --open_captures;
+    if (open_captures == 0) captured = captured_inside = captured_depth = 0;
+  }
 };
 
 class Contexts {
@@ -34,6 +43,7 @@ class Contexts {
 
   ContextState* find(uint64_t handle) { return table_.find(handle); }
   bool can_bind(uint64_t handle) const { return table_.can_bind(handle); }
+  bool is_beyond_limit(uint64_t handle) const { return table_.is_beyond_limit(handle); }
   bool bind(uint64_t handle, ContextState state) { return table_.bind(handle, std::move(state)); }
   /// Forgets a context whose real one is gone; events of its pool went with it.
   void drop(uint64_t handle);
@@ -45,7 +55,7 @@ class Contexts {
     table_.for_each([&](uint64_t handle, const ContextState&) { visit(handle); });
   }
 
-  /// Makes a context current in this thread unless it is.
+  /// Makes a context current in this thread unless it is. 0 is none, and an error.
   CUresult make_current(uint64_t handle);
   void forget_current() { current_ = 0; }
   uint64_t current() const { return current_; }
@@ -56,7 +66,7 @@ class Contexts {
 
  private:
   const DriverTable& driver_;
-  HandleTable<ContextState> table_{wire::Kind::context};
+  HandleTable<ContextState> table_{wire::Kind::context, kMostContexts};
   uint64_t current_ = 0;
 };
 

@@ -15,7 +15,8 @@ namespace vgpu::worker {
 template <typename T>
 class HandleTable {
  public:
-  explicit HandleTable(wire::Kind kind) : kind_(kind) {}
+  /// Indices below `limit` can be bound: a limit on how many there are, and on the table's size.
+  explicit HandleTable(wire::Kind kind, uint32_t limit = wire::kMaxIndex + 1) : kind_(kind), limit_(limit) {}
 
   /// The object behind a handle; null if there is none. Valid until the next bind or drop.
   T* find(uint64_t handle) {
@@ -26,14 +27,15 @@ class HandleTable {
   /// True if bind() would accept it: the kind fits and the index is free.
   bool can_bind(uint64_t handle) const {
     const uint32_t index = wire::index_of(handle);
-    return wire::kind_of(handle) == kind_ && (handle >> 48) == 0 &&
-           (index >= slots_.size() || slots_[index].handle == 0);
+    return is_ours(handle) && index < limit_ && (index >= slots_.size() || slots_[index].handle == 0);
   }
-  /// Binds a handle; false if can_bind is. The table grows with the largest index in use, at most 2^20.
+  /// True if it could be bound were there no limit.
+  bool is_beyond_limit(uint64_t handle) const { return is_ours(handle) && wire::index_of(handle) >= limit_; }
+  /// Binds a handle; false if can_bind is. The table grows with the largest index in use.
   bool bind(uint64_t handle, T object) {
     if (!can_bind(handle)) return false;
     const uint32_t index = wire::index_of(handle);
-    if (index >= slots_.size()) slots_.resize(std::max<size_t>(index + 1, slots_.size() * 2));
+    if (index >= slots_.size()) slots_.resize(std::clamp<size_t>(slots_.size() * 2, index + 1, limit_));
     slots_[index] = {handle, std::move(object)};
     ++count_;
     return true;
@@ -67,7 +69,10 @@ class HandleTable {
     uint64_t handle = 0;
     T object{};
   };
+  bool is_ours(uint64_t handle) const { return wire::kind_of(handle) == kind_ && (handle >> 48) == 0; }
+
   wire::Kind kind_;
+  uint32_t limit_;
   std::vector<Slot> slots_;
   size_t count_ = 0;
 };

@@ -4,7 +4,9 @@
 #include <cstdint>
 
 #include "common/api/cuda_types.hpp"
+#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/handle_table.hpp"
+#include "worker/objects/limits.hpp"
 
 namespace vgpu::worker {
 
@@ -29,6 +31,7 @@ struct Event {
 struct Function {
   CUfunction real = nullptr;  ///< a CUkernel where the handle's kind is kernel
   uint64_t owner = 0;         ///< module or library
+  uint64_t context = 0;       ///< that it goes with; 0 for kernels, which live in their library
 };
 
 struct Module {
@@ -37,17 +40,29 @@ struct Module {
   uint64_t context = 0;
 };
 
+/// A graph, or its executable form.
+template <typename Real>
+struct Nodes {
+  Real real = nullptr;
+  uint64_t count = 0;  ///< of nodes, those of graphs inside it included
+  unsigned depth = 0;  ///< of graphs inside it
+};
+using Graph = Nodes<CUgraph>;
+using Exec = Nodes<CUgraphExec>;
+
 class Objects {
  public:
-  HandleTable<Stream> streams{wire::Kind::stream};
-  HandleTable<Event> events{wire::Kind::event};
-  HandleTable<Module> modules{wire::Kind::module};
-  HandleTable<CUlibrary> libraries{wire::Kind::library};
-  HandleTable<Function> functions{wire::Kind::function};
-  HandleTable<Function> kernels{wire::Kind::kernel};
-  HandleTable<CUgraph> graphs{wire::Kind::graph};
-  HandleTable<CUgraphExec> execs{wire::Kind::exec};
-  HandleTable<CUmemoryPool> pools{wire::Kind::pool};
+  HandleTable<Stream> streams{wire::Kind::stream, kMostStreams};
+  HandleTable<Event> events{wire::Kind::event, kMostEvents};
+  HandleTable<Module> modules{wire::Kind::module, kMostModules};
+  HandleTable<CUlibrary> libraries{wire::Kind::library, kMostLibraries};
+  HandleTable<Function> functions{wire::Kind::function, kMostFunctions};
+  HandleTable<Function> kernels{wire::Kind::kernel, kMostFunctions};
+  HandleTable<Graph> graphs{wire::Kind::graph, kMostGraphs};
+  HandleTable<Exec> execs{wire::Kind::exec, kMostGraphs};
+  HandleTable<CUmemoryPool> pools{wire::Kind::pool, kMostPools};
+  GraphNodes nodes;
+  uint64_t node_count = 0;  ///< of all graphs and executable graphs
 
   /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
   Function* function(uint64_t handle) {
@@ -59,9 +74,17 @@ class Objects {
   bool find(uint64_t handle, CUfunction& out);
   bool find(uint64_t handle, CUkernel& out);
   bool find(uint64_t handle, CUmemoryPool& out);
+  bool find(uint64_t handle, CUgraphNode& out) { return (out = nodes.find(handle)) != nullptr; }
   bool can_bind(uint64_t handle, wire::Kind kind) const { return kind == wire::Kind::pool && pools.can_bind(handle); }
+  bool is_beyond_limit(uint64_t handle, wire::Kind kind) const {
+    return kind == wire::Kind::pool && pools.is_beyond_limit(handle);
+  }
   void bind(uint64_t handle, CUmemoryPool pool) { pools.bind(handle, pool); }
-  void drop(uint64_t handle) { pools.drop(handle); }
+  /// One pool may have several handles: none of them may outlive it.
+  void drop(uint64_t handle) {
+    if (const CUmemoryPool* found = pools.find(handle))
+      pools.drop_if([gone = *found](uint64_t, CUmemoryPool pool) { return pool == gone; });
+  }
 };
 
 inline bool Objects::find(uint64_t handle, CUstream& out) {

@@ -70,3 +70,15 @@ TEST_CASE("an address that is given out again replaces what stood there") {
   CHECK(all.remove(kBase));
   CHECK(all.charged() == 0);
 }
+
+TEST_CASE("ranges overlap by any byte") {
+  Allocations all;
+  all.add(kBase, {4096, Memory::window, 1, 0});
+  CHECK(all.overlaps(kBase, 1));
+  CHECK(all.overlaps(kBase + 4095, 1));
+  CHECK(all.overlaps(kBase - 1, 2));
+  CHECK(all.overlaps(kBase - 4096, 16384));
+  CHECK_FALSE(all.overlaps(kBase - 4096, 4096));
+  CHECK_FALSE(all.overlaps(kBase + 4096, 4096));
+  CHECK_FALSE(all.overlaps(kBase, 0));
+}

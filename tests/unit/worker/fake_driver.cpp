@@ -1,5 +1,8 @@
 #include "fake_driver.hpp"
 
+#include <new>
+#include <stdexcept>
+
 namespace fake {
 namespace {
 
@@ -34,10 +37,11 @@ CUresult record_context(CUcontext, CUevent) {
   return CUDA_SUCCESS;
 }
 CUresult create_event(CUevent* event, unsigned) {
+  ++state().events_created;
   *event = make<CUevent>();
   return CUDA_SUCCESS;
 }
-CUresult record_event(CUevent, CUstream) { return CUDA_SUCCESS; }
+CUresult record_event(CUevent, CUstream) { return static_cast<CUresult>(state().record_failure.load()); }
 CUresult query_event(CUevent) {
   const int failure = state().failure.load();
   if (failure != 0) return static_cast<CUresult>(failure);
@@ -50,7 +54,9 @@ CUresult create_stream(CUstream* stream, unsigned, int) {
 }
 CUresult query_stream(CUstream) { return query_event(nullptr); }
 CUresult destroy_stream(CUstream) { return CUDA_SUCCESS; }
-CUresult allocate(CUdeviceptr* address, size_t) {
+CUresult allocate(CUdeviceptr* address, size_t size) {
+  if (size == kThrowsBadAlloc) throw std::bad_alloc();
+  if (size == kThrows) throw std::runtime_error("a test says so");
   static std::atomic<CUdeviceptr> next{0x7f0000000000};
   *address = next.fetch_add(1 << 21);
   return CUDA_SUCCESS;
@@ -61,6 +67,44 @@ CUresult release(CUdeviceptr) {
 }
 CUresult copy(CUdeviceptr, CUdeviceptr, size_t, CUstream) { return CUDA_SUCCESS; }
 CUresult register_memory(void*, size_t, unsigned) { return CUDA_SUCCESS; }
+CUresult copy_to_host(void*, CUdeviceptr, size_t, CUstream) { return CUDA_SUCCESS; }
+CUresult destroy_context(CUcontext) { return CUDA_SUCCESS; }
+CUresult is_capturing(CUstream stream, CUstreamCaptureStatus* status) {
+  *status = stream != nullptr && stream == state().capturing ? CU_STREAM_CAPTURE_STATUS_ACTIVE
+                                                             : CU_STREAM_CAPTURE_STATUS_NONE;
+  return CUDA_SUCCESS;
+}
+CUresult begin_capture(CUstream stream, CUstreamCaptureMode) {
+  state().capturing = stream;
+  return CUDA_SUCCESS;
+}
+CUresult end_capture(CUstream, CUgraph* graph) {
+  state().capturing = nullptr;
+  *graph = make<CUgraph>();
+  return CUDA_SUCCESS;
+}
+CUresult count_nodes(CUgraph, CUgraphNode*, size_t* count) {
+  *count = state().graph_nodes;
+  return CUDA_SUCCESS;
+}
+CUresult instantiate(CUgraphExec* exec, CUgraph, unsigned long long) {
+  *exec = make<CUgraphExec>();
+  return CUDA_SUCCESS;
+}
+CUresult launch_graph(CUgraphExec, CUstream) { return CUDA_SUCCESS; }
+CUresult destroy_graph(CUgraph) { return CUDA_SUCCESS; }
+CUresult destroy_exec(CUgraphExec) { return CUDA_SUCCESS; }
+CUresult load_module(CUmodule* module, const void*, unsigned, CUjit_option*, void**) {
+  ++state().images_loaded;
+  *module = make<CUmodule>();
+  return CUDA_SUCCESS;
+}
+CUresult load_library(CUlibrary* library, const void* image, CUjit_option*, void**, unsigned, CUlibraryOption*, void**,
+                      unsigned) {
+  state().library_begins_with = *static_cast<const uint8_t*>(image);
+  *library = make<CUlibrary>();
+  return CUDA_SUCCESS;
+}
 
 }  // namespace
 
@@ -73,7 +117,10 @@ vgpu::worker::DriverLibrary open() {
   State& all = state();
   all.finished = true;
   all.failure = 0;
-  all.fences = all.frees = all.context_waits = all.streams_created = 0;
+  all.fences = all.frees = all.context_waits = all.streams_created = all.events_created = all.images_loaded = 0;
+  all.record_failure = 0;
+  all.graph_nodes = 1;
+  all.capturing = nullptr;
   vgpu::worker::DriverLibrary library;
   library.path = "fake";
   DriverTable& table = library.functions;
@@ -93,6 +140,18 @@ vgpu::worker::DriverLibrary open() {
   table.cuMemFree_v2 = release;
   table.cuMemcpyDtoDAsync_v2 = copy;
   table.cuMemHostRegister_v2 = register_memory;
+  table.cuMemcpyDtoHAsync_v2 = copy_to_host;
+  table.cuCtxDestroy_v2 = destroy_context;
+  table.cuStreamIsCapturing = is_capturing;
+  table.cuStreamBeginCapture_v2 = begin_capture;
+  table.cuStreamEndCapture = end_capture;
+  table.cuGraphGetNodes = count_nodes;
+  table.cuGraphInstantiateWithFlags = instantiate;
+  table.cuGraphLaunch = launch_graph;
+  table.cuGraphDestroy = destroy_graph;
+  table.cuGraphExecDestroy = destroy_exec;
+  table.cuModuleLoadDataEx = load_module;
+  table.cuLibraryLoadData = load_library;
   return library;
 }
 

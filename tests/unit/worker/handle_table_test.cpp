@@ -73,3 +73,13 @@ TEST_CASE("many are dropped at once") {
   });
   CHECK(visited == 5);
 }
+
+TEST_CASE("a table takes no index at its limit or beyond") {
+  Table table(Kind::stream, 100);
+  CHECK(table.bind(make_handle(Kind::stream, 1, 99), "last"));
+  CHECK_FALSE(table.bind(make_handle(Kind::stream, 1, 100), "one too many"));
+  CHECK(table.is_beyond_limit(make_handle(Kind::stream, 1, 100)));
+  CHECK(table.is_beyond_limit(make_handle(Kind::stream, 1, vgpu::wire::kMaxIndex)));
+  CHECK_FALSE(table.is_beyond_limit(make_handle(Kind::stream, 1, 99)));
+  CHECK_FALSE(table.is_beyond_limit(make_handle(Kind::event, 1, 100)));
+}

@@ -60,6 +60,10 @@ class RunningWorker {
 
   uint64_t context = 0;  // of the records that follow
 
+  /// The client process has ended. The doorbell is not rung.
+  void end_client() { ::eventfd_write(client_.get(), 1); }
+  const vgpu::shm::Window& window() const { return window_; }
+
   template <typename Op>
   void post(uint32_t slot, const Op& op) {
     append(slot, 0, VGPU_RECORD_POSTED, op);
@@ -101,7 +105,7 @@ class RunningWorker {
  private:
   template <typename Op>
   void append(uint32_t slot, uint32_t sequence, uint16_t flags, const Op& op) {
-    uint8_t body[512];
+    uint8_t body[2048];
     vgpu::wire::Writer writer{std::span<uint8_t>(body)};
     op.encode(writer);
     vgpu_record_header header{};

@@ -30,7 +30,7 @@ struct ThreadState {
   ThreadState() = default;
   ThreadState(const ThreadState&) = delete;
   ThreadState& operator=(const ThreadState&) = delete;
-  ~ThreadState();  ///< its own streams go with the thread; what they have to do still runs
+  ~ThreadState();                       ///< its own streams go with the thread; what they have to do still runs
   std::vector<std::uint64_t> contexts;  ///< the stack; the last one is current
   unsigned capture_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
   bool in_host_function = false;                                     ///< such functions must not call the driver
