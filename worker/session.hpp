@@ -16,7 +16,6 @@
 #include "worker/host_steps.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
-#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/objects.hpp"
 
 namespace vgpu::worker {
@@ -35,7 +34,6 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   Dispatcher& dispatcher() { return dispatcher_; }
-  GraphNodes& graph_nodes() { return graph_nodes_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
 
@@ -82,7 +80,6 @@ class Session {
   Objects objects_;
   Contexts contexts_;
   Allocations allocations_;
-  GraphNodes graph_nodes_;
   Console console_;
   HostSteps host_steps_;
   ContextState* current_context_ = nullptr;

@@ -352,6 +352,12 @@ enum : unsigned {
   CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2,
 };
 
+// Graphs.
+enum : unsigned {
+  CU_GRAPH_NODE_TYPE_KERNEL = 0,
+  CU_GRAPH_NODE_TYPE_EMPTY = 5,
+};
+
 // Launch.
 enum : unsigned {
   CU_LAUNCH_ATTRIBUTE_IGNORE = 0,

@@ -1,5 +1,5 @@
 """The shim's generated half: entries of every exported symbol, forwarded calls, the version script."""
-from table import HANDLES, wire_type
+from table import HANDLES, NULL_IS_INVALID_VALUE, wire_type
 
 
 # Answered in a forked child of a process that uses CUDA, too: they touch nothing that is shared.
@@ -46,6 +46,10 @@ def forward(api, row):
             lines.append(f"  if ({p.name} == nullptr) return CUDA_ERROR_INVALID_VALUE;")
     context = "true" if row.needs_context else "false"
     lines.append(f"  Request request(api::Op::{row.symbol}, {context});")
+    graph_objects = [p for p in row.params if p.type in NULL_IS_INVALID_VALUE]
+    if graph_objects:
+        lines.append("  if (request.refusal() != CUDA_SUCCESS) return request.refusal();")
+    lines += [f"  if ({p.name} == nullptr) return CUDA_ERROR_INVALID_VALUE;" for p in graph_objects]
     if row.attrs.get("capture", "safe") != "safe":
         rule = {"unsafe": "by_mode", "conflicting": "context_wide"}[row.attrs["capture"]]
         lines.append("  if (request.refusal() != CUDA_SUCCESS) return request.refusal();")

@@ -9,7 +9,10 @@ CLASSES = ("guest", "custom", "forward", "none")
 HANDLES = {
     "CUcontext": "context", "CUmodule": "module", "CUlibrary": "library", "CUkernel": "kernel", "CUfunction": "function",
     "CUstream": "stream", "CUevent": "event", "CUgraph": "graph", "CUgraphExec": "exec", "CUmemoryPool": "pool",
+    "CUgraphNode": "node",
 }
+# Of these the driver calls null an invalid value; of the others an invalid handle, or it has a meaning (streams).
+NULL_IS_INVALID_VALUE = ("CUgraph", "CUgraphExec", "CUgraphNode")
 KINDS = tuple(HANDLES.values())
 SCALARS = {"u32": ("uint32_t", 4), "i32": ("int32_t", 4), "u64": ("uint64_t", 8), "f32": ("float", 4)}
 # Plain types of the ABI -> wire scalar.

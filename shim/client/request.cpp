@@ -9,6 +9,7 @@
 #include "shim/client/flow_control.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/host_steps.hpp"
+#include "shim/client/pauses.hpp"
 #include "shim/client/thread_state.hpp"
 
 namespace vgpu::shim {
@@ -75,6 +76,8 @@ CUresult Request::call(std::span<const uint8_t> tail) {
   if (writer_.failed()) return CUDA_ERROR_INVALID_VALUE;
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
+  wait_while_paused(op_);
+  const Pause pause(pauses_others(op_) && !channel->is_idle());
   Answer answer;
   const CUresult sent = channel->call(slot_of(this_thread()), static_cast<uint16_t>(op_), context_, writer_.written(),
                                       tail, std::span<uint8_t>(answer_), answer);
@@ -90,6 +93,7 @@ CUresult Request::post(std::span<const uint8_t> tail) {
   if (writer_.failed()) return CUDA_ERROR_INVALID_VALUE;
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
+  wait_while_paused(op_);
   // While something is being captured, the driver refuses at once what would break the capture, and programs rely on
   // that.
   const bool waits = is_strict() || capture::open_captures.load(std::memory_order_relaxed) != 0;

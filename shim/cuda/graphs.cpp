@@ -1,4 +1,4 @@
-// cuGraph*: graphs come from captures and stay on the host; building them node by node is not supported.
+// cuGraph*: graphs come from captures and stay on the host; of nodes only empty ones can be added.
 #include <algorithm>
 #include <cstring>
 
@@ -13,6 +13,9 @@ namespace {
 
 /// Flag of cuGraphInstantiateWithParams: upload on the given stream at once. The shim does that itself.
 constexpr cuuint64_t kUploadAtOnce = 2;
+
+/// How many dependencies of a new node fit into its record (the cap of graph_add_empty_node).
+constexpr size_t kMostDependencies = 32768 / sizeof(CUgraphNode);
 
 template <typename Handle>
 bool is_kind(Handle* handle, wire::Kind kind) {
@@ -151,6 +154,26 @@ CUresult cuGraphGetNodes(CUgraph hGraph, CUgraphNode* nodes, size_t* numNodes) {
 
 CUresult cuGraphGetRootNodes(CUgraph hGraph, CUgraphNode* rootNodes, size_t* numRootNodes) {
   return list_nodes(hGraph, rootNodes, numRootNodes, true);
+}
+
+CUresult cuGraphAddEmptyNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
+                             size_t numDependencies) {
+  Request request(api::ops::GraphAddEmptyNode::kOp, api::ops::GraphAddEmptyNode::kNeedsContext);
+  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
+  if (phGraphNode == nullptr || !is_kind(hGraph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
+  if (dependencies == nullptr && numDependencies != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (numDependencies > kMostDependencies) return CUDA_ERROR_NOT_SUPPORTED;
+  // The dependencies may be more than the request holds, so they are the record's tail.
+  const auto* tail = reinterpret_cast<const uint8_t*>(dependencies);
+  const size_t size = numDependencies * sizeof *dependencies;
+  request.put(hGraph);
+  request.body().put(static_cast<uint32_t>(size));
+  const CUresult result = request.call({tail, size});
+  if (result != CUDA_SUCCESS) return result;
+  api::ops::GraphAddEmptyNodeReply reply;
+  if (!reply.decode(request.reply())) return CUDA_ERROR_UNKNOWN;
+  *phGraphNode = reinterpret_cast<CUgraphNode>(reply.made.value);
+  return CUDA_SUCCESS;
 }
 
 }  // namespace vgpu::shim::calls

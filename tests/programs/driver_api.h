@@ -12,7 +12,7 @@
 typedef int cu_result; /* 0 is success */
 typedef int cu_device;
 typedef uint64_t cu_address;
-typedef void* cu_handle; /* context, module, function, stream */
+typedef void* cu_handle; /* context, module, function, stream, graph */
 
 enum { CU_OK = 0, CU_ILLEGAL_ADDRESS = 700 };
 
@@ -39,6 +39,17 @@ enum { CU_OK = 0, CU_ILLEGAL_ADDRESS = 700 };
   X(cuLaunchKernel, launch,                                                                                     \
     (cu_handle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
      unsigned block_z, unsigned shared_bytes, cu_handle stream, void** parameters, void** extra))               \
+  X(cuMemHostAlloc, host_allocate, (void** memory, size_t size, unsigned flags))                                \
+  X(cuMemFreeHost, host_release, (void* memory))                                                                \
+  X(cuMemHostGetDevicePointer_v2, host_device_address, (cu_address * address, void* memory, unsigned flags))    \
+  X(cuLaunchHostFunc, launch_host, (cu_handle stream, void (*function)(void*), void* user))                     \
+  X(cuStreamBeginCapture_v2, capture_begin, (cu_handle stream, unsigned mode))                                  \
+  X(cuStreamEndCapture, capture_end, (cu_handle stream, cu_handle * graph))                                     \
+  X(cuGraphInstantiateWithFlags, graph_instantiate,                                                             \
+    (cu_handle * executable, cu_handle graph, unsigned long long flags))                                        \
+  X(cuGraphLaunch, graph_launch, (cu_handle executable, cu_handle stream))                                      \
+  X(cuGraphExecDestroy, graph_executable_destroy, (cu_handle executable))                                       \
+  X(cuGraphDestroy, graph_destroy, (cu_handle graph))                                                           \
   X(cuGetErrorName, error_name, (cu_result result, const char** name))
 
 struct driver {

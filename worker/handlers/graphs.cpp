@@ -1,6 +1,7 @@
-// Graphs made by capture, and their launches. Nodes are counted, so that a client stays within
+// Graphs made by capture or of empty nodes, and their launches. Nodes are counted, so that a client stays within
 // worker/objects/limits.hpp.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "worker/handlers/handlers.gen.hpp"
@@ -45,15 +46,16 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
   const Graph* graph = session.objects().graphs.find(op.id.value);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(graph->real);
-  session.objects().nodes -= graph->count;
+  session.objects().node_count -= graph->count;
   session.objects().graphs.drop(op.id.value);
+  session.objects().nodes.forget(op.id.value);
   call.finish(result);
 }
 
 void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, Call& call) {
   const Graph* graph = session.objects().graphs.find(op.id.value);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (graph->count > kMostNodes - session.objects().nodes) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  if (graph->count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   if (const CUresult refused = check_new(session, session.objects().execs, op.result.value,
                                          "an executable graph handle that cannot be made");
       refused != CUDA_SUCCESS)
@@ -63,7 +65,7 @@ void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, C
   const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, graph->real, op.flags);
   if (result == CUDA_SUCCESS) {
     session.objects().execs.bind(op.result.value, {exec, graph->count, graph->depth});
-    session.objects().nodes += graph->count;
+    session.objects().node_count += graph->count;
   }
   call.finish(result);
 }
@@ -95,7 +97,7 @@ void exec_destroy(Session& session, const api::ops::ExecDestroy& op, Call& call)
   const Exec* exec = session.objects().execs.find(op.id.value);
   if (exec == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphExecDestroy(exec->real);
-  session.objects().nodes -= exec->count;
+  session.objects().node_count -= exec->count;
   session.objects().execs.drop(op.id.value);
   call.finish(result);
 }
@@ -123,10 +125,33 @@ void graph_nodes(Session& session, const api::ops::GraphNodes& op, Call& call) {
   uint64_t numbers[kMost] = {};
   size_t written = 0;
   for (uint64_t i = op.first; i < nodes.size() && written < kMost; ++i, ++written)
-    numbers[written] = session.graph_nodes().number_of(nodes[i]);
+    numbers[written] = session.objects().nodes.number_of(nodes[i], op.id.value);
   const auto* bytes = reinterpret_cast<const uint8_t*>(numbers);
   api::ops::GraphNodesReply{nodes.size(), {bytes, written * sizeof numbers[0]}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
+}
+
+void graph_add_empty_node(Session& session, const api::ops::GraphAddEmptyNode& op, Call& call) {
+  Graph* graph = session.objects().graphs.find(op.id.value);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (graph->count >= kMostNodesOfGraph || session.objects().node_count >= kMostNodes)
+    return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  if (op.after.size() % sizeof(uint64_t) != 0) return call.finish(session.violation("a part of a graph node's handle"));
+  std::vector<CUgraphNode> after(op.after.size() / sizeof(uint64_t));
+  for (size_t i = 0; i < after.size(); ++i) {
+    uint64_t number = 0;
+    std::memcpy(&number, op.after.data() + i * sizeof number, sizeof number);
+    if (!session.objects().find(number, after[i])) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  }
+  const auto add = session.driver().cuGraphAddEmptyNode;
+  CUgraphNode node = nullptr;
+  const CUresult result = add == nullptr ? CUDA_ERROR_NOT_SUPPORTED : add(&node, graph->real, after.data(), after.size());
+  if (result == CUDA_SUCCESS) {
+    ++graph->count;
+    ++session.objects().node_count;
+    api::ops::GraphAddEmptyNodeReply{{session.objects().nodes.number_of(node, op.id.value)}}.encode(call.reply());
+  }
+  call.finish(result);
 }
 
 }  // namespace vgpu::worker::handlers

@@ -32,11 +32,11 @@ CUresult keep_graph(Session& session, uint64_t handle, CUgraph real, const Conte
   size_t own = 0;
   if (session.driver().cuGraphGetNodes != nullptr) session.driver().cuGraphGetNodes(real, nullptr, &own);
   const Graph graph{real, own + context.captured_inside, context.captured_depth};
-  if (graph.count > kMostNodes - objects.nodes) {
+  if (graph.count > kMostNodes - objects.node_count) {
     session.driver().cuGraphDestroy(real);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  objects.nodes += graph.count;
+  objects.node_count += graph.count;
   objects.graphs.bind(handle, graph);
   return CUDA_SUCCESS;
 }
@@ -177,7 +177,7 @@ void stream_capture_dependencies(Session& session, const api::ops::StreamCapture
   uint8_t bytes[kMost * 16] = {};
   size_t written = 0;
   for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
-    const uint64_t number = session.graph_nodes().number_of(nodes[i]);
+    const uint64_t number = session.objects().nodes.number_of(nodes[i], 0);
     std::memcpy(bytes + written * 16, &number, sizeof number);
     static_assert(sizeof(CUgraphEdgeData) == 8);
     if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/api/cuda_types.hpp"
+#include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/handle_table.hpp"
 #include "worker/objects/limits.hpp"
 
@@ -60,7 +61,8 @@ class Objects {
   HandleTable<Graph> graphs{wire::Kind::graph, kMostGraphs};
   HandleTable<Exec> execs{wire::Kind::exec, kMostGraphs};
   HandleTable<CUmemoryPool> pools{wire::Kind::pool, kMostPools};
-  uint64_t nodes = 0;  ///< of all graphs and executable graphs
+  GraphNodes nodes;
+  uint64_t node_count = 0;  ///< of all graphs and executable graphs
 
   /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
   Function* function(uint64_t handle) {
@@ -72,6 +74,7 @@ class Objects {
   bool find(uint64_t handle, CUfunction& out);
   bool find(uint64_t handle, CUkernel& out);
   bool find(uint64_t handle, CUmemoryPool& out);
+  bool find(uint64_t handle, CUgraphNode& out) { return (out = nodes.find(handle)) != nullptr; }
   bool can_bind(uint64_t handle, wire::Kind kind) const { return kind == wire::Kind::pool && pools.can_bind(handle); }
   bool is_beyond_limit(uint64_t handle, wire::Kind kind) const {
     return kind == wire::Kind::pool && pools.is_beyond_limit(handle);

@@ -197,12 +197,12 @@ def run_traps(context: Context, expected) -> Result:
     for number, globs in enumerate(TRAPS):
         for way in (NATIVE, REMOTED):
             tsv = context.out / f"traps{number}.{way}.tsv"
-            words = [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "4", "--tsv", tsv] + [w for g in globs for w in ("--run", g)]
+            words = [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "6", "--tsv", tsv] + [w for g in globs for w in ("--run", g)]
             run = context.run(way, words, f"suite{number}")
             if run.status not in (0, 1):
                 result.fail(f"{way}: the suite broke off: {run.complaint()}")
             answers[way] |= read_tsv(tsv) if tsv.exists() else {}
-    reasons = read_reasons(expected / "shim-real.txt")
+    reasons = read_reasons(expected / ("shim-real.txt" if context.real_driver else "shim-sim.txt"))
     names = sorted(set(answers[NATIVE]) | set(answers[REMOTED]))
     native, remoted = ({n: answers[way].get(n, ["absent"]) for n in names} for way in (NATIVE, REMOTED))
     result.lines += table([(n, native[n][0], remoted[n][0]) for n in names], ("trap", NATIVE, REMOTED))

@@ -58,6 +58,15 @@ UNINITIALISED_CASE(init, object_calls_before) {
   expect(CU(cuModuleLoadData, &module, kNoop), CUDA_ERROR_NOT_INITIALIZED);
 }
 
+UNINITIALISED_CASE(init, graph_calls_before) {
+  CUgraph graph = nullptr;
+  CUgraphNode node = nullptr;
+  CUgraphNodeType type = 0;
+  expect(CU(cuGraphCreate, &graph, 0), CUDA_ERROR_NOT_INITIALIZED);
+  expect(CU(cuGraphAddEmptyNode, &node, nullptr, nullptr, 0), CUDA_ERROR_NOT_INITIALIZED);
+  expect(CU(cuGraphNodeGetType, nullptr, &type), CUDA_ERROR_NOT_INITIALIZED);
+}
+
 UNINITIALISED_CASE(init, calls_that_need_no_init) {
   int version = 0;
   expect_ok(CU(cuDriverGetVersion, &version));

@@ -50,17 +50,6 @@ CASE(optional, context_event) {
   const Event event;
   if (works(OPTIONAL(cuCtxRecordEvent, context.get(), event))) expect_ok(CU(cuEventSynchronize, event));
 }
-CASE(optional, empty_graph_node) {
-  const Context context;
-  CUgraph made = nullptr;
-  expect_ok(CU(cuGraphCreate, &made, 0));
-  const Graph graph(made);
-  CUgraphNode node = nullptr;
-  if (!works(OPTIONAL(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 0))) return;
-  size_t nodes = 0;
-  expect_ok(CU(cuGraphGetNodes, graph.get(), nullptr, &nodes));
-  expect_equal(nodes, size_t{1}, "the number of nodes");
-}
 CASE(optional, graph_clone) {
   const Context context;
   CUgraph made = nullptr, copy = nullptr;

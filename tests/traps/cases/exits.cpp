@@ -192,21 +192,21 @@ void expect_quiet_ends(std::initializer_list<const char*> acts) {
   require(complaints.empty(), "quiet ends with status 7 (" + complaints + ")");
 }
 
-OWN_PROCESS_CASE(exit_trap, from_main_and_other_threads) {
+UNINITIALISED_CASE(exit_trap, from_main_and_other_threads) {
   expect_quiet_ends(
       {"initialises_and_returns", "returns_from_main", "exits_in_a_second_thread", "exits_while_others_wait"});
 }
-OWN_PROCESS_CASE(exit_trap, with_host_functions) {
+UNINITIALISED_CASE(exit_trap, with_host_functions) {
   expect_quiet_ends({"exits_in_a_host_function", "returns_with_a_host_function_running"});
 }
-OWN_PROCESS_CASE(exit_trap, with_calls_after_main) {
+UNINITIALISED_CASE(exit_trap, with_calls_after_main) {
   expect_quiet_ends(
       {"calls_in_a_static_destructor", "calls_in_an_atexit_handler", "gives_back_in_a_static_destructor"});
 }
-OWN_PROCESS_CASE(exit_trap, with_calls_at_the_end_of_threads) {
+UNINITIALISED_CASE(exit_trap, with_calls_at_the_end_of_threads) {
   expect_quiet_ends({"calls_in_a_thread_destructor", "calls_in_the_main_threads_destructor"});
 }
-OWN_PROCESS_CASE(exit_trap, without_ceremony) { expect_quiet_ends({"ends_at_once", "ends_quickly"}); }
+UNINITIALISED_CASE(exit_trap, without_ceremony) { expect_quiet_ends({"ends_at_once", "ends_quickly"}); }
 
 }  // namespace
 }  // namespace traps

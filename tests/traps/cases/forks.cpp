@@ -141,7 +141,7 @@ OWN_PROCESS_CASE(fork_trap, after_initialisation) {
   Parent().check();
 }
 
-OWN_PROCESS_CASE(fork_trap, with_a_context) {
+CASE(fork_trap, with_a_context) {
   const Context context;
   Parent parent;
   parent.check();
@@ -153,7 +153,7 @@ OWN_PROCESS_CASE(fork_trap, with_a_context) {
   parent.check();
 }
 
-OWN_PROCESS_CASE(fork_trap, with_work_in_flight) {
+CASE(fork_trap, with_work_in_flight) {
   const Context context;
   Parent parent;
   const PinnedMemory memory(1 << 20);
@@ -167,7 +167,7 @@ OWN_PROCESS_CASE(fork_trap, with_work_in_flight) {
   parent.check();
 }
 
-OWN_PROCESS_CASE(fork_trap, in_a_capture) {
+CASE(fork_trap, in_a_capture) {
   const Context context;
   Parent parent;
   const Stream stream;
@@ -188,7 +188,7 @@ OWN_PROCESS_CASE(fork_trap, in_a_capture) {
   parent.check();
 }
 
-OWN_PROCESS_CASE(fork_trap, with_a_host_function_pending) {
+CASE(fork_trap, with_a_host_function_pending) {
   const Context context;
   Parent parent;
   Spinner spinner(parent.module());
@@ -210,7 +210,7 @@ OWN_PROCESS_CASE(fork_trap, with_a_host_function_pending) {
 }
 
 // Whatever locks other threads hold at the moment of the fork, the child does not wait for them.
-OWN_PROCESS_CASE(fork_trap, while_other_threads_are_busy) {
+CASE(fork_trap, while_other_threads_are_busy) {
   const Context context;
   Parent parent;
   std::atomic<bool> done{false};

@@ -86,10 +86,10 @@ void opens_and_closes(const char* how, const char* rounds) {
   Player("opens_and_closes", {how, rounds}).expect_quiet_end();
 }
 
-OWN_PROCESS_CASE(loading, opened_and_closed_a_hundred_times) { opens_and_closes("open", "100"); }
-OWN_PROCESS_CASE(loading, asked_for_its_version_each_time) { opens_and_closes("ask", "100"); }
-OWN_PROCESS_CASE(loading, initialised_each_time) { opens_and_closes("initialise", "100"); }
-OWN_PROCESS_CASE(loading, with_a_context_each_time) { opens_and_closes("context", "20"); }
+UNINITIALISED_CASE(loading, opened_and_closed_a_hundred_times) { opens_and_closes("open", "100"); }
+UNINITIALISED_CASE(loading, asked_for_its_version_each_time) { opens_and_closes("ask", "100"); }
+UNINITIALISED_CASE(loading, initialised_each_time) { opens_and_closes("initialise", "100"); }
+UNINITIALISED_CASE(loading, with_a_context_each_time) { opens_and_closes("context", "10"); }
 
 }  // namespace
 }  // namespace traps

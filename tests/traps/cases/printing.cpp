@@ -132,17 +132,31 @@ OWN_PROCESS_CASE(printing, more_than_the_buffer_at_once) {
   require(after.find("thread 1 of 2\n") != std::string::npos, "later text arrives again");
 }
 
-// Nobody waits, and the kernels print on: the program ends, nothing stands still.
-CASE(printing, much_that_nobody_waits_for) {
+// One wait at the end of many launches, which are complete by then.
+CASE(printing, of_many_launches_before_one_wait) {
   const Context context;
   const Module module(kPrinting);
   const Stream stream;
   const CUfunction print = module.function("print");
-  const Caught out(STDOUT_FILENO), err(STDERR_FILENO);
-  for (int i = 0; i < 40; ++i) launch(print, {8}, {256}, stream);
-  stands_at("waiting once for much that was printed");
-  stream.synchronize();
-  require(count_lines(out.text(), "thread 7 of 256\n") > 0, "text arrives");
+  const Event end;
+  constexpr size_t kLaunches = 640;
+  for (const bool by_context : {false, true}) {
+    std::string text;
+    {
+      const Caught out(STDOUT_FILENO);
+      for (size_t i = 0; i < kLaunches; ++i) launch(print, {}, {2}, stream);
+      expect_ok(CU(cuEventRecord, end, stream));
+      wait_until([&] { return driver().cuEventQuery(end) == CUDA_SUCCESS; }, "the last launch");
+      stands_at("waiting once for much that was printed");
+      if (by_context) {
+        expect_ok(CU(cuCtxSynchronize));
+      } else {
+        stream.synchronize();
+      }
+      text = out.text();
+    }
+    expect_equal(count_lines(text, "thread 1 of 2\n"), kLaunches, "the lines that were printed");
+  }
 }
 
 OWN_PROCESS_CASE(printing, an_assertion) {

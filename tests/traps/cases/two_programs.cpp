@@ -33,7 +33,7 @@ ACT(kernel_that_waits) {
       words);
 }
 
-CASE(two_programs, released_in_the_opposite_order) {
+UNINITIALISED_CASE(two_programs, released_in_the_opposite_order) {
   for (const bool first_first : {false, true}) {
     Player first("kernel_that_waits");
     first.expect_line("launched");
@@ -57,7 +57,7 @@ CASE(two_programs, released_in_the_opposite_order) {
 }
 
 // A program that is killed while its kernel waits takes nobody with it.
-CASE(two_programs, one_is_killed_while_its_kernel_waits) {
+UNINITIALISED_CASE(two_programs, one_is_killed_while_its_kernel_waits) {
   Player other("kernel_that_waits");
   other.expect_line("launched");
   {

@@ -53,6 +53,8 @@ TEST_CASE("operations") {
   check_length(api::ops::StreamCaptureDependencies{{1}, 50});
   check_length(api::ops::StreamCaptureDependenciesReply{1, 2, 3, data});
   check_length(api::ops::GraphNodesReply{3, data});
+  check_length(api::ops::GraphAddEmptyNode{{1}, data});
+  check_length(api::ops::GraphAddEmptyNodeReply{{1}});
 }
 
 TEST_CASE("bytes above their cap are refused") {

@@ -263,6 +263,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* out, CUgraph handle, const CUgraphNode
     for (std::size_t i = 0; i < count; ++i) {
       auto node = Simulator::get().graph_nodes.find(after[i]);
       if (node == nullptr || node->graph != graph->handle) return CUDA_ERROR_INVALID_VALUE;
+      if (std::find(after, after + i, after[i]) != after + i) return CUDA_ERROR_INVALID_VALUE;
       before.push_back(std::move(node));
     }
     const auto node = graph->add(NodeType::empty, {}, std::move(before));
@@ -275,7 +276,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* out, CUgraph handle, const CUgraphNode
 CUresult cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
   return without_context([&] {
     const auto node = Simulator::get().graph_nodes.find(handle);
-    if (node == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (node == nullptr) return bad_handle(handle);
     if (type == nullptr) return CUDA_ERROR_INVALID_VALUE;
     *type = static_cast<CUgraphNodeType>(node->type);
     return CUDA_SUCCESS;

@@ -66,7 +66,10 @@ CUresult current_context(ContextPtr& out) {
   if (state.contexts.empty() || state.contexts.back() == 0) return CUDA_ERROR_INVALID_CONTEXT;
   out = find_context(as_handle<CUcontext>(state.contexts.back()));
   if (out == nullptr) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-  return out->error();
+  const CUresult error = out->error();
+  // Who is told of an error gets the words of a failed assertion with it.
+  if (error != CUDA_SUCCESS) out->output.flush();
+  return error;
 }
 
 bool lacks_context() {

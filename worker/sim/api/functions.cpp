@@ -164,7 +164,10 @@ CUresult get_parameter(const Target& target, std::size_t index, std::size_t* off
 CUresult occupancy(int* out, CUfunction handle, int threads, std::size_t dynamic_shared, unsigned flags) {
   return with_target(handle, [&](const Target& target) {
     if (out == nullptr || threads <= 0 || flags > 1) return CUDA_ERROR_INVALID_VALUE;
-    *out = blocks_per_multiprocessor(*target.function, static_cast<unsigned>(threads), dynamic_shared);
+    // What a launch would refuse fits no times.
+    const bool fits =
+        dynamic_shared <= static_cast<std::size_t>(max_dynamic_shared(*target.function, *target.settings));
+    *out = fits ? blocks_per_multiprocessor(*target.function, static_cast<unsigned>(threads), dynamic_shared) : 0;
     return CUDA_SUCCESS;
   });
 }
