@@ -13,7 +13,8 @@ namespace vgpu::broker::restart {
 namespace {
 
 constexpr const char* kVariable = "VGPU_BROKER_RELAUNCHED";
-// "SOCKET LOCK", numbers of descriptors; part of our environment from the start, because to add a variable takes memory.
+// "SOCKET LOCK", numbers of descriptors; part of our environment from the start, because to add a variable takes
+// memory.
 constinit char g_variable[64] = "VGPU_BROKER_RELAUNCHED=no";
 
 void keep_over_exec(int descriptor, bool keep) { fcntl(descriptor, F_SETFD, keep ? 0 : FD_CLOEXEC); }
