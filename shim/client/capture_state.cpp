@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "shim/client/channel.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/context_end.hpp"
 #include "shim/client/handles.hpp"
@@ -127,6 +128,9 @@ void forget_context(CUcontext context) {
 }
 
 CUresult refuse_slow(Unsafe call) {
+  // A worker that is gone, or an error that sticks, is the answer to every call, in a capture too.
+  if (const Channel* channel = open_channel(); channel != nullptr)
+    if (const CUresult lost = channel->health(); lost != CUDA_SUCCESS) return lost;
   const Context* current = current_context();
   const CUcontext context = current != nullptr ? handle_of(*current) : nullptr;
   bool refused = false;
