@@ -2,8 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <fstream>
 #include <limits>
 
 #include "broker/vm/window.hpp"
@@ -147,16 +149,16 @@ class Reader {
   void read(const toml::table& file) {
     for (const auto& [name, node] : file) {
       if (!is_section(name.str()))
-        complain(name.source(), "unknown section [" + std::string(name.str()) + "]");
+        complain(name.source().begin.line, "unknown section [" + std::string(name.str()) + "]");
       else if (!node.is_table())
-        complain(name.source(), std::string(name.str()) + " must be a section");
+        complain(name.source().begin.line, std::string(name.str()) + " must be a section");
       else
         read_section(name.str(), *node.as_table());
     }
   }
 
-  void complain(const toml::source_region& where, const std::string& what) {
-    loaded_.errors.push_back(path_ + ":" + std::to_string(where.begin.line) + ": " + what);
+  void complain(unsigned line, const std::string& what) {
+    loaded_.errors.push_back(path_ + ":" + std::to_string(line) + ": " + what);
   }
 
  private:
@@ -164,9 +166,10 @@ class Reader {
     for (const auto& [name, node] : keys) {
       const auto* key = find_key(section, name.str());
       if (key == nullptr) {
-        complain(name.source(), "unknown key " + std::string(name.str()) + " in [" + std::string(section) + "]");
+        complain(name.source().begin.line,
+                 "unknown key " + std::string(name.str()) + " in [" + std::string(section) + "]");
       } else if (const auto problem = key->apply(node, loaded_.config); !problem.empty()) {
-        complain(node.source(), std::string(name.str()) + " " + problem);
+        complain(node.source().begin.line, std::string(name.str()) + " " + problem);
       }
     }
   }
@@ -197,16 +200,36 @@ log::Level Config::level() const {
   return level;
 }
 
+namespace {
+
+/// Number of the first line that has more than ASCII; 0 if none has. toml++ 3.0 runs into undefined behaviour at such
+/// characters where a key or a value is expected, "\u00e9" among them, and takes some of them for the end of a comment.
+unsigned line_beyond_ascii(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  for (unsigned number = 1; std::getline(file, line); ++number)
+    if (std::any_of(line.begin(), line.end(), [](unsigned char c) { return c > 0x7f; })) return number;
+  return 0;
+}
+
+void read_file(const std::string& path, LoadedConfig& loaded) {
+  Reader reader(path, loaded);
+  if (const unsigned line = line_beyond_ascii(path); line != 0)
+    return reader.complain(line, "this file may only have ASCII characters");
+  auto file = toml::parse_file(path);
+  if (file)
+    reader.read(file.table());
+  else
+    reader.complain(file.error().source().begin.line, std::string(file.error().description()));
+}
+
+}  // namespace
+
 LoadedConfig load_config(const std::string& path, bool must_exist, const Overrides& overrides) {
   LoadedConfig loaded;
   struct stat status {};
   if (must_exist || stat(path.c_str(), &status) == 0) {
-    Reader reader(path, loaded);
-    auto file = toml::parse_file(path);
-    if (file)
-      reader.read(file.table());
-    else
-      reader.complain(file.error().source(), std::string(file.error().description()));
+    read_file(path, loaded);
   }
   apply(overrides, loaded);
   return loaded;

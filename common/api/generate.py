@@ -13,6 +13,7 @@ import sys
 
 import emit_docs
 import emit_driver
+import emit_fuzz
 import emit_ops
 import emit_parity
 import emit_shim
@@ -22,7 +23,7 @@ import table
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-EMITTERS = (emit_ops, emit_driver, emit_shim, emit_worker, emit_parity)
+EMITTERS = (emit_ops, emit_driver, emit_shim, emit_worker, emit_parity, emit_fuzz)
 
 
 def stamp(text):

@@ -51,3 +51,11 @@ TEST_CASE("a mode is an octal number in quotes") {
   for (const char* mode : {"0o660", "\"0668\"", "\"\"", "\"-1\"", "\"1777\"", "\"0660 \""})
     CHECK(load("[broker]\nsocket_mode = " + std::string(mode) + "\n").errors.size() == 1);
 }
+
+TEST_CASE("characters beyond ASCII are refused, with their line") {
+  for (const char* text : {"\xc3\xa9 = 1\n", "# \xc3\xa9\n", "socket = \xef\xb3\xbf\n", "[\xff]\n"}) {
+    const auto loaded = load("[broker]\n" + std::string(text));
+    REQUIRE(loaded.errors.size() == 1);
+    CHECK(loaded.errors[0].find(":2: this file may only have ASCII") != std::string::npos);
+  }
+}

@@ -126,7 +126,8 @@ void Library::unload() {
   const std::lock_guard lock(mutex_);
   for (const auto& [context, module] : loaded_) {
     sim.modules.take(reinterpret_cast<const void*>(module->handle));
-    sim.functions.remove_if([&](const FunctionObject& function) { return function.module.lock() == module; });
+    sim.functions.remove_if(
+        [&gone = module](const FunctionObject& function) { return function.module.lock() == gone; });
   }
   loaded_.clear();
 }

@@ -133,7 +133,6 @@ struct FCopysign {
 inline float flushed(float value) {
   return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
 }
-inline double flushed(double value) { return value; }
 template <typename T>
 inline T saturated(T value) {
   return std::isnan(value) || value < 0 ? T{0} : value > 1 ? T{1} : value;

@@ -127,7 +127,7 @@ void BodyParser::parse_variable(Space space) {
       if (const Name* known = find_name(name); known != nullptr && known->kind == Name::Kind::variable) {
         return SymbolReference{SymbolReference::Kind::variable, known->index};
       }
-      if (const auto found = module_.variable_index.find(std::string(name)); found != module_.variable_index.end()) {
+      if (const auto found = module_.variable_index.find(name); found != module_.variable_index.end()) {
         return SymbolReference{SymbolReference::Kind::variable, found->second};
       }
       return std::nullopt;
@@ -324,7 +324,7 @@ void BodyParser::parse_call(Instruction& in) {
     site.indirect = true;
     site.target = *reg;
   } else {
-    const auto found = module_.function_index.find(std::string(target.text));
+    const auto found = module_.function_index.find(target.text);
     if (found == module_.function_index.end()) fail(target.line, "this function is not declared", target.text);
     site.callee = found->second;
   }

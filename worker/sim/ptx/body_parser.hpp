@@ -4,7 +4,6 @@
 #include <map>
 #include <string_view>
 #include <tuple>
-#include <unordered_map>
 #include <vector>
 
 #include "worker/sim/ptx/declarations.hpp"
@@ -70,10 +69,11 @@ class BodyParser {
     std::string_view label;
     std::uint32_t line = 0;
   };
+  // Trees: the text chooses the names, and could choose them to have one hash.
   struct Scope {
-    std::unordered_map<std::string_view, Name> names;
-    std::unordered_map<std::string_view, RegisterRange> ranges;
-    std::unordered_map<std::string_view, Label> labels;
+    std::map<std::string_view, Name> names;
+    std::map<std::string_view, RegisterRange> ranges;
+    std::map<std::string_view, Label> labels;
     std::vector<PendingBranch> pending;
   };
 

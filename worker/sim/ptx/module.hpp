@@ -4,8 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "worker/sim/ptx/opcode.hpp"
@@ -186,8 +186,9 @@ struct Module {
   std::vector<Constant> constants;
   std::uint32_t module_shared_bytes = 0;    ///< shared variables outside of kernels
   std::uint32_t dynamic_shared_offset = 0;  ///< where .extern .shared begins, the same for all kernels
-  std::unordered_map<std::string, std::uint32_t> function_index;
-  std::unordered_map<std::string, std::uint32_t> variable_index;
+  // Trees: the text chooses the names, and could choose them to have one hash.
+  std::map<std::string, std::uint32_t, std::less<>> function_index;
+  std::map<std::string, std::uint32_t, std::less<>> variable_index;
 };
 
 }  // namespace vgpu::sim::ptx

@@ -97,11 +97,10 @@ Operand BodyParser::address_of(const Written& written) {
         return constants_.add({Constant::Kind::value, 0, name->index + offset}, written.line);
     }
   }
-  const std::string key(written.name);
-  if (const auto found = module_.variable_index.find(key); found != module_.variable_index.end()) {
+  if (const auto found = module_.variable_index.find(written.name); found != module_.variable_index.end()) {
     return constants_.add({Constant::Kind::variable, found->second, offset}, written.line);
   }
-  if (const auto found = module_.function_index.find(key); found != module_.function_index.end()) {
+  if (const auto found = module_.function_index.find(written.name); found != module_.function_index.end()) {
     return constants_.add({Constant::Kind::function, found->second, 0}, written.line);
   }
   if (const Operand operand = special(written.name)) return operand;

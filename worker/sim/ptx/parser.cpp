@@ -98,10 +98,10 @@ class ModuleParser {
   }
 
   std::optional<SymbolReference> find(std::string_view name) const {
-    if (const auto found = module_.variable_index.find(std::string(name)); found != module_.variable_index.end()) {
+    if (const auto found = module_.variable_index.find(name); found != module_.variable_index.end()) {
       return SymbolReference{SymbolReference::Kind::variable, found->second};
     }
-    if (const auto found = module_.function_index.find(std::string(name)); found != module_.function_index.end()) {
+    if (const auto found = module_.function_index.find(name); found != module_.function_index.end()) {
       return SymbolReference{SymbolReference::Kind::function, found->second};
     }
     return std::nullopt;
