@@ -20,8 +20,6 @@ void release(void* memory);
 
 /// Whether a call may begin: one relaxed load while there is memory.
 bool refill_reserve();
-inline bool has_memory() {
-  return !detail::memory_is_short.load(std::memory_order_relaxed) || refill_reserve();
-}
+inline bool has_memory() { return !detail::memory_is_short.load(std::memory_order_relaxed) || refill_reserve(); }
 
 }  // namespace vgpu::shim
