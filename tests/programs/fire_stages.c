@@ -100,9 +100,8 @@ static int copy_around(struct fire* fire, const char* from[2], char* back, cu_ad
 }
 
 static int stage_copy(struct fire* fire) {
-  char *first = malloc(COPY_SIZE), *second = malloc(COPY_SIZE), *back = calloc(COPY_SIZE, 1);
+  static char first[COPY_SIZE], second[COPY_SIZE], back[COPY_SIZE];
   cu_address on_device = 0;
-  if (first == NULL || second == NULL || back == NULL) abort();
   fill((uint32_t*)first, COPY_SIZE, 1);
   fill((uint32_t*)second, COPY_SIZE, 2);
   if (!TRY(fire, allocate, &on_device, COPY_SIZE)) return 0;

@@ -61,6 +61,8 @@ def check_ends(scene: Scene) -> None:
     for served in scene.broker.served():
         why = ends.get(served.worker)
         allowed = allowed_ends(scene) if served.worker == scene.worker else QUIET_ENDS
+        if served.client in scene.caught_in_shortage:
+            allowed = QUIET_ENDS | {CAUSED}  # its worker began with the broker's limits
         if why not in allowed and not (CAUSED in allowed and why and not why.startswith("killed by")):
             raise CellFailed(f"the broker's log on the end of worker {served.worker}, of client {served.client}: {why}; allowed: {allowed}")
 

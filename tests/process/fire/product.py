@@ -156,6 +156,7 @@ def exhaust_broker(scene: Scene) -> Recovery:
     scene.thaw_all_but(0)
     with Crowd(scene.broker.socket):
         unlucky = scene.start("visit", "unlucky")
+        scene.caught_in_shortage = {unlucky.pid} | ({scene.client.pid} if scene.cell.stage == "hello" else set())
         scene.check_neighbour()
         time.sleep(HOLD_SECONDS)  # the shortage itself
         note = start_again_if_ended(scene) or shortage.lift() or ""

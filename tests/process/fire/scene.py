@@ -36,6 +36,7 @@ class Scene:
         self.client: Talker
         self.worker = 0  # of the client
         self.child = 0  # of the client, forked
+        self.caught_in_shortage: set[int] = set()  # clients that the broker had to serve with little
         self.frozen: list[int] = []  # what the bringing to the stage left stopped
         self.windows: set[tuple[int, int]] = set()
         self._talkers: list[Talker] = []
