@@ -145,7 +145,8 @@ void graph_add_empty_node(Session& session, const api::ops::GraphAddEmptyNode& o
   }
   const auto add = session.driver().cuGraphAddEmptyNode;
   CUgraphNode node = nullptr;
-  const CUresult result = add == nullptr ? CUDA_ERROR_NOT_SUPPORTED : add(&node, graph->real, after.data(), after.size());
+  const CUresult result =
+      add == nullptr ? CUDA_ERROR_NOT_SUPPORTED : add(&node, graph->real, after.data(), after.size());
   if (result == CUDA_SUCCESS) {
     ++graph->count;
     ++session.objects().node_count;

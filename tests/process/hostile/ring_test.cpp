@@ -365,21 +365,23 @@ struct Mutators {
   }
 };
 
-using Everything = Mutators<
-    ops::ExtentOpen, ops::ExtentClose, ops::PrimaryRetain, ops::PrimaryRelease, ops::PrimaryReset, ops::ContextCreate,
-    ops::ContextDestroy, ops::ContextSynchronize, ops::ContextSetFlags, ops::ModuleUnload, ops::ModuleFunctionCount,
-    ops::ModuleGetFunction, ops::ModuleGetGlobal, ops::ModuleFunctionAt, ops::LibraryUnload, ops::LibraryGetKernel,
-    ops::LibraryGetModule, ops::LibraryGetGlobal, ops::LibraryKernelCount, ops::LibraryKernelAt, ops::KernelGetFunction,
-    ops::KernelGetAttribute, ops::KernelSetAttribute, ops::FunctionGetAttribute, ops::FunctionSetAttribute,
-    ops::FunctionParameters, ops::MemoryAlloc, ops::MemoryFree, ops::MemoryAllocPitch, ops::MemoryRange,
-    ops::PointerAttribute, ops::MemoryAllocAsync, ops::MemoryFreeAsync, ops::DevicePool, ops::PoolGetAttribute,
-    ops::PoolSetAttribute, ops::CopyToDevice, ops::CopyToHost, ops::CopyOnDevice, ops::CopyInWindow,
-    ops::CopyToDeviceWait, ops::CopyToHostWait, ops::CopyToHostInlineWait, ops::CopyOnDeviceSync, ops::Copy2d,
-    ops::Fill, ops::FillSync, ops::StagingMark, ops::StreamCredit, ops::StreamCreate, ops::StreamDestroy,
-    ops::StreamQuery, ops::StreamSynchronize, ops::StreamWaitEvent, ops::StreamGetAttribute, ops::StreamBeginCapture,
-    ops::StreamEndCapture, ops::StreamCaptureInfo, ops::StreamCaptureDependencies, ops::EventCreate, ops::EventDestroy,
-    ops::EventRecord, ops::EventQuery, ops::EventSynchronize, ops::EventElapsed, ops::GraphCreate, ops::GraphDestroy,
-    ops::GraphInstantiate, ops::GraphLaunch, ops::GraphUpload, ops::ExecDestroy, ops::GraphNodeCount, ops::GraphNodes, ops::GraphAddEmptyNode>;
+using Everything =
+    Mutators<ops::ExtentOpen, ops::ExtentClose, ops::PrimaryRetain, ops::PrimaryRelease, ops::PrimaryReset,
+             ops::ContextCreate, ops::ContextDestroy, ops::ContextSynchronize, ops::ContextSetFlags, ops::ModuleUnload,
+             ops::ModuleFunctionCount, ops::ModuleGetFunction, ops::ModuleGetGlobal, ops::ModuleFunctionAt,
+             ops::LibraryUnload, ops::LibraryGetKernel, ops::LibraryGetModule, ops::LibraryGetGlobal,
+             ops::LibraryKernelCount, ops::LibraryKernelAt, ops::KernelGetFunction, ops::KernelGetAttribute,
+             ops::KernelSetAttribute, ops::FunctionGetAttribute, ops::FunctionSetAttribute, ops::FunctionParameters,
+             ops::MemoryAlloc, ops::MemoryFree, ops::MemoryAllocPitch, ops::MemoryRange, ops::PointerAttribute,
+             ops::MemoryAllocAsync, ops::MemoryFreeAsync, ops::DevicePool, ops::PoolGetAttribute, ops::PoolSetAttribute,
+             ops::CopyToDevice, ops::CopyToHost, ops::CopyOnDevice, ops::CopyInWindow, ops::CopyToDeviceWait,
+             ops::CopyToHostWait, ops::CopyToHostInlineWait, ops::CopyOnDeviceSync, ops::Copy2d, ops::Fill,
+             ops::FillSync, ops::StagingMark, ops::StreamCredit, ops::StreamCreate, ops::StreamDestroy,
+             ops::StreamQuery, ops::StreamSynchronize, ops::StreamWaitEvent, ops::StreamGetAttribute,
+             ops::StreamBeginCapture, ops::StreamEndCapture, ops::StreamCaptureInfo, ops::StreamCaptureDependencies,
+             ops::EventCreate, ops::EventDestroy, ops::EventRecord, ops::EventQuery, ops::EventSynchronize,
+             ops::EventElapsed, ops::GraphCreate, ops::GraphDestroy, ops::GraphInstantiate, ops::GraphLaunch,
+             ops::GraphUpload, ops::ExecDestroy, ops::GraphNodeCount, ops::GraphNodes, ops::GraphAddEmptyNode>;
 
 /// Sends records until the worker ends or has had enough; never waits for an answer in a slot twice.
 void pester(RawClient& client, unsigned seed, unsigned records) {
