@@ -37,6 +37,7 @@ CUresult record_context(CUcontext, CUevent) {
   return CUDA_SUCCESS;
 }
 CUresult create_event(CUevent* event, unsigned) {
+  if (state().create_failure != 0) return static_cast<CUresult>(state().create_failure.load());
   ++state().events_created;
   *event = make<CUevent>();
   return CUDA_SUCCESS;
@@ -126,7 +127,7 @@ vgpu::worker::DriverLibrary open() {
   all.finished = true;
   all.failure = 0;
   all.fences = all.frees = all.context_waits = all.streams_created = all.events_created = all.images_loaded = 0;
-  all.record_failure = 0;
+  all.record_failure = all.create_failure = 0;
   all.graph_nodes = 1;
   all.capturing = nullptr;
   vgpu::worker::DriverLibrary library;

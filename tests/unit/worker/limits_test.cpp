@@ -112,6 +112,14 @@ TEST_CASE("a mark that cannot be recorded costs no event") {
   CHECK(fake::state().events_created <= 2);
 }
 
+TEST_CASE("a wait for which the driver gives no event is answered with its reason") {
+  Worker worker;
+  worker.start_work(worker.allocate(), kStream);
+  fake::state().create_failure = CUDA_ERROR_ILLEGAL_ADDRESS;
+  CHECK(worker.call(kMine, ops::StreamSynchronize{{kStream}}).result == CUDA_ERROR_ILLEGAL_ADDRESS);
+  CHECK(worker.end() == End::gpu_fault);
+}
+
 TEST_CASE("who waits for an event is answered when its context goes") {
   Worker worker;
   const uint64_t second = make_handle(Kind::context, 1, 1);
