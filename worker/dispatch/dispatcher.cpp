@@ -244,12 +244,13 @@ bool Dispatcher::must_wait_for_context(const Call& call, uint64_t& busy_context)
 
 bool Dispatcher::record_fence(ContextState& context, CUevent& event) {
   const auto record = session_.driver().cuCtxRecordEvent;
-  event = record == nullptr ? nullptr : session_.contexts().take_event(context);
-  if (event == nullptr) return false;
-  const CUresult result = record(context.real, event);
+  event = nullptr;
+  if (record == nullptr) return false;
+  CUresult result = session_.contexts().take_event(context, event);
+  if (result == CUDA_SUCCESS) result = record(context.real, event);
   session_.observe(result);
   if (result == CUDA_SUCCESS) return true;
-  session_.contexts().give_event(context, event);
+  if (event != nullptr) session_.contexts().give_event(context, event);
   event = nullptr;
   return false;
 }

@@ -36,9 +36,9 @@ void Dispatcher::note_captured(ContextState& context, uint64_t handle) {
 
 /// An event of the context's pool, recorded in `stream`.
 CUresult Dispatcher::record_mark(ContextState& context, CUstream stream, CUevent& event) {
-  event = session_.contexts().take_event(context);
-  if (event == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult result = session_.driver().cuEventRecord(event, stream);
+  CUresult result = session_.contexts().take_event(context, event);
+  if (result != CUDA_SUCCESS) return result;
+  result = session_.driver().cuEventRecord(event, stream);
   if (result != CUDA_SUCCESS) {
     session_.contexts().give_event(context, event);
     event = nullptr;
@@ -172,9 +172,8 @@ CUresult Dispatcher::state_of(Pending& pending) {
   // A query covers later work too: somebody may feed the stream for ever. An event ends that, at the price of a
   // barrier.
   ContextState* context = session_.contexts().find(pending.context);
-  pending.event = context == nullptr ? nullptr : session_.contexts().take_event(*context);
-  if (pending.event == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  const CUresult recorded = driver.cuEventRecord(pending.event, CU_STREAM_LEGACY);
+  if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const CUresult recorded = record_mark(*context, CU_STREAM_LEGACY, pending.event);
   if (recorded != CUDA_SUCCESS) return recorded;
   pending.by_query = false;
   return CUDA_ERROR_NOT_READY;

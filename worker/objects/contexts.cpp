@@ -24,15 +24,15 @@ CUresult Contexts::make_current(uint64_t handle) {
   return result;
 }
 
-CUevent Contexts::take_event(ContextState& context) {
-  if (!context.free_events.empty()) {
-    const CUevent event = context.free_events.back();
-    context.free_events.pop_back();
-    return event;
+CUresult Contexts::take_event(ContextState& context, CUevent& event) {
+  if (context.free_events.empty()) {
+    const CUresult result = driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
+    if (result != CUDA_SUCCESS) event = nullptr;
+    return result;
   }
-  CUevent event = nullptr;
-  if (driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) return nullptr;
-  return event;
+  event = context.free_events.back();
+  context.free_events.pop_back();
+  return CUDA_SUCCESS;
 }
 
 }  // namespace vgpu::worker

@@ -60,8 +60,8 @@ class Contexts {
   void forget_current() { current_ = 0; }
   uint64_t current() const { return current_; }
 
-  /// An event of the context's pool; null if the driver has none to give. The context must be current.
-  CUevent take_event(ContextState& context);
+  /// An event of the context's pool, or the driver's reason for giving none. The context must be current.
+  CUresult take_event(ContextState& context, CUevent& event);
   void give_event(ContextState& context, CUevent event) { context.free_events.push_back(event); }
 
  private:

@@ -1,6 +1,7 @@
 #include "tests/process/hostile/stage.hpp"
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -99,6 +100,8 @@ void Stage::check_clean() {
   CHECK(neighbour_->computes());
   CHECK(eventually([&] { return children().size() == 1; }));
   CHECK(eventually([&] { return descriptors() == descriptors_before_; }));
+  process.signal(SIGUSR1);
+  CHECK(process.says("accounts: clients 1, greetings 0, places 1, workers 1, quarantined 0,"));
   UNSCOPED_INFO(process.output());
   CHECK(count_lines(process.output(), "ended: killed by signal") == 0);
   CHECK(count_lines(process.output(), "ended: internal") == 0);

@@ -37,6 +37,7 @@ CUresult record_context(CUcontext, CUevent) {
   return CUDA_SUCCESS;
 }
 CUresult create_event(CUevent* event, unsigned) {
+  if (state().create_failure != 0) return static_cast<CUresult>(state().create_failure.load());
   ++state().events_created;
   *event = make<CUevent>();
   return CUDA_SUCCESS;
@@ -68,6 +69,14 @@ CUresult release(CUdeviceptr) {
 CUresult copy(CUdeviceptr, CUdeviceptr, size_t, CUstream) { return CUDA_SUCCESS; }
 CUresult register_memory(void*, size_t, unsigned) { return CUDA_SUCCESS; }
 CUresult copy_to_host(void*, CUdeviceptr, size_t, CUstream) { return CUDA_SUCCESS; }
+CUresult set_bytes(CUdeviceptr, unsigned char, size_t width, CUstream) {
+  state().set_width = width;
+  return CUDA_SUCCESS;
+}
+CUresult copy_rows(const CUDA_MEMCPY2D* copy, CUstream) {
+  state().copy_pitch = copy->srcPitch;
+  return CUDA_SUCCESS;
+}
 CUresult destroy_context(CUcontext) { return CUDA_SUCCESS; }
 CUresult is_capturing(CUstream stream, CUstreamCaptureStatus* status) {
   *status = stream != nullptr && stream == state().capturing ? CU_STREAM_CAPTURE_STATUS_ACTIVE
@@ -118,7 +127,7 @@ vgpu::worker::DriverLibrary open() {
   all.finished = true;
   all.failure = 0;
   all.fences = all.frees = all.context_waits = all.streams_created = all.events_created = all.images_loaded = 0;
-  all.record_failure = 0;
+  all.record_failure = all.create_failure = 0;
   all.graph_nodes = 1;
   all.capturing = nullptr;
   vgpu::worker::DriverLibrary library;
@@ -141,6 +150,8 @@ vgpu::worker::DriverLibrary open() {
   table.cuMemcpyDtoDAsync_v2 = copy;
   table.cuMemHostRegister_v2 = register_memory;
   table.cuMemcpyDtoHAsync_v2 = copy_to_host;
+  table.cuMemsetD8Async = set_bytes;
+  table.cuMemcpy2DAsync_v2 = copy_rows;
   table.cuCtxDestroy_v2 = destroy_context;
   table.cuStreamIsCapturing = is_capturing;
   table.cuStreamBeginCapture_v2 = begin_capture;

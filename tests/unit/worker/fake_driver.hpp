@@ -20,7 +20,10 @@ struct State {
   std::atomic<unsigned> events_created{0};
   std::atomic<unsigned> images_loaded{0};
   std::atomic<unsigned> library_begins_with{0};  ///< first byte of the last library's image
+  std::atomic<int> create_failure{0};            ///< CUresult of every cuEventCreate, if not 0
   std::atomic<int> record_failure{0};            ///< CUresult of every cuEventRecord, if not 0
+  std::atomic<uint64_t> set_width{0};            ///< of the last fill
+  std::atomic<uint64_t> copy_pitch{0};           ///< of the source of the last copy in two dimensions
   std::atomic<uint64_t> graph_nodes{1};          ///< of every graph
   std::atomic<const void*> capturing{nullptr};   ///< the stream that is captured
 };

@@ -84,6 +84,20 @@ TEST_CASE("a handle beyond the limit is out of memory, and takes none") {
   CHECK(worker.end() == End::violation);
 }
 
+TEST_CASE("rows that are not there, or lie on top of one another, reach no driver") {
+  Worker worker;
+  const uint64_t memory = worker.allocate();
+  fake::state().set_width = 1;
+  CHECK(worker.call(kMine, ops::FillSync{memory, 0, 1, 1, uint64_t{1} << 40, 0, {1}}).result == CUDA_SUCCESS);
+  CHECK(fake::state().set_width == 0);
+  // Without a pitch the rows follow one another: 2 MiB here, where there is one.
+  CHECK(worker.call(kMine, ops::Copy2d{memory, 0, 0, memory, 0, 0, 1 << 20, 2, {1}}).result ==
+        CUDA_ERROR_INVALID_VALUE);
+  CHECK(worker.call(kMine, ops::Copy2d{memory, 0, 0, memory, 0, 0, 4096, 2, {1}}).result == CUDA_SUCCESS);
+  CHECK(fake::state().copy_pitch == 4096);
+  CHECK(worker.call(kMine, ops::Copy2d{memory, 0, 64, memory, 0, 64, 4096, 2, {1}}).result == CUDA_ERROR_INVALID_VALUE);
+}
+
 TEST_CASE("a mark that cannot be recorded costs no event") {
   Worker worker;
   const uint64_t memory = worker.allocate();
@@ -96,6 +110,14 @@ TEST_CASE("a mark that cannot be recorded costs no event") {
     CHECK(worker.call(kMine, ops::StreamCredit{{kStream}}).result == CUDA_SUCCESS);
   }
   CHECK(fake::state().events_created <= 2);
+}
+
+TEST_CASE("a wait for which the driver gives no event is answered with its reason") {
+  Worker worker;
+  worker.start_work(worker.allocate(), kStream);
+  fake::state().create_failure = CUDA_ERROR_ILLEGAL_ADDRESS;
+  CHECK(worker.call(kMine, ops::StreamSynchronize{{kStream}}).result == CUDA_ERROR_ILLEGAL_ADDRESS);
+  CHECK(worker.end() == End::gpu_fault);
 }
 
 TEST_CASE("who waits for an event is answered when its context goes") {
