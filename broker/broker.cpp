@@ -60,8 +60,8 @@ base::Result<void> Broker::start() {
   if (!worker) return worker.error();
   client_settings_ = {*worker, config_.driver, config_.log_level, config_.window_size, config_.kill_timeout};
   std::signal(SIGPIPE, SIG_IGN);
-  signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2},
-                   [this](int signal) { on_signal(signal); });
+  signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
+  restart::hold_signals(false);
   if (auto listening = listen(); !listening) return listening.error();
   // Before anybody is admitted: they count.
   take_back_clients();

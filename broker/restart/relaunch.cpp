@@ -1,6 +1,7 @@
 #include "broker/restart/relaunch.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,12 +40,22 @@ Relaunch::Relaunch(const std::vector<std::string>& arguments) : inherited_(take_
   putenv(g_variable);
 }
 
+void hold_signals(bool hold) {
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int signal : kSignals) sigaddset(&ours, signal);
+  sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ours, nullptr);
+}
+
 int Relaunch::execute(const listener::ListenSocket::Descriptors& socket) {
   std::snprintf(g_variable, sizeof g_variable, "%s=%d %d", kVariable, socket.socket, socket.lock);
   keep_over_exec(socket.socket, true);
   keep_over_exec(socket.lock, true);
+  // Until the next run has its handlers, a signal would end it.
+  hold_signals(true);
   execv(program_.c_str(), argv_.data());
   const int code = errno;
+  hold_signals(false);
   keep_over_exec(socket.socket, false);
   keep_over_exec(socket.lock, false);
   std::snprintf(g_variable, sizeof g_variable, "%s=no", kVariable);

@@ -2,6 +2,8 @@
 // lock go along, so nobody is refused meanwhile; everything else is taken back as after a crash.
 #pragma once
 
+#include <csignal>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +12,12 @@
 #include "common/base/result.hpp"
 
 namespace vgpu::broker::restart {
+
+/// The signals that the broker obeys.
+inline constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+/// Puts them off, and lets them in: a relaunched run starts with them put off.
+void hold_signals(bool hold);
 
 class Relaunch {
  public:
