@@ -30,6 +30,7 @@ void in_child(const char* where, const std::function<void()>& body, Leaves leave
     alarm(kChildSeconds);
     signal(SIGALRM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    end_with_all_that_is_held();
     int status = 0;
     try {
       body();

@@ -22,6 +22,8 @@
 namespace traps {
 namespace {
 
+bool leak_check_is_off = false;
+
 std::map<std::string, Act>& acts() {
   static std::map<std::string, Act> all;  // filled by initialisers of other files, in any order
   return all;
@@ -35,6 +37,16 @@ int milliseconds_until(Clock::time_point end) {
 }
 
 }  // namespace
+}  // namespace traps
+
+// Asked by LeakSanitizer when the process ends.
+extern "C" __attribute__((visibility("default"))) int __lsan_is_turned_off() {
+  return traps::leak_check_is_off ? 1 : 0;
+}
+
+namespace traps {
+
+void end_with_all_that_is_held() { leak_check_is_off = true; }
 
 bool add_act(const char* name, Act act) { return acts().emplace(name, act).second; }
 
@@ -44,6 +56,7 @@ int run_act(const std::vector<std::string>& words) {
     std::fprintf(stderr, "there is no such act\n");
     return 2;
   }
+  end_with_all_that_is_held();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   tell_where_threads_stand_when_asked();
   try {
