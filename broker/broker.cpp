@@ -49,7 +49,7 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       config_(config),
       limiter_(kLogBurst, kLogPerSecond),
       admission_(config.max_clients, config.max_clients_per_uid),
-      program_(restart::own_program()),
+      relaunch_(options.command_line),
       roster_(config.socket + ".roster"),
       heartbeat_(loop),
       shutdown_deadline_(loop) {}
@@ -72,7 +72,7 @@ base::Result<void> Broker::start() {
 }
 
 base::Result<void> Broker::listen() {
-  if (const auto inherited = restart::take_inherited()) {
+  if (const auto& inherited = relaunch_.inherited()) {
     if (auto socket = listener::ListenSocket::adopt(config_.socket, *inherited)) {
       socket_.emplace(std::move(*socket));
       return {};
@@ -132,12 +132,18 @@ void Broker::relaunch() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
-  log::info("relaunching {}: {} client(s) go on", program_, clients_.size());
+  log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.size());
   auto socket = acceptor_->release();
   acceptor_.reset();
-  const auto failure = restart::relaunch(program_, options_.command_line, {socket.get(), socket_->lock_descriptor()});
-  log::error("not relaunched: {}", failure.text);
+  const int code = relaunch_.execute({socket.get(), socket_->lock_descriptor()});
+  log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   acceptor_.emplace(loop_, std::move(socket), [this](base::UniqueFd c) { on_connection(std::move(c)); });
+}
+
+void Broker::relaunch_in_need() {
+  if (stopping_ || !acceptor_) return;
+  const auto socket = acceptor_->release();
+  (void)relaunch_.execute({socket.get(), socket_->lock_descriptor()});
 }
 
 void Broker::reload() {

@@ -14,6 +14,7 @@
 #include "broker/listener/listen_socket.hpp"
 #include "broker/log_limiter.hpp"
 #include "broker/options.hpp"
+#include "broker/restart/relaunch.hpp"
 #include "broker/restart/roster.hpp"
 #include "broker/vm/client.hpp"
 
@@ -26,6 +27,8 @@ class Broker {
   /// Finds the worker, listens, takes the clients of an earlier broker back, takes signals. After this run the loop: it
   /// returns when the staged shutdown is complete.
   base::Result<void> start();
+  /// The way out when there is no memory to go on with: a relaunch with a fresh heap. Returns if there is none.
+  void relaunch_in_need();
   /// Valid once the loop has returned.
   int exit_code() const { return exit_code_; }
 
@@ -54,7 +57,7 @@ class Broker {
   vm::ClientSettings client_settings_;
   LogLimiter limiter_;
   Admission admission_;
-  std::string program_;  // our own, for a relaunch
+  restart::Relaunch relaunch_;
   restart::Roster roster_;
   std::optional<event::Signals> signals_;
   std::optional<listener::ListenSocket> socket_;

@@ -4,8 +4,12 @@
 // worker, whose end is told to the client through the window; a page of grants and usage shared with the worker.
 // Workers outlive a broker that crashes, and are ended by one that is stopped. The broker never loads CUDA and reads
 // nothing that a guest puts in a window.
+#include <unistd.h>
+
 #include <boost/asio/io_context.hpp>
+
 #include <cstdio>
+#include <new>
 
 #include "broker/broker.hpp"
 #include "broker/service_notify.hpp"
@@ -32,6 +36,14 @@ int main(int argc, char** argv) {
   }
 
   broker::notify_service("READY=1");
-  loop.run();
+  try {
+    loop.run();
+  } catch (const std::bad_alloc&) {
+    // Clients and workers go on meanwhile, and are taken back: by us in a fresh run, or by who starts us again.
+    static const char kLine[] = "vgpu-broker: out of memory: relaunching\n";
+    (void)!write(STDERR_FILENO, kLine, sizeof kLine - 1);
+    broker.relaunch_in_need();
+    _exit(control::kExitInternal);
+  }
   return broker.exit_code();
 }

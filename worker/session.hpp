@@ -68,13 +68,12 @@ class Session {
 
   /// Where sentences for the operator go; nowhere until this is called.
   void on_tell(std::function<void(const std::string&, CUresult)> tell) { tell_ = std::move(tell); }
+  void tell(const std::string& text, CUresult error);
 
   /// Serves until the client is gone or must be cut off.
   End serve();
 
  private:
-  void tell(const std::string& text, CUresult error);
-
   std::function<void(const std::string&, CUresult)> tell_;
   shm::Window window_;
   DriverLibrary driver_;

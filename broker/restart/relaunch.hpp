@@ -11,14 +11,26 @@
 
 namespace vgpu::broker::restart {
 
-/// Where our own program is, asked at the start: an upgrade puts another file there.
-std::string own_program();
+class Relaunch {
+ public:
+  /// Prepares for the same program with these arguments. The program's file is asked for now: an upgrade puts another
+  /// one in its place.
+  explicit Relaunch(const std::vector<std::string>& arguments);
+  Relaunch(const Relaunch&) = delete;
+  Relaunch& operator=(const Relaunch&) = delete;
 
-/// Returns only if it fails, and then everything is as it was.
-base::Error relaunch(const std::string& program, const std::vector<std::string>& arguments,
-                     const listener::ListenSocket::Descriptors& socket);
+  const std::string& program() const { return program_; }
+  /// What execute() of the earlier run handed to this one, if it was one.
+  const std::optional<listener::ListenSocket::Descriptors>& inherited() const { return inherited_; }
+  /// Returns only if it fails, an errno, and then everything is as it was. Allocates nothing: it is also the way out
+  /// when there is no memory.
+  int execute(const listener::ListenSocket::Descriptors& socket);
 
-/// What relaunch() handed to this run, if it is one.
-std::optional<listener::ListenSocket::Descriptors> take_inherited();
+ private:
+  std::optional<listener::ListenSocket::Descriptors> inherited_;
+  std::string program_;
+  std::vector<std::string> arguments_;
+  std::vector<char*> argv_;
+};
 
 }  // namespace vgpu::broker::restart

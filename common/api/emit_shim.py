@@ -16,7 +16,9 @@ def entry(api, row, suffix):
     if row.cls == "none":
         return f'VGPU_ENTRY int {name}() {{ return vgpu::shim::not_supported("{row.symbol}"); }}'
     # Any lock of ours may have been held when the process forked: the child gets no further than this.
-    guard = "" if row.symbol in ALWAYS else "  if (vgpu::shim::is_fork_child()) return vgpu::cuda::CUDA_ERROR_NOT_INITIALIZED;\n"
+    guard = "" if row.symbol in ALWAYS else (
+        "  if (vgpu::shim::is_fork_child()) return vgpu::cuda::CUDA_ERROR_NOT_INITIALIZED;\n"
+        "  if (!vgpu::shim::has_memory()) return vgpu::cuda::CUDA_ERROR_OUT_OF_MEMORY;\n")
     scope = "  const vgpu::shim::PerThreadDefaultStream scope;\n" if suffix else ""
     call = f'vgpu::shim::told("{name}", vgpu::shim::calls::{row.symbol}({arguments(row)}))'
     return f"VGPU_ENTRY vgpu::cuda::CUresult {name}({with_namespace(api, row)}) {{\n{guard}{scope}  return {call};\n}}"
@@ -92,7 +94,7 @@ def files(api):
     text += ["}  // namespace vgpu::shim::calls", ""]
     yield "shim/cuda/calls.gen.hpp", "\n".join(text)
 
-    text = ['#include "shim/client/channel.hpp"', '#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/entry.hpp"', ""]
+    text = ['#include "shim/client/channel.hpp"', '#include "shim/client/memory_reserve.hpp"', '#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/entry.hpp"', ""]
     for row in api.rows:
         for suffix in [""] + ["_" + v for v in row.variants]:
             text.append(entry(api, row, suffix))

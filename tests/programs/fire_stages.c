@@ -220,13 +220,22 @@ static int stage_neighbour(struct fire* fire) {
   }
 }
 
-/* A limit on the address space is felt once the heap has nothing left either. */
-static void use_up_heap(void) {
+/* A limit on the address space is felt once the heap has nothing left either. 1 if there is a limit. */
+static int use_up_heap(void) {
   struct rlimit limit;
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 0;
   for (size_t size = MOST_HEAP; size >= 16; size /= 2)
     for (size_t taken = 0; taken < MOST_HEAP && malloc(size) != NULL; taken += size) continue;
   say("no memory is left");
+  return 1;
+}
+
+/* Each makes the library remember something, until it cannot. */
+static int allocate_many(struct fire* fire) {
+  cu_address address = 0;
+  for (int i = 0; i < 4000; ++i)
+    if (!TRY(fire, allocate, &address, 16)) return 0;
+  return 1;
 }
 
 /* What was not needed up to now: another module, stream, extent, more device memory. */
@@ -236,7 +245,7 @@ int grow(struct fire* fire) {
   void* parameters[] = {&memory};
   uint32_t* pinned = NULL;
   const size_t words = GROWTH / sizeof *pinned;
-  use_up_heap();
+  const int limited = use_up_heap();
   if (!TRY(fire, module_load, &module, fire_kernels()) || !TRY(fire, get_function, &bump, module, "bump") ||
       !TRY(fire, allocate, &memory, GROWTH) || !TRY(fire, host_allocate, (void**)&pinned, GROWTH, PINNED_FLAGS) ||
       !TRY(fire, set_words, memory, 41, words) || !TRY(fire, synchronize) || !TRY(fire, stream_create, &stream, 1) ||
@@ -245,7 +254,8 @@ int grow(struct fire* fire) {
     return 0;
   expect_equal(fire, "the first word after the stage", pinned[0], 42);
   expect_equal(fire, "the last word after the stage", pinned[words - 1], 41);
-  return TRY(fire, host_release, pinned) && TRY(fire, release, memory) && TRY(fire, module_unload, module);
+  return TRY(fire, host_release, pinned) && TRY(fire, release, memory) && TRY(fire, module_unload, module) &&
+         (!limited || allocate_many(fire));
 }
 
 const struct stage fire_stages[] = {

@@ -75,7 +75,7 @@ void Dispatcher::run() {
   try {
     serve();
   } catch (const std::exception& error) {
-    log::error("the worker cannot go on: {}", error.what());
+    session_.tell(fmt::format("the worker cannot go on: {}", error.what()), CUDA_SUCCESS);
     session_.set_end(End::internal);
   }
   answer_the_waiting();

@@ -104,7 +104,10 @@ class Dispatcher {
   void note_complete(const Pending& pending);
   /// The real synchronising call on a mark that was reached, so an instant one: it flushes device printf. It costs 1.3
   /// us, so only for clients whose code can print.
-  CUresult settle(const Pending& pending);
+  /// Without an event the stream was queried, which flushes by itself.
+  CUresult settle(CUevent event);
+  /// The same where nothing is to be waited for: other marks, which settle nothing, may have found the context idle.
+  CUresult settle_idle(const ContextState& context, CUstream stream);
   bool non_blocking_work(uint64_t context);
   void sleep(uint64_t now);
   uint64_t oldest_wait(uint64_t now) const;

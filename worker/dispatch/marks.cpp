@@ -66,7 +66,7 @@ void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
     if (asked != CUDA_SUCCESS || capturing != CU_STREAM_CAPTURE_STATUS_NONE)
       return call.finish(session_.driver().cuStreamSynchronize(real));
   }
-  if (context.idle()) return call.finish(CUDA_SUCCESS);
+  if (context.idle()) return call.finish(settle_idle(context, real));
   Pending pending = pending_here(stream);
   const bool legacy = stream == 1;
   if (legacy && context.open_captures == 0 && !non_blocking_work(pending.context) &&
@@ -98,6 +98,7 @@ void Dispatcher::finish_after_context(Call& call) {
     // At once: refused while a capture is open, or nothing to wait for (or a driver without context events).
     const CUresult result = session_.driver().cuCtxSynchronize();
     if (result == CUDA_SUCCESS) context.completed = context.submitted;
+    if (session_.needs_real_waits()) session_.console().collect();
     return call.finish(result);
   }
   pending.covers_context = true;
@@ -107,6 +108,7 @@ void Dispatcher::finish_after_context(Call& call) {
 
 void Dispatcher::finish_after_event(Call& call, const Event& event) {
   const CUresult now = session_.driver().cuEventQuery(event.real);
+  if (now == CUDA_SUCCESS) return call.finish(settle(event.real));
   if (now != CUDA_ERROR_NOT_READY) return call.finish(now);
   Pending pending;
   pending.pooled = false;
@@ -211,7 +213,7 @@ void Dispatcher::publish_progress() {
 
 void Dispatcher::reached(Pending pending, CUresult result) {
   if (result == CUDA_SUCCESS) note_complete(pending);
-  if (result == CUDA_SUCCESS && pending.what == After::answer) result = settle(pending);
+  if (result == CUDA_SUCCESS && pending.what == After::answer) result = settle(pending.event);
   session_.observe(result);
   ContextState* context = session_.contexts().find(pending.context);
   if (pending.pooled && pending.event != nullptr && context != nullptr)
@@ -235,9 +237,16 @@ void Dispatcher::reached(Pending pending, CUresult result) {
   }
 }
 
-CUresult Dispatcher::settle(const Pending& pending) {
-  if (!session_.needs_real_waits() || pending.event == nullptr) return CUDA_SUCCESS;
-  const CUresult result = session_.driver().cuEventSynchronize(pending.event);
+CUresult Dispatcher::settle(CUevent event) {
+  if (!session_.needs_real_waits()) return CUDA_SUCCESS;
+  const CUresult result = event == nullptr ? CUDA_SUCCESS : session_.driver().cuEventSynchronize(event);
+  session_.console().collect();
+  return result;
+}
+
+CUresult Dispatcher::settle_idle(const ContextState& context, CUstream stream) {
+  if (!session_.needs_real_waits() || context.open_captures != 0) return CUDA_SUCCESS;
+  const CUresult result = session_.driver().cuStreamSynchronize(stream);
   session_.console().collect();
   return result;
 }

@@ -124,6 +124,7 @@ class InProcess final : public shim::transport::Transport {
   uint64_t window_size() const override { return kWindowSize; }
   const std::vector<control::AddressCandidate>& candidates() const override { return candidates_; }
   void ring_doorbell() const override { ::eventfd_write(the_worker().bell(), 1); }
+  bool has_lost_worker() const override { return false; }
   uint64_t client_id() const override { return 1; }
 
  private:

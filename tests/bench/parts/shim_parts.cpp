@@ -3,7 +3,7 @@
 #include <mutex>
 
 #include "shim/client/channel.hpp"
-#include "shim/client/credits.hpp"
+#include "shim/client/flow_control.hpp"
 #include "shim/client/parameter_block.hpp"
 #include "shim/client/request.hpp"
 #include "tests/bench/parts/other_core.hpp"
@@ -89,15 +89,17 @@ void measure_append(const PartOptions& options) {
          [&](double seconds) { return append(seconds, [&] { other.run(drain); }); });
 }
 
-void measure_credit(const PartOptions& options) {
+void measure_counting(const PartOptions& options) {
   const Client& client = Client::instance();
-  client.synchronise();  // an idle channel is asked for no credit
+  client.synchronise();  // an idle channel is sent no mark
   const auto context = client.context_handle();
   const auto stream = reinterpret_cast<uint64_t>(client.stream());
-  report(options, kWhole, "part", "count towards the next credit", "take_credit on an idle channel, alone",
+  report(options, kWhole, "part", "count it for flow control", "count_posted on an idle channel, alone",
          [&](double seconds) {
-           return time_batches(seconds, kBatch,
-                               [&] { require(shim::take_credit(context, stream) == CUDA_SUCCESS, "no credit"); });
+           return time_batches(seconds, kBatch, [&] {
+             const auto counted = shim::count_posted(vgpu::api::Op::launch, context, stream, kParameterBytes);
+             require(counted == CUDA_SUCCESS, "not counted");
+           });
          });
 }
 
@@ -108,7 +110,7 @@ void measure_shim_parts(const PartOptions& options) {
   measure_packing(options);
   measure_encoding(options);
   measure_append(options);
-  measure_credit(options);
+  measure_counting(options);
 }
 
 }  // namespace bench

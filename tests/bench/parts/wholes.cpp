@@ -60,8 +60,7 @@ double launch_burst(unsigned count) {
   return static_cast<double>(ended - begun) / count;
 }
 
-/// A burst that contains a question for credit is left out: the worker that stands does not answer it until it goes on
-/// by itself.
+/// A burst at whose end the worker does not stand any more is left out: something took too long.
 Samples time_enqueue_alone(double seconds) {
   constexpr unsigned kBurst = 64;
   Samples samples;
@@ -75,7 +74,7 @@ Samples time_enqueue_alone(double seconds) {
   return samples;
 }
 
-/// The same without the entry's checks, the request and the credits: the lower half of a launch.
+/// The same without the entry's checks, the request and the count: the lower half of a launch.
 Samples time_post_alone(double seconds) {
   constexpr unsigned kBurst = 64;
   Samples samples;
@@ -135,7 +134,7 @@ void measure_wholes(const PartOptions& options) {
   report(options, "enqueue", "single", "cuLaunchKernel, the worker reading along",
          "bursts of 64 launches: what is more than standing are cache lines that go to and fro", time_enqueue_together);
   report(options, "enqueue", "single", "encode and Channel::post, the worker standing still",
-         "bursts of 64: the lower half of a launch, without entry, request and credits", time_post_alone);
+         "bursts of 64: the lower half of a launch, without entry, request and count", time_post_alone);
   report(options, "take", "whole", "the worker, per record of a full ring",
          "512 launches that lie ready, until the last driver call", time_take);
   report(options, "round_trip", "whole", "cuCtxGetLimit, both sides polling", "16 calls at a time", time_round_trip);

@@ -5,7 +5,7 @@
 
 SYNOPSIS
     tests/process/fire/fire.py --build DIRECTORY [--driver sim|nvidia|auto] [--only REGEX] [--third] [--kinds KIND,...]
-                               [--jobs N] [--seconds N] [--json FILE] [--keep DIRECTORY] [--list]
+                               [--jobs N] [--repeat N] [--seconds N] [--json FILE] [--keep DIRECTORY] [--list]
 
 DESCRIPTION
     One cell for each role (client, worker, broker), stage of the client (idle, in a call, waiting for a stream, in a
@@ -25,6 +25,7 @@ OPTIONS
     --third             a third of the cells that has every role, stage and kind
     --kinds KIND,...    of kill, stop, files, memory
     --jobs N            cells at once (default 2)
+    --repeat N          each cell so often; the table shows its worst
     --seconds N         a cell's time limit (default 30)
     --json FILE         results as JSON
     --keep DIRECTORY    where what everybody said is left for the cells that fail (default: on standard output only)
@@ -112,7 +113,8 @@ def entry(outcome: Outcome | None) -> str:
 
 
 def print_table(outcomes: list[Outcome]) -> None:
-    by_cell = {outcome.cell: outcome for outcome in outcomes}
+    # Of repetitions the worst is shown: the last to be put in.
+    by_cell = {o.cell: o for o in sorted(outcomes, key=lambda o: (bool(o.failure), o.recovery or 0.0))}
     print(f"\nseconds to recovery{'':5}" + "".join(f"{kind:>10}" for kind in KINDS))
     for role in ROLES:
         for stage in STAGES:
@@ -162,6 +164,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--third", action="store_true")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path)
@@ -191,7 +194,7 @@ def main() -> int:
     # A worker whose broker is killed becomes a child of this process, which can then bury it.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     settings = Settings(Layout(options.build.resolve()), options.driver, options.seconds)
-    outcomes = run_all(cells, settings, options.jobs)
+    outcomes = run_all(cells * options.repeat, settings, options.jobs)
     keep(outcomes, options)
     print_report(outcomes)
     return 1 if any(o.failure for o in outcomes) else 0

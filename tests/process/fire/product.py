@@ -28,7 +28,9 @@ class Recovery(NamedTuple):
 def kill_client(scene: Scene) -> Recovery:
     """Its worker ends, and its accounts are cleared."""
     begun = kill(scene)
-    if scene.cell.stage != "reclaim" and scene.client.await_end() != -signal.SIGKILL:
+    if scene.cell.stage == "reclaim":
+        scene.clock.until(lambda: not is_alive(scene.child), "the killed child to end")
+    elif scene.client.await_end() != -signal.SIGKILL:
         raise CellFailed(f"the killed client ended with status {scene.client.status}")
     if scene.cell.stage == "hello":
         scene.clock.until(lambda: f" {scene.client.pid}" in scene.broker.text(), "the broker to see the dead client's hello")

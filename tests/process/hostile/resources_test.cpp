@@ -106,6 +106,7 @@ TEST_CASE("marks without bound hold the ring back, not the worker's memory", "[r
     // The stream waits for a host function of ours, and behind it for nothing else.
     client->post(ops::HostFunction{{kLegacy}, 1, 0});
     uint32_t value = 0;
+    const auto word = [](uint32_t mark) { return kHeap + mark % 262'144 * sizeof(uint32_t); };
     vgpu_record_header header = client->header_of(static_cast<uint16_t>(api::Op::staging_mark), 0, VGPU_RECORD_POSTED);
     // Until the ring stays full: the worker takes no more.
     const auto limit = control::Deadline::after(std::chrono::seconds(10));
@@ -113,7 +114,7 @@ TEST_CASE("marks without bound hold the ring back, not the worker's memory", "[r
          !limit.passed() && std::chrono::steady_clock::now() - full_since < std::chrono::milliseconds(500);) {
       uint8_t body[64];
       wire::Writer writer{std::span<uint8_t>(body)};
-      ops::StagingMark{kHeap, value + 1, {kLegacy}}.encode(writer);
+      ops::StagingMark{word(value), value + 1, {kLegacy}}.encode(writer);
       if (!client->try_append(header, writer.written())) continue;
       ++value;
       full_since = std::chrono::steady_clock::now();
@@ -125,8 +126,8 @@ TEST_CASE("marks without bound hold the ring back, not the worker's memory", "[r
     __atomic_store_n(&client->control().step_done, 1, __ATOMIC_RELEASE);
     Stage::check_served(*client);
     CHECK(client->result_of(ops::StreamSynchronize{{kLegacy}}) == CUDA_SUCCESS);
-    CHECK(eventually(
-        [&] { return __atomic_load_n(reinterpret_cast<uint32_t*>(client->heap()), __ATOMIC_ACQUIRE) == value; }));
+    const auto last = client->window().word32(word(value - 1));
+    CHECK(eventually([&] { return last.load(std::memory_order_acquire) == value; }));
   }
   stage.check_clean();
 }

@@ -379,7 +379,7 @@ using Everything = Mutators<
     ops::StreamQuery, ops::StreamSynchronize, ops::StreamWaitEvent, ops::StreamGetAttribute, ops::StreamBeginCapture,
     ops::StreamEndCapture, ops::StreamCaptureInfo, ops::StreamCaptureDependencies, ops::EventCreate, ops::EventDestroy,
     ops::EventRecord, ops::EventQuery, ops::EventSynchronize, ops::EventElapsed, ops::GraphCreate, ops::GraphDestroy,
-    ops::GraphInstantiate, ops::GraphLaunch, ops::GraphUpload, ops::ExecDestroy, ops::GraphNodeCount, ops::GraphNodes>;
+    ops::GraphInstantiate, ops::GraphLaunch, ops::GraphUpload, ops::ExecDestroy, ops::GraphNodeCount, ops::GraphNodes, ops::GraphAddEmptyNode>;
 
 /// Sends records until the worker ends or has had enough; never waits for an answer in a slot twice.
 void pester(RawClient& client, unsigned seed, unsigned records) {

@@ -111,8 +111,9 @@ void Stage::check_ended(RawClient& client, control::ExitClass kind) {
   UNSCOPED_INFO(process.output());
   CHECK(control::describe({ended, 0}) == control::describe({kind, 0}));
   CHECK(count_lines(process.output(), line) == 1);
-  const auto worker = "worker[" + std::to_string(client.number()) + "] warning";
-  CHECK(count_lines(process.output(), worker) == (kind == control::ExitClass::protocol_violation ? 1 : 0));
+  const auto why = "of client " + std::to_string(client.number()) + " says: ";
+  CHECK(count_lines(process.output(), why) == 1);
+  CHECK(count_lines(process.output(), "worker[" + std::to_string(client.number()) + "] warning") == 0);
   CHECK(neighbour_->computes());
 }
 

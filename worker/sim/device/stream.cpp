@@ -79,6 +79,11 @@ void Stream::push(Command command) {
     command.done->done = true;
     return;
   }
+  // First of all: where no thread can be had this throws, and nothing may be queued that nobody will run.
+  if (!thread_.joinable()) {
+    thread_ = std::thread([self = shared_from_this()] { self->run(); });
+    ::pthread_setname_np(thread_.native_handle(), "sim-stream");
+  }
   const auto follow = [&](const Stream& other) {
     if (!other.tail_->done) command.after.push_back(other.tail_);
   };
@@ -94,10 +99,6 @@ void Stream::push(Command command) {
   context_->staging_ += command.staging;
   tail_ = command.done;
   queue_.push_back(std::move(command));
-  if (!thread_.joinable()) {
-    thread_ = std::thread([self = shared_from_this()] { self->run(); });
-    ::pthread_setname_np(thread_.native_handle(), "sim-stream");
-  }
   context_->changed.notify_all();
 }
 
