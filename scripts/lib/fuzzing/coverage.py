@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
-from .targets import ROOT, Target, compiler_cache, run_quietly
+from .targets import ROOT, Target, build as build_targets, compiler_cache, run_quietly
 
 BUILD = ROOT / "build" / "fuzz-coverage"
 
@@ -14,11 +14,11 @@ def is_there() -> bool:
     return shutil.which("llvm-profdata") is not None and shutil.which("llvm-cov") is not None
 
 
-def build(jobs: int) -> None:
+def build(chosen: list, jobs: int) -> None:
     flags = "-fprofile-instr-generate -fcoverage-mapping"
     run_quietly(["cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++",
                  "-DVGPU_FUZZ=ON", f"-DCMAKE_C_FLAGS={flags}", f"-DCMAKE_CXX_FLAGS={flags}"], env=compiler_cache())
-    run_quietly(["cmake", "--build", BUILD, "-j", str(jobs), "--target", "vgpu_fuzzers"], env=compiler_cache())
+    build_targets(BUILD, chosen, jobs)
 
 
 def measure(target: Target) -> float:

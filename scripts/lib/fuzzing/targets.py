@@ -57,10 +57,14 @@ def compiler_cache() -> dict:
     return {**cache, **os.environ}
 
 
-def build(jobs: int) -> list:
+def configured() -> list:
     run_quietly(["cmake", "--preset", "fuzz"], env=compiler_cache())
-    run_quietly(["cmake", "--build", BUILD, "-j", str(jobs), "--target", "vgpu_fuzzers"], env=compiler_cache())
     return listed(BUILD)
+
+
+def build(folder: pathlib.Path, chosen: list, jobs: int) -> None:
+    names = [target.name for target in chosen]
+    run_quietly(["cmake", "--build", folder, "-j", str(jobs), "--target", "vgpu_fuzz_seeds", *names], env=compiler_cache())
 
 
 def listed(folder: pathlib.Path) -> list:

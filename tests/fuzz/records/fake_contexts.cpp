@@ -6,8 +6,11 @@ namespace {
 
 State& state = gpu_state();
 
-CUresult create_context(CUcontext* context, unsigned, CUdevice) {
-  const CUresult result = outcome();
+/// There is one device.
+CUresult outcome_on(CUdevice device) { return device == 0 ? outcome() : CUDA_ERROR_INVALID_DEVICE; }
+
+CUresult create_context(CUcontext* context, unsigned, CUdevice device) {
+  const CUresult result = outcome_on(device);
   if (result != CUDA_SUCCESS) return result;
   *context = make_handle<CUcontext>();
   state.current = number(*context);
@@ -29,22 +32,22 @@ CUresult destroy_context(CUcontext context) {
   state.handles.end(number(context));
   return CUDA_SUCCESS;
 }
-CUresult retain_primary(CUcontext* context, CUdevice) {
-  const CUresult result = outcome();
+CUresult retain_primary(CUcontext* context, CUdevice device) {
+  const CUresult result = outcome_on(device);
   if (result != CUDA_SUCCESS) return result;
   if (state.primary == 0) state.primary = number(make_handle<CUcontext>());
   *context = reinterpret_cast<CUcontext>(state.primary);
   return CUDA_SUCCESS;
 }
-CUresult release_primary(CUdevice) {
-  const CUresult result = outcome();
+CUresult release_primary(CUdevice device) {
+  const CUresult result = outcome_on(device);
   if (result != CUDA_SUCCESS || state.primary == 0) return result;
   end_context(state.primary);
   state.handles.end(std::exchange(state.primary, 0));
   return CUDA_SUCCESS;
 }
-CUresult reset_primary(CUdevice) {
-  const CUresult result = outcome();
+CUresult reset_primary(CUdevice device) {
+  const CUresult result = outcome_on(device);
   if (result == CUDA_SUCCESS && state.primary != 0) end_context(state.primary);
   return result;
 }
