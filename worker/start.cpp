@@ -120,7 +120,10 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
   if (::fstat(inherited.window.get(), &status) != 0)
     return base::Error{control::kExitUsage, "the window cannot be examined"};
   auto window = shm::Window::map_at(inherited.window.get(), static_cast<size_t>(status.st_size), places->window_base);
-  if (!window) return base::Error{control::kExitProtocolViolation, window.error().text};
+  if (!window) {
+    const bool ours = window.error().code == ENOMEM;
+    return base::Error{ours ? control::kExitInternal : control::kExitProtocolViolation, window.error().text};
+  }
   if (may_confine() && places->arena_size != 0) {
     const auto confined = confine_driver(places->arena_base, places->arena_size);
     if (!confined) return base::Error{control::kExitProtocolViolation, confined.error().text};

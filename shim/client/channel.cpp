@@ -13,6 +13,9 @@ namespace {
 // A broker that lives tells of a worker's end within milliseconds.
 constexpr uint64_t kBrokersWordNs = 200'000'000;
 
+// A worker's end that no broker tells of is noticed this late.
+constexpr timespec kLookAgain{0, 500'000'000};
+
 constinit std::atomic<Channel*> g_channel{nullptr};
 constinit std::atomic<bool> g_fork_child{false};
 constinit std::mutex g_slots_mutex;
@@ -173,7 +176,7 @@ CUresult Channel::wait_for_reply(uint32_t slot, uint32_t sequence) {
         sleeping.store(0, std::memory_order_relaxed);
         return unhealthy();
       }
-      futex_wait(address(at + offsetof(vgpu_slot, sequence)), seen);
+      futex_wait(address(at + offsetof(vgpu_slot, sequence)), seen, kLookAgain);
     }
     if (answered()) {
       sleeping.store(0, std::memory_order_relaxed);
@@ -189,8 +192,8 @@ CUresult Channel::wait_for_word(uint64_t offset, uint32_t value, CUresult (*chec
     const uint32_t seen = word(offset).load(std::memory_order_acquire);
     if (seen == value) return CUDA_SUCCESS;
     if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
-    // The worker always wakes this word, and a second later we look again in any case.
-    if (!futex_wait(address(offset), seen) && !arrived())
+    // The worker always wakes this word, and half a second later we look again in any case.
+    if (!futex_wait(address(offset), seen, kLookAgain) && !arrived())
       if (const CUresult result = check(); result != CUDA_SUCCESS) return result;
   }
 }

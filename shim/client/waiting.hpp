@@ -41,11 +41,9 @@ bool spin_until(Done done) {
   }
 }
 
-/// Sleeps while `word` holds `seen`, at most a second; false if the second passed. Shared: the waker is another
-/// process.
-inline bool futex_wait(const void* word, uint32_t seen) {
-  const timespec second{1, 0};
-  return ::syscall(SYS_futex, word, FUTEX_WAIT, seen, &second, nullptr, 0) == 0 || errno != ETIMEDOUT;
+/// Sleeps while `word` holds `seen`, at most `longest`; false if that time passed. Shared: the waker is another process.
+inline bool futex_wait(const void* word, uint32_t seen, timespec longest = {1, 0}) {
+  return ::syscall(SYS_futex, word, FUTEX_WAIT, seen, &longest, nullptr, 0) == 0 || errno != ETIMEDOUT;
 }
 
 inline void futex_wake(const void* word) { ::syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0); }
