@@ -19,6 +19,9 @@ namespace {
 using base::Error;
 using base::UniqueFd;
 
+// A broker admits some hundreds of clients a second; this many seconds' worth may be before us.
+constexpr std::chrono::milliseconds kReplyTime{15'000};
+
 Error connect_error(int code, const std::string& path) {
   std::string hint;
   if (code == ENOENT || code == ECONNREFUSED) hint = "; is vgpu-broker running?";
@@ -72,7 +75,8 @@ base::Result<Connection> try_connect(const std::string& path, const Hello& hello
   // A broker that refuses at once may have closed before it read the hello: its reply is there all the same.
   const auto sent = send_message(socket->get(), hello, {}, deadline);
   if (!sent && sent.error().code != EPIPE && sent.error().code != ECONNRESET) return sent.error().within(path);
-  auto frame = receive_message(socket->get(), MessageType::hello_reply, deadline);
+  // A broker is there: it may be busy with many others, or just be relaunched.
+  auto frame = receive_message(socket->get(), MessageType::hello_reply, Deadline::after(kReplyTime));
   if (!frame) return frame.error().within("hello to the broker at " + path);
   const auto reply = frame->as<HelloReply>();
   if (reply.status != HelloStatus::ok) return refusal(reply, path);

@@ -29,8 +29,9 @@ struct Connection {
 base::Result<Hello> make_hello(const std::string& label, const char* const* environment);
 
 /// Connects, says hello and takes the channel. The error's text is the broker's when it refused. All descriptors are
-/// close-on-exec. A broker that is just being relaunched is waited for until the deadline: its socket is there, but
-/// nobody listens, or the connection ends before an answer.
+/// close-on-exec. `deadline` is for the connection; the answer of a broker that took it may be 15 s in coming. A broker
+/// that is just being relaunched is waited for until the deadline: its socket is there, but nobody listens, or the
+/// connection ends before an answer.
 base::Result<Connection> connect_broker(const std::string& path, const Hello& hello, Deadline deadline);
 
 }  // namespace vgpu::control

@@ -41,7 +41,8 @@ bool spin_until(Done done) {
   }
 }
 
-/// Sleeps while `word` holds `seen`, at most `longest`; false if that time passed. Shared: the waker is another process.
+/// Sleeps while `word` holds `seen`, at most `longest`; false if that time passed. Shared: the waker is another
+/// process.
 inline bool futex_wait(const void* word, uint32_t seen, timespec longest = {1, 0}) {
   return ::syscall(SYS_futex, word, FUTEX_WAIT, seen, &longest, nullptr, 0) == 0 || errno != ETIMEDOUT;
 }

@@ -238,7 +238,7 @@ TEST_CASE("a graph of very many nodes comes and goes", "[resources]") {
     const auto client = stage.client();
     REQUIRE(client->result_of(ops::StreamCreate{{make_handle(Kind::stream, 1, 0)}, 1, 0}) == 0);
     uint64_t exec = 0;
-    const uint32_t nodes = 10'000;
+    const uint32_t nodes = 200'000;
     REQUIRE(capture(*client, 0, nodes, 0, exec) == 0);
     const auto count = client->call(ops::GraphNodeCount{{make_handle(Kind::graph, 1, 0)}, 0});
     REQUIRE((count && count->result == 0));

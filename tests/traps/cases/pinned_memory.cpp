@@ -119,7 +119,8 @@ CASE(pinned_trap, batches_of_38_MB_leave_nothing_behind) {
     if (batch == 4) early = resident_bytes();
   }
   const size_t late = resident_bytes();
-  observe(std::to_string(batch) + " batches; " + std::to_string(early >> 20) + " MiB resident after 5 batches, " + std::to_string(late >> 20) + " at the end");
+  observe(std::to_string(batch) + " batches; " + std::to_string(early >> 20) + " MiB resident after 5 batches, " +
+          std::to_string(late >> 20) + " at the end");
   require(late < early + (100u << 20), "the process does not grow by more than 100 MiB over ten batches and more");
 }
 

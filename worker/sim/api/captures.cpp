@@ -1,5 +1,6 @@
 // Stream capture and graphs.
 #include <algorithm>
+#include <unordered_set>
 
 #include "worker/sim/api/enqueue.hpp"
 
@@ -78,18 +79,17 @@ CUresult begin(CUstream handle, CUstreamCaptureMode mode) {
 
 /// True if all work of the other streams of the capture leads to the origin's end. Simulator::capture_mutex is held.
 bool is_joined(const Capture& capture, const Stream& origin) {
-  std::vector<const GraphNode*> reached, next;
+  std::unordered_set<const GraphNode*> reached;
+  std::vector<const GraphNode*> next;
   for (const auto& end : origin.capture_ends) next.push_back(end.get());
   while (!next.empty()) {
     const GraphNode* node = next.back();
     next.pop_back();
-    if (std::find(reached.begin(), reached.end(), node) != reached.end()) continue;
-    reached.push_back(node);
+    if (!reached.insert(node).second) continue;
     for (const auto& before : node->after) next.push_back(before.get());
   }
-  return std::all_of(capture.graph->nodes.begin(), capture.graph->nodes.end(), [&](const auto& node) {
-    return std::find(reached.begin(), reached.end(), node.get()) != reached.end();
-  });
+  return std::all_of(capture.graph->nodes.begin(), capture.graph->nodes.end(),
+                     [&](const auto& node) { return reached.count(node.get()) != 0; });
 }
 
 /// Releases the streams of a capture. Simulator::capture_mutex is held.

@@ -34,6 +34,14 @@ struct GraphNode {
 };
 
 struct Graph {
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  /// Nodes hold those before them: unchained first, or a long row of them would be destroyed by recursion.
+  ~Graph() {
+    for (const auto& node : nodes) node->after.clear();
+  }
+
   std::uint64_t handle = 0;
   std::vector<std::shared_ptr<GraphNode>> nodes;
 

@@ -64,7 +64,10 @@ Conversion read_conversion(const std::string& format, std::size_t& at, Arguments
     } else if (c >= '0' && c <= '9') {
       if (++digits <= 3) conversion.flags += c;
     } else if (c == '*') {
-      conversion.flags += std::to_string(static_cast<std::int32_t>(arguments.take(4)) % 1000);
+      const auto given = static_cast<std::int32_t>(arguments.take(4)) % 1000;
+      // One of them, and no digits behind it: together they would make widths that take seconds to print.
+      if (digits == 0) conversion.flags += std::to_string(given);
+      digits = 3;
     } else if (c == 'l' || c == 'j' || c == 'z' || c == 't') {
       conversion.is_long = true;
     } else if (c != 'h') {
