@@ -7,6 +7,11 @@
 #include <utility>
 
 namespace vgpu::shm {
+namespace {
+
+constexpr uintptr_t kAddressSpace = uintptr_t{1} << 47;  // that of a process
+
+}  // namespace
 
 Window::Window(Window&& other) noexcept
     : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -25,6 +30,8 @@ base::Result<Window> Window::map_at(int fd, size_t size, uintptr_t address) {
   if (size < VGPU_HEAP_OFFSET) return base::Error{EINVAL, fmt::format("a window of {} bytes is too small", size)};
   if (address < kLowestWindow)
     return base::Error{EINVAL, fmt::format("cannot map the window at {:#x}: too low", address)};
+  if (size > kAddressSpace || address > kAddressSpace - size)  // so that ENOMEM below means a shortage
+    return base::Error{EINVAL, fmt::format("cannot map the window at {:#x}: beyond the address space", address)};
   void* wanted = reinterpret_cast<void*>(address);
   void* got = ::mmap(wanted, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
   if (got == MAP_FAILED)

@@ -158,6 +158,7 @@ CUresult cuGraphGetRootNodes(CUgraph hGraph, CUgraphNode* rootNodes, size_t* num
 
 CUresult cuGraphAddEmptyNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                              size_t numDependencies) {
+  if (hGraph == nullptr) return CUDA_ERROR_INVALID_VALUE;  // before cuInit, too (measured)
   Request request(api::ops::GraphAddEmptyNode::kOp, api::ops::GraphAddEmptyNode::kNeedsContext);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (phGraphNode == nullptr || !is_kind(hGraph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;

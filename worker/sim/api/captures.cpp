@@ -257,6 +257,7 @@ CUresult cuGraphGetRootNodes(CUgraph handle, CUgraphNode* out, std::size_t* coun
 }
 
 CUresult cuGraphAddEmptyNode(CUgraphNode* out, CUgraph handle, const CUgraphNode* after, std::size_t count) {
+  if (handle == nullptr) return CUDA_ERROR_INVALID_VALUE;  // before cuInit, too (measured)
   return with_graph(handle, [&](const GraphPtr& graph) {
     if (out == nullptr || (after == nullptr && count != 0)) return CUDA_ERROR_INVALID_VALUE;
     std::vector<std::shared_ptr<GraphNode>> before;
