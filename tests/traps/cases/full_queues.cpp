@@ -155,6 +155,8 @@ CASE(queue, three_thousand_host_functions_then_the_release_by_the_same_thread) {
   expect_equal(calls.load(), 3000, "the calls of host functions");
 }
 
+// On an H200 with driver 580 this blocks natively too, so fewer than 7,200 fit in all where eight streams wait for an
+// event.
 CASE(queue, eight_streams_of_nine_hundred_then_the_release_by_the_same_thread) {
   const Context context;
   Flagged flagged;
