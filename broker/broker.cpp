@@ -1,6 +1,7 @@
 #include "broker/broker.hpp"
 
 #include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -142,6 +143,9 @@ void Broker::relaunch() {
 
 void Broker::relaunch_in_need() {
   if (stopping_ || !acceptor_) return;
+  // While memory stays short this happens again and again: not more than five times a second.
+  constexpr timespec kPause{0, 200'000'000};
+  nanosleep(&kPause, nullptr);
   const auto socket = acceptor_->release();
   (void)relaunch_.execute({socket.get(), socket_->lock_descriptor()});
 }

@@ -72,9 +72,9 @@ CUresult list_nodes(CUgraph graph, CUgraphNode* nodes, size_t* count, bool roots
     const CUresult result = call(request, op, reply);
     if (result != CUDA_SUCCESS) return result;
     total = reply.count;
-    const size_t came = std::min(reply.nodes.size() / sizeof *nodes, *count - filled);
+    const size_t came = std::min(reply.nodes.size() / sizeof(uint64_t), *count - filled);
     if (came == 0) break;
-    std::memcpy(nodes + filled, reply.nodes.data(), came * sizeof *nodes);
+    std::memcpy(nodes + filled, reply.nodes.data(), came * sizeof(uint64_t));
     filled += came;
   }
   std::fill(nodes + filled, nodes + *count, nullptr);
@@ -166,7 +166,7 @@ CUresult cuGraphAddEmptyNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUg
   if (numDependencies > kMostDependencies) return CUDA_ERROR_NOT_SUPPORTED;
   // The dependencies may be more than the request holds, so they are the record's tail.
   const auto* tail = reinterpret_cast<const uint8_t*>(dependencies);
-  const size_t size = numDependencies * sizeof *dependencies;
+  const size_t size = numDependencies * sizeof(uint64_t);
   request.put(hGraph);
   request.body().put(static_cast<uint32_t>(size));
   const CUresult result = request.call({tail, size});
