@@ -66,7 +66,7 @@ base::Result<void> Broker::start() {
   if (auto listening = listen(); !listening) return listening.error();
   // Before anybody is admitted: they count.
   take_back_clients();
-  acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
+  accept_from(socket_->take_descriptor());
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
   return {};
@@ -117,7 +117,7 @@ void Broker::on_signal(int signal) {
   if (stopping_) return;
   if (signal == SIGHUP) return reload();
   if (signal == SIGUSR1) return log_accounts();
-  if (signal == SIGUSR2) return relaunch();
+  if (signal == SIGUSR2) return begin_relaunch();
   begin_shutdown(signal);
 }
 
@@ -128,26 +128,39 @@ void Broker::log_accounts() {
             clients_.size(), greetings_.size(), admission_.count(), clients_.size(), quarantined, count_descriptors());
 }
 
-// A greeting under way is cut off: its client connects again (control::connect_broker).
-void Broker::relaunch() {
+// Nobody new is let in, those who are saying hello get their answer (or run into hello_timeout), then it happens.
+void Broker::begin_relaunch() {
+  if (relaunching_) return;
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
-  log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.size());
-  auto socket = acceptor_->release();
+  relaunching_ = true;
+  held_socket_ = acceptor_->release();
   acceptor_.reset();
-  const int code = relaunch_.execute({socket.get(), socket_->lock_descriptor()});
+  if (greetings_.empty()) relaunch();
+}
+
+void Broker::relaunch() {
+  log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.size());
+  const int code = relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
+  relaunching_ = false;
+  accept_from(std::move(held_socket_));
+}
+
+void Broker::accept_from(base::UniqueFd socket) {
   acceptor_.emplace(loop_, std::move(socket), [this](base::UniqueFd c) { on_connection(std::move(c)); });
+  // Whoever waits already comes before any signal: relaunched again and again, we serve all the same.
+  acceptor_->accept_some();
 }
 
 void Broker::relaunch_in_need() {
-  if (stopping_ || !acceptor_) return;
+  if (stopping_) return;
   // While memory stays short this happens again and again: not more than five times a second.
   constexpr timespec kPause{0, 200'000'000};
   nanosleep(&kPause, nullptr);
-  const auto socket = acceptor_->release();
-  (void)relaunch_.execute({socket.get(), socket_->lock_descriptor()});
+  if (acceptor_) held_socket_ = acceptor_->release();
+  (void)relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
 }
 
 void Broker::reload() {
@@ -178,7 +191,10 @@ void Broker::on_connection(base::UniqueFd connection) {
 }
 
 void Broker::on_greeted(std::uint64_t id, listener::Greeted greeted) {
-  event::defer(loop_, [this, id] { greetings_.erase(id); });
+  event::defer(loop_, [this, id] {
+    greetings_.erase(id);
+    if (relaunching_ && greetings_.empty()) relaunch();
+  });
   if (greeted.status != HelloStatus::ok) return refuse(greeted);
   admit(id, std::move(greeted));
 }
@@ -226,6 +242,7 @@ void Broker::beat() {
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
 void Broker::begin_shutdown(int signal) {
   stopping_ = true;
+  relaunching_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.size());
   notify_service("STOPPING=1");
   acceptor_.reset();

@@ -40,6 +40,8 @@ class Broker {
   void on_signal(int signal);
   void reload();
   void log_accounts();
+  void accept_from(base::UniqueFd socket);
+  void begin_relaunch();
   void relaunch();
   void on_connection(base::UniqueFd connection);
   void on_greeted(std::uint64_t id, listener::Greeted greeted);
@@ -68,6 +70,8 @@ class Broker {
   std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
   std::map<std::uint64_t, std::unique_ptr<vm::Client>> clients_;
   bool stopping_ = false;
+  bool relaunching_ = false;    // as soon as nobody says hello any more
+  base::UniqueFd held_socket_;  // meanwhile
   int exit_code_ = 0;
 };
 

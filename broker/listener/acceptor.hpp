@@ -13,11 +13,12 @@ class Acceptor {
  public:
   Acceptor(event::Loop& loop, base::UniqueFd socket, std::function<void(base::UniqueFd)> on_connection);
 
+  /// Takes those who wait, as it does by itself when there are some.
+  void accept_some();
   /// Ends accepting and gives the socket back.
   [[nodiscard]] base::UniqueFd release();
 
  private:
-  void accept_some();
   void pause(int error);
 
   event::Loop& loop_;
