@@ -52,6 +52,15 @@ TEST_CASE("a mode is an octal number in quotes") {
     CHECK(load("[broker]\nsocket_mode = " + std::string(mode) + "\n").errors.size() == 1);
 }
 
+TEST_CASE("a file that is no TOML is an error with its line, whatever stands there") {
+  for (const char* text :
+       {"[{", "[{]", "[[{", "[=", "{", "=", "[", "[]", "a.{ = 1", "a = {{", "a = [[", "'", "\"\"\"", "[a.", "a = "}) {
+    const auto loaded = load("[broker]\n" + std::string(text));
+    REQUIRE(loaded.errors.size() == 1);
+    CHECK(loaded.errors[0].find(":2: ") != std::string::npos);
+  }
+}
+
 TEST_CASE("characters beyond ASCII are refused, with their line") {
   for (const char* text : {"\xc3\xa9 = 1\n", "# \xc3\xa9\n", "socket = \xef\xb3\xbf\n", "[\xff]\n"}) {
     const auto loaded = load("[broker]\n" + std::string(text));
