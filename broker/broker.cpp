@@ -160,6 +160,7 @@ void Broker::relaunch_in_need() {
   constexpr timespec kPause{0, 200'000'000};
   nanosleep(&kPause, nullptr);
   if (acceptor_) held_socket_ = acceptor_->release();
+  if (!held_socket_) return;  // not yet listening
   (void)relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
 }
 

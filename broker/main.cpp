@@ -15,9 +15,23 @@
 #include "broker/service_notify.hpp"
 #include "common/control/exit_class.hpp"
 
-int main(int argc, char** argv) {
-  using namespace vgpu;
+using namespace vgpu;
 
+namespace {
+
+int serve(broker::Broker& broker, boost::asio::io_context& loop) {
+  if (const auto started = broker.start(); !started) {
+    log::error("{}", started.error().text);
+    return 1;
+  }
+  broker::notify_service("READY=1");
+  loop.run();
+  return broker.exit_code();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   const auto options = broker::parse_options(argc, argv);
   if (options.exit_code) return *options.exit_code;
 
@@ -30,14 +44,8 @@ int main(int argc, char** argv) {
 
   boost::asio::io_context loop(1);
   broker::Broker broker(loop, options, loaded.config);
-  if (const auto started = broker.start(); !started) {
-    log::error("{}", started.error().text);
-    return 1;
-  }
-
-  broker::notify_service("READY=1");
   try {
-    loop.run();
+    return serve(broker, loop);
   } catch (const std::bad_alloc&) {
     // Clients and workers go on meanwhile, and are taken back: by us in a fresh run, or by who starts us again.
     static const char kLine[] = "vgpu-broker: out of memory: relaunching\n";
@@ -45,5 +53,4 @@ int main(int argc, char** argv) {
     broker.relaunch_in_need();
     _exit(control::kExitInternal);
   }
-  return broker.exit_code();
 }
