@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,14 +28,6 @@ bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 base::UniqueFd take(int fd) {
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return base::UniqueFd(fd);
-}
-
-/// Takes the rings out of the doorbell. The client has the same open file, and may make it a blocking one or empty it
-/// under our hands: a read that does not say for itself that it must not block could block for ever.
-bool silence(int doorbell) {
-  uint64_t rung = 0;
-  iovec part{&rung, sizeof rung};
-  return ::preadv2(doorbell, &part, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN;
 }
 
 /// What the client wrote into the control page, read once.

@@ -38,20 +38,20 @@ void relax() {
 #endif
 }
 
-/// Takes what was rung. Never blocks: the guest has the same open file, so it could make a plain read wait.
-void silence(int bell) {
-  uint64_t rung = 0;
-  const iovec to{&rung, sizeof rung};
-  if (::preadv2(bell, &to, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
-    (void)!::read(bell, &rung, sizeof rung);  // kernels before 5.8
-}
-
 /// While a capture holds more nodes than a graph may have, its context does nothing but end it.
 bool is_refused(const ContextState& context, const Call& call) {
   return context.captured > kMostNodesOfGraph && call.header().op != static_cast<uint16_t>(api::Op::stream_end_capture);
 }
 
 }  // namespace
+
+bool silence(int bell) {
+  uint64_t rung = 0;
+  const iovec to{&rung, sizeof rung};
+  ssize_t got = ::preadv2(bell, &to, 1, -1, RWF_NOWAIT);
+  if (got < 0 && errno == EOPNOTSUPP) got = ::read(bell, &rung, sizeof rung);  // kernels before 5.8
+  return got >= 0 || errno == EAGAIN;
+}
 
 Dispatcher::Dispatcher(Session& session, const shm::Window& window, Doorbell doorbell, shm::GrantReader grant)
     : session_(session),

@@ -33,6 +33,10 @@ struct Doorbell {
   base::UniqueFd client;
 };
 
+/// Takes what was rung; false if the doorbell cannot be read. Never blocks: the guest has the same open file, and may
+/// make it a blocking one or empty it under our hands.
+bool silence(int bell);
+
 class Dispatcher {
  public:
   /// `grant` is the broker's permission to submit; records wait in the ring while it is closed.
