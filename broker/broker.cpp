@@ -89,23 +89,28 @@ void Broker::take_back_clients() {
   const auto predecessor = roster_.read();
   if (!predecessor) return log::error("{}; workers of an earlier broker stay on their own", predecessor.error().text);
   next_id_ = predecessor->next_id;
-  for (const auto& entry : predecessor->entries) take_back_client(entry);
+  if (predecessor->entries.empty()) return;
+  auto alive = predecessor->entries;
+  std::erase_if(alive, [this](const restart::Entry& entry) { return !take_back_client(entry); });
+  roster_.replace(alive, next_id_);
 }
 
-void Broker::take_back_client(const restart::Entry& entry) {
+bool Broker::take_back_client(const restart::Entry& entry) {
   auto taken = restart::take_back(entry);
-  if (!taken && taken.error().code == ESRCH)
-    return log::info("worker {} of client {} has ended while no broker served", entry.worker.pid, entry.id);
+  if (!taken && taken.error().code == ESRCH) {
+    log::info("worker {} of client {} has ended while no broker served", entry.worker.pid, entry.id);
+    return false;
+  }
   if (!taken) {
-    roster_.add(entry, next_id_);  // the next one may succeed
-    return log::error("worker {} of client {} (uid {}) stays on its own: {}", entry.worker.pid, entry.id, entry.uid,
-                      taken.error().text);
+    log::error("worker {} of client {} (uid {}) stays on its own: {}", entry.worker.pid, entry.id, entry.uid,
+               taken.error().text);
+    return true;  // the next broker may succeed
   }
   log::info("took back client {}: worker {} (pid {} of the client, uid {})", entry.id, entry.worker.pid,
             entry.client.pid, entry.uid);
-  roster_.add(entry, next_id_);
   keep(vm::Client::take_back(loop_, std::move(*taken), admission_.take_back(entry.uid), client_settings_, limiter_,
                              [this](std::uint64_t finished) { on_client_finished(finished); }));
+  return true;
 }
 
 void Broker::keep(std::unique_ptr<vm::Client> client) {

@@ -35,7 +35,8 @@ class Broker {
  private:
   base::Result<void> listen();
   void take_back_clients();
-  void take_back_client(const restart::Entry& entry);
+  /// False if its worker has ended: it is off the roster.
+  bool take_back_client(const restart::Entry& entry);
   void keep(std::unique_ptr<vm::Client> client);
   void on_signal(int signal);
   void reload();

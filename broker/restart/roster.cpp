@@ -101,6 +101,13 @@ void Roster::add(const Entry& entry, std::uint64_t next_id) {
   write();
 }
 
+void Roster::replace(const std::vector<Entry>& entries, std::uint64_t next_id) {
+  entries_.clear();
+  for (const auto& entry : entries) entries_[entry.id] = entry;
+  next_id_ = next_id;
+  write();
+}
+
 void Roster::remove(std::uint64_t id) {
   if (entries_.erase(id) != 0) write();
 }

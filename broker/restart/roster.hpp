@@ -41,6 +41,8 @@ class Roster {
   /// Each change is in the file when the call returns; one that cannot be written is logged, once until it can be
   /// again.
   void add(const Entry& entry, std::uint64_t next_id);
+  /// All at once, instead of what was there.
+  void replace(const std::vector<Entry>& entries, std::uint64_t next_id);
   void remove(std::uint64_t id);
   /// Removes the file: nobody is left to be taken back.
   void discard();
