@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -47,20 +46,15 @@ base::Result<listener::Peer> identify_client(int connection, const Entry& entry)
   return peer;
 }
 
-/// A zombie is ours to reap if the earlier broker was this process (relaunched), else somebody else's.
-void reap(const UniqueFd& pidfd) {
-  constexpr auto kByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, which older headers lack
-  siginfo_t ignored{};
-  (void)waitid(kByPidfd, static_cast<id_t>(pidfd.get()), &ignored, WEXITED | WNOHANG);
-}
-
 }  // namespace
 
 base::Result<TakenBack> take_back(const Entry& entry) {
   auto worker = open_process(entry.worker);
   if (!worker) return worker.error();
   if (has_ended(worker->get())) {
-    reap(*worker);
+    // A zombie is ours to reap if the earlier broker was this process (relaunched), else somebody else's.
+    siginfo_t ignored{};
+    (void)supervisor::take_exit(worker->get(), ignored);
     return Error{ESRCH, "it has ended"};
   }
   auto window = fetch(worker->get(), supervisor::kWindowDescriptor);

@@ -101,6 +101,11 @@ Error spawn_error(int code, const std::string& path) {
 
 }  // namespace
 
+bool take_exit(int pidfd, siginfo_t& info) {
+  constexpr auto kByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, which older headers lack
+  return waitid(kByPidfd, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG) == 0;
+}
+
 base::Result<SpawnedProcess> spawn(const SpawnRequest& request) {
   const auto arguments = pointers(request.arguments);
   const auto environment = pointers(request.environment);

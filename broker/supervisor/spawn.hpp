@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ struct SpawnedProcess {
   pid_t pid = 0;
   base::UniqueFd pidfd;
 };
+
+/// Takes the exit of a child that has ended: true, and what waitid() says of it (si_pid 0: it has not ended yet). False
+/// with errno ECHILD: it is not our child.
+bool take_exit(int pidfd, siginfo_t& info);
 
 /// Starts the program in a session of its own, with default signal handling. It outlives us if it likes. A program that
 /// cannot be executed is an error here, not an exit code later. The caller reaps it through the pidfd.

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 #include <system_error>
@@ -10,11 +9,6 @@
 #include "common/base/log.hpp"
 
 namespace vgpu::broker::supervisor {
-namespace {
-
-constexpr auto kWaitByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, which older headers lack
-
-}  // namespace
 
 WorkerProcess::WorkerProcess(event::Loop& loop, SpawnedProcess process,
                              std::function<void(control::WorkerExit)> on_exit)
@@ -34,7 +28,7 @@ void WorkerProcess::kill(control::KillReason reason) {
 
 void WorkerProcess::reap() {
   siginfo_t info{};
-  if (waitid(kWaitByPidfd, static_cast<id_t>(pidfd_.descriptor()), &info, WEXITED | WNOHANG) == 0) {
+  if (take_exit(pidfd_.descriptor(), info)) {
     if (info.si_pid == 0) return;  // not yet: a spurious wake-up
     return finish(control::classify_exit(info.si_code, info.si_status, reason_));
   }
