@@ -14,12 +14,45 @@ std::size_t message_size(MessageType type) {
       return sizeof(WorkerReady);
     case MessageType::worker_status:
       return sizeof(WorkerStatus);
+    case MessageType::extent_request:
+      return sizeof(ExtentRequest);
+    case MessageType::extent_grant:
+      return sizeof(ExtentGrant);
+    case MessageType::extent_return:
+      return sizeof(ExtentReturn);
+    case MessageType::stub_hello:
+      return sizeof(vgpu_stub_hello);
+    case MessageType::link:
+      return sizeof(vgpu_link);
+    case MessageType::open:
+      return sizeof(vgpu_open);
+    case MessageType::opened:
+      return sizeof(vgpu_opened);
+    case MessageType::close:
+      return sizeof(vgpu_close);
+    case MessageType::closed:
+      return sizeof(vgpu_closed);
+    case MessageType::legacy_request:
+      return sizeof(vgpu_legacy_request);
+    case MessageType::legacy_response:
+      return sizeof(vgpu_legacy_response);
   }
   return 0;
 }
 
 bool is_fd_count_valid(MessageType type, std::size_t count) {
-  return count == 0 || (type == MessageType::hello_reply && (count == 2 || count == 3));
+  if (count == 0) return true;
+  switch (type) {
+    case MessageType::hello_reply:
+      return count == 2 || count == 3;
+    case MessageType::stub_hello:
+    case MessageType::link:
+      return count == 1;
+    case MessageType::opened:
+      return count == 2;
+    default:
+      return false;
+  }
 }
 
 void set_text(std::span<char> field, std::string_view text) {

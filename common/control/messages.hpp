@@ -13,6 +13,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "common/abi/stub_link.h"
+
 namespace vgpu::control {
 
 inline constexpr std::uint32_t kMagic = 0x43504756;  // "VGPC"
@@ -27,9 +29,29 @@ inline constexpr Version kVersion{1, 0};
 /// Feature bits of Hello and HelloReply: each side offers what it knows, the intersection holds.
 inline constexpr std::uint64_t kFeatureFutexWake = 1;    // sleepers wait in futex() on words of the window
 inline constexpr std::uint64_t kFeatureWorkerPidfd = 2;  // the reply carries a pidfd of the worker as third descriptor
-inline constexpr std::uint64_t kFeatures = kFeatureFutexWake | kFeatureWorkerPidfd;
+inline constexpr std::uint64_t kFeatureExtents = 4;      // the channel may grow, piece by piece (worker messages)
+inline constexpr std::uint64_t kFeatureDevice = 8;       // window and doorbell are BARs of a PCI device: see HelloReply
+/// What this broker knows. kFeatureDevice is guestd's to add, in what it hands to its clients.
+inline constexpr std::uint64_t kFeatures = kFeatureFutexWake | kFeatureWorkerPidfd | kFeatureExtents;
 
-enum class MessageType : std::uint16_t { hello = 1, hello_reply = 2, worker_ready = 3, worker_status = 4 };
+enum class MessageType : std::uint16_t {
+  hello = 1,
+  hello_reply = 2,
+  worker_ready = 3,
+  worker_status = 4,
+  extent_request = 5,
+  extent_grant = 6,
+  extent_return = 7,
+  // The link to a stub: common/abi/stub_link.h
+  stub_hello = VGPU_STUB_HELLO,
+  link = VGPU_LINK,
+  open = VGPU_OPEN,
+  opened = VGPU_OPENED,
+  close = VGPU_CLOSE,
+  closed = VGPU_CLOSED,
+  legacy_request = VGPU_LEGACY_REQ,
+  legacy_response = VGPU_LEGACY_RESP
+};
 
 struct FrameHeader {
   std::uint32_t magic = kMagic;
@@ -38,7 +60,7 @@ struct FrameHeader {
   std::uint32_t size = 0;  // bytes, header included
   Version version = kVersion;
 };
-static_assert(sizeof(FrameHeader) == 16);
+static_assert(sizeof(FrameHeader) == sizeof(vgpu_link_header) && kMagic == VGPU_LINK_MAGIC);
 
 /// Client to broker, first and only message. No descriptors.
 struct Hello {
@@ -70,20 +92,23 @@ struct AddressCandidate {
 };
 
 /// Broker to client. With status ok the descriptors window, doorbell and, with kFeatureWorkerPidfd, a pidfd of the
-/// worker; else none.
+/// worker; else none. With kFeatureDevice the window is BAR1 and the doorbell BAR0 of the device, both to be mapped;
+/// the channel's page (common/abi/device_registers.h) lies at doorbell_offset.
 struct HelloReply {
   static constexpr MessageType kType = MessageType::hello_reply;
   FrameHeader header;
   HelloStatus status{};
   Version chosen;
   std::uint64_t features = 0;
-  std::uint64_t window_size = 0;
-  std::uint64_t client_id = 0;  // the broker's number of this client, as in its log
+  std::uint64_t window_size = 0;  // bytes of the channel that are there from the start
+  std::uint64_t client_id = 0;    // the broker's number of this client, as in its log
   std::uint32_t worker_pid = 0;
   std::uint32_t candidate_count = 0;
-  std::uint64_t reserved = 0;
+  std::uint64_t window_offset = 0;    // where they lie behind the window's descriptor
+  std::uint64_t window_capacity = 0;  // what the channel may grow to; window_size if it cannot
+  std::uint64_t doorbell_offset = 0;
   std::array<AddressCandidate, 8> candidates{};
-  std::array<char, 256> text{};  // why it was refused: one sentence
+  std::array<char, 240> text{};  // why it was refused: one sentence
 };
 static_assert(sizeof(HelloReply) == 512 && std::is_trivially_copyable_v<HelloReply>);
 
@@ -108,7 +133,34 @@ struct WorkerStatus {
 };
 static_assert(sizeof(WorkerStatus) == 280 && std::is_trivially_copyable_v<WorkerStatus>);
 
-inline constexpr std::size_t kMaxMessageSize = sizeof(Hello);
+/// Worker to broker: the client's channel shall grow by `size` bytes. No descriptors. Answered by an ExtentGrant.
+struct ExtentRequest {
+  static constexpr MessageType kType = MessageType::extent_request;
+  FrameHeader header;
+  std::uint64_t size = 0;  // a multiple of VGPU_EXTENT_ALIGN
+};
+static_assert(sizeof(ExtentRequest) == 24 && std::is_trivially_copyable_v<ExtentRequest>);
+
+/// Broker to worker: the bytes [channel_offset, channel_offset + size) of the channel lie at window_offset of the
+/// window's memory. size 0: there is no room. No descriptors.
+struct ExtentGrant {
+  static constexpr MessageType kType = MessageType::extent_grant;
+  FrameHeader header;
+  std::uint64_t channel_offset = 0;  // the channel's size before
+  std::uint64_t window_offset = 0;
+  std::uint64_t size = 0;
+};
+static_assert(sizeof(ExtentGrant) == 40 && std::is_trivially_copyable_v<ExtentGrant>);
+
+/// Worker to broker: neither side uses the last granted piece, of `size` bytes, any more. No descriptors, no answer.
+struct ExtentReturn {
+  static constexpr MessageType kType = MessageType::extent_return;
+  FrameHeader header;
+  std::uint64_t size = 0;
+};
+static_assert(sizeof(ExtentReturn) == 24 && std::is_trivially_copyable_v<ExtentReturn>);
+
+inline constexpr std::size_t kMaxMessageSize = sizeof(vgpu_open);  // the largest of all, on any of these sockets
 inline constexpr std::size_t kMaxMessageFds = 3;
 
 /// The exact size of messages of `type` in our major version, 0 if there is no such type.
