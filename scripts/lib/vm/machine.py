@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which QEMU runs a guest, and how."""
+import os
+import pathlib
+import shutil
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Qemu:
+    binary: pathlib.Path
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()  # such as -L FIRMWARE
+    name: str = "qemu"
+
+    def command(self) -> list[str]:
+        return [str(self.binary), *self.arguments]
+
+    def settings(self) -> dict[str, str]:
+        return dict(os.environ) | self.environment
+
+
+def distribution(preload: pathlib.Path | None = None) -> Qemu:
+    """The installed QEMU; preload: a library that brings it our device."""
+    found = shutil.which("qemu-system-x86_64")
+    if not found:
+        raise FileNotFoundError("there is no qemu-system-x86_64: run scripts/setup")
+    if preload and not preload.exists():
+        raise FileNotFoundError(f"{preload} is missing: it was not built")
+    return Qemu(pathlib.Path(found), {"LD_PRELOAD": str(preload)} if preload else {}, name="distribution's QEMU" + (" with preload" if preload else ""))
+
+
+@dataclass(frozen=True)
+class Device:
+    """The vgpu-stub of a guest."""
+
+    socket: pathlib.Path
+    pool: str = "A"
+    priority: str = "medium"
+    vm_id: int = 1
+    window_mb: int = 256
+
+    def arguments(self) -> list[str]:
+        return ["-device", f"vgpu-stub,pool_id={self.pool},priority={self.priority},vm_id={self.vm_id},socket={self.socket},window-size={self.window_mb}M"]
