@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 
-from harness.processes import wait_until
+from harness.processes import activity_of, wait_until
 
 from .delegate import Delegate, GuestFailed, GuestProcess, Result
 from .image import USER, Image
@@ -45,7 +45,7 @@ class Guest:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-vm-"))
         self.console = (keep_in or self.folder) / f"{name}.console"
         self.messages = (keep_in or self.folder) / f"{name}.qemu"
-        self.boot_seconds = 0.0
+        self.boot_seconds = self.life_seconds = self.cpu_seconds = 0.0
         self._shape = ["-cpu", cpu, "-smp", str(processors), "-m", f"{memory_mb}M"]
         self._process: subprocess.Popen | None = None
         self._delegate: Delegate | None = None
@@ -68,7 +68,7 @@ class Guest:
     def launch(self) -> None:
         """Starts QEMU and returns; await_up() waits for the guest. Not from a thread that ends before the guest: QEMU
         dies with the thread that started it, so that a bench that is killed leaves none behind."""
-        self._begun = time.monotonic()
+        self._begun = self._launched = time.monotonic()
         library = ctypes.CDLL(None)
         with self.messages.open("ab") as messages:
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, cwd="/",
@@ -110,6 +110,7 @@ class Guest:
 
     def kill(self) -> None:
         """As if QEMU had crashed."""
+        self._note_cost()
         self._process.kill()
         self._process.wait()
 
@@ -124,9 +125,14 @@ class Guest:
     def _connect(self) -> None:
         self._delegate = Delegate(self.name, self.folder / "delegate", self._obituary, self.failure)
 
+    def _note_cost(self) -> None:
+        self.life_seconds = time.monotonic() - self._launched
+        self.cpu_seconds = activity_of(self._process.pid).cpu_seconds
+
     def _end(self) -> None:
         try:
             if self._process and self._process.poll() is None:
+                self._note_cost()
                 self._quit()
         finally:
             if self._process and self._process.poll() is None:

@@ -5,6 +5,8 @@ import pathlib
 import shutil
 from dataclasses import dataclass, field
 
+from harness.layout import Layout
+
 
 @dataclass(frozen=True)
 class Qemu:
@@ -28,6 +30,21 @@ def distribution(preload: pathlib.Path | None = None) -> Qemu:
     if preload and not preload.exists():
         raise FileNotFoundError(f"{preload} is missing: it was not built")
     return Qemu(pathlib.Path(found), {"LD_PRELOAD": str(preload)} if preload else {}, name="distribution's QEMU" + (" with preload" if preload else ""))
+
+
+def overlay(root: pathlib.Path) -> Qemu:
+    """QEMU with our device compiled in, as scripts/build-qemu makes it."""
+    binary = root / "build" / "qemu" / "qemu-system-x86_64"
+    if not binary.exists():
+        raise FileNotFoundError(f"{binary} is missing: run scripts/build-qemu")
+    return Qemu(binary, name="overlay QEMU")
+
+
+def by_name(name: str, root: pathlib.Path, layout: Layout) -> Qemu:
+    """overlay, preload (the distribution's, with our library), or plain (the distribution's, without our device)."""
+    if name == "overlay":
+        return overlay(root)
+    return distribution(layout.lib / "libvgpu-qemu.so" if name == "preload" else None)
 
 
 @dataclass(frozen=True)
