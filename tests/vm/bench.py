@@ -43,6 +43,7 @@ def qemu() -> machine.Qemu:
 
 class CountedGuest(Guest):
     def __init__(self, device: machine.Device | None = None, **options):
+        options.setdefault("name", f"guest-{len(_lives) + 1}")
         super().__init__(image(), qemu(), device, keep_in=OPTIONS.keep, **options)
         _lives.append(self)
 

@@ -28,6 +28,7 @@ BOOT_SECONDS = 90
 CALL_SECONDS = 30
 STOP_SECONDS = 10
 CONSOLE_LINES = 20
+END_BYTES = 1 << 16
 
 KERNEL_COMMAND_LINE = "console=ttyS0 quiet loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable rdinit=/init"
 PR_SET_PDEATHSIG = 1
@@ -47,6 +48,7 @@ class Guest:
         self.messages = (keep_in or self.folder) / f"{name}.qemu"
         self.boot_seconds = self.life_seconds = self.cpu_seconds = 0.0
         self._shape = ["-cpu", cpu, "-smp", str(processors), "-m", f"{memory_mb}M"]
+        self._console_of_life = 0  # where this life's begins in the file
         self._process: subprocess.Popen | None = None
         self._delegate: Delegate | None = None
         self._qmp: Qmp | None = None
@@ -70,6 +72,8 @@ class Guest:
         dies with the thread that started it, so that a bench that is killed leaves none behind."""
         self._begun = self._launched = time.monotonic()
         library = ctypes.CDLL(None)
+        for left in (self.console, self.messages):  # of a guest of this name before us
+            left.unlink(missing_ok=True)
         with self.messages.open("ab") as messages:
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, cwd="/",
                                              env=self.qemu.settings(), preexec_fn=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
@@ -104,6 +108,7 @@ class Guest:
         self._qmp.forget_events()
         self._qmp.execute("system_reset")
         self._qmp.await_event("RESET")
+        self._console_of_life = self.console.stat().st_size
         self._connect()
         self._delegate.await_ready(timeout)
         self.boot_seconds = time.monotonic() - self._begun
@@ -204,13 +209,16 @@ class Guest:
             return "it was not started"
         if self._process.poll() is not None:
             return f"QEMU has ended with status {self._process.returncode}"
-        if "Kernel panic" in self._text(self.console):
+        if "Kernel panic" in self._text(self.console, self._console_of_life):
             return "its kernel panicked"
         return ""
 
     @staticmethod
-    def _text(path: pathlib.Path) -> str:
+    def _text(path: pathlib.Path, begin: int = 0) -> str:
+        """The end of a file that another process writes."""
         try:
-            return path.read_text(errors="replace")
+            with path.open("rb") as file:
+                file.seek(max(begin, path.stat().st_size - END_BYTES))
+                return file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
