@@ -13,10 +13,8 @@ SECONDS = 30
 class Commands(bench.VmTest):
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(bench.CountedGuest())
-
-    def witnesses(self):
-        return {"console": self.guest.console_tail()}
+        cls.guest = cls.enterClassContext(bench.plain_guest())
+        cls.guests = (cls.guest,)
 
     def test_status_and_both_outputs(self):
         result = self.guest.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
@@ -74,14 +72,14 @@ class Commands(bench.VmTest):
 
 class Ends(bench.VmTest):
     def test_nothing_stays(self):
-        with bench.CountedGuest() as guest:
+        with bench.plain_guest() as guest:
             pid, folder = guest.qemu_pid, guest.folder
             self.assertTrue(is_alive(pid))
         self.assertFalse(is_alive(pid))
         self.assertFalse(folder.exists())
 
     def test_a_call_to_a_dead_machine_says_so_at_once(self):
-        with bench.CountedGuest() as guest:
+        with bench.plain_guest() as guest:
             waiting = guest.start(["sleep", "1000"])
             guest.kill()
             begun = time.monotonic()
@@ -92,7 +90,7 @@ class Ends(bench.VmTest):
             self.assertLess(time.monotonic() - begun, 5)
 
     def test_a_panic_says_so_at_once(self):
-        with bench.CountedGuest() as guest:
+        with bench.plain_guest() as guest:
             with self.assertRaisesRegex(GuestFailed, "(?s)its kernel panicked.*Kernel panic - not syncing"):
                 guest.run(["sh", "-c", "echo c >/proc/sysrq-trigger"], user=0, timeout=SECONDS)
             guest.reset()

@@ -82,7 +82,7 @@ class Guest:
         def unix_socket(name: str) -> str:
             return f"{self.folder / name},server=on,wait=off"
 
-        return [*self.qemu.command(), "-name", self.name, "-machine", "pc", "-accel", "tcg,thread=multi", *self._shape, "-no-user-config", "-nodefaults",
+        return [str(self.qemu.binary), "-name", self.name, "-machine", "pc", "-accel", "tcg,thread=multi", *self._shape, "-no-user-config", "-nodefaults",
                 "-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{unix_socket('qmp')}",
                 "-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append", KERNEL_COMMAND_LINE,
                 "-device", "virtio-serial-pci", "-chardev", f"socket,id=delegate,path={unix_socket('delegate')}",
@@ -196,11 +196,14 @@ class Guest:
     def console_tail(self, lines: int = CONSOLE_LINES) -> str:
         return "\n".join(self._text(self.console).splitlines()[-lines:])
 
+    def messages_tail(self, lines: int = CONSOLE_LINES) -> str:
+        """What QEMU itself said."""
+        return "\n".join(self._text(self.messages).splitlines()[-lines:])
+
     def failure(self, text: str) -> GuestFailed:
         parts = [text, f"console of guest {self.name}, last lines:", self.console_tail() or "(nothing)"]
-        said = self._text(self.messages).strip()
-        if said:
-            parts += ["QEMU's own messages:", "\n".join(said.splitlines()[-CONSOLE_LINES:])]
+        if self.messages_tail():
+            parts += ["QEMU's own messages:", self.messages_tail()]
         return GuestFailed("\n".join(parts))
 
     def _obituary(self) -> str:
