@@ -24,7 +24,7 @@ enum vgpu_core_log_level { VGPU_CORE_ERROR = 0, VGPU_CORE_WARNING = 1, VGPU_CORE
 /* What the front does for the core. Each gets `front`, as given to vgpu_core_new(). None may call back into the core.
  */
 struct vgpu_core_front {
-  /* One line without a newline, already bounded in rate. */
+  /* One line without a newline, as it shall appear ("[vgpu-stub] ..."), already bounded in rate. */
   void (*log)(void* front, enum vgpu_core_log_level level, const char* line);
   /* Puts `size` bytes of `fd` behind BAR1, shared. 0, or an errno: then the link goes down again. `fd` stays the
    * core's. */
@@ -61,6 +61,11 @@ struct vgpu_core_config {
 #define VGPU_CORE_WINDOW_DEFAULT (UINT64_C(1) << 30)
 #define VGPU_CORE_LEGACY_TIMEOUT_MS 5000u
 #define VGPU_CORE_DEFAULT_SOCKET "/tmp/vgpu-mediator.sock"
+#define VGPU_CORE_RETRY_MS 200u          /* between attempts while nobody answers */
+#define VGPU_CORE_REFUSED_RETRY_MS 2000u /* after an answer that was no link: a refusal, nonsense, silence */
+/* Lines a minute at most; how many were left out is said with the next one. */
+#define VGPU_CORE_LINK_LINES 30u
+#define VGPU_CORE_MISTAKE_LINES 10u
 
 struct vgpu_core;
 
