@@ -7,7 +7,6 @@ from harness.private_broker import PrivateBroker
 
 from .machine import Device
 
-# Room for the window of a test guest, and small pieces: a guest that wants more must ask for more.
 SETTINGS = """[vm.{name}]
 socket = "{socket}"
 """
@@ -23,9 +22,9 @@ class VmBroker(PrivateBroker):
     def socket_of(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.vm"
 
-    def device(self, name: str) -> Device:
+    def device(self, name: str, **options) -> Device:
         """What QEMU is told for this VM."""
-        return Device(self.socket_of(name), vm_id=self.names.index(name) + 1)
+        return Device(self.socket_of(name), vm_id=self.names.index(name) + 1, **options)
 
     def line_count(self) -> int:
         return self.log.read_text(errors="replace").count("\n")

@@ -30,7 +30,7 @@ STOP_SECONDS = 10
 CONSOLE_LINES = 20
 END_BYTES = 1 << 16
 
-KERNEL_COMMAND_LINE = "console=ttyS0 quiet loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable rdinit=/init"
+KERNEL_COMMAND_LINE = "console=ttyS0 quiet loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable no_timer_check rdinit=/init"
 PR_SET_PDEATHSIG = 1
 
 
