@@ -6,14 +6,16 @@
 #include <mutex>
 #include <vector>
 
+#include "common/base/range_allocator.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/diagnostics.hpp"
 #include "shim/client/request.hpp"
-#include "shim/staging/range_allocator.hpp"
 
 namespace vgpu::shim {
 namespace {
+
+using base::RangeAllocator;
 
 constinit std::mutex g_heap_mutex;  // guards heap() and extents()
 constinit Once g_full;

@@ -29,7 +29,7 @@ CUresult reopen_extent(Extent& extent);
 /// result.
 CUresult close_extent(Extent* extent);
 
-/// Heap memory that nothing registers, in units of 2 MiB; RangeAllocator::kNone when the window is full.
+/// Heap memory that nothing registers, in units of 2 MiB; base::RangeAllocator::kNone when the window is full.
 uint64_t take_heap(uint64_t size);
 /// Gives it back, and its pages to the host.
 void give_back_heap(uint64_t offset);

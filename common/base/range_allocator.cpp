@@ -1,8 +1,8 @@
-#include "shim/staging/range_allocator.hpp"
+#include "common/base/range_allocator.hpp"
 
 #include <iterator>
 
-namespace vgpu::shim {
+namespace vgpu::base {
 
 uint64_t RangeAllocator::allocate(uint64_t size, uint64_t alignment) {
   if (size == 0 || size > ~uint64_t{0} - granule_) return kNone;
@@ -27,6 +27,11 @@ uint64_t RangeAllocator::release(uint64_t at) {
   if (found == used_.end()) return 0;
   const uint64_t size = found->second;
   used_.erase(found);
+  extend(at, size);
+  return size;
+}
+
+void RangeAllocator::extend(uint64_t at, uint64_t size) {
   auto range = free_.emplace(at, size).first;
   if (const auto next = std::next(range); next != free_.end() && at + size == next->first) {
     range->second += next->second;
@@ -39,7 +44,25 @@ uint64_t RangeAllocator::release(uint64_t at) {
       free_.erase(range);
     }
   }
-  return size;
+}
+
+bool RangeAllocator::claim(uint64_t at, uint64_t size) {
+  if (!shrink(at, at + size)) return false;
+  used_[at] = size;
+  return true;
+}
+
+bool RangeAllocator::shrink(uint64_t begin, uint64_t end) {
+  if (end <= begin || begin % granule_ != 0 || end % granule_ != 0) return false;
+  auto range = free_.upper_bound(begin);
+  if (range == free_.begin()) return false;
+  --range;
+  const auto [first, length] = *range;
+  if (end - first > length) return false;
+  free_.erase(range);
+  if (begin != first) free_[first] = begin - first;
+  if (first + length != end) free_[end] = first + length - end;
+  return true;
 }
 
 uint64_t RangeAllocator::size_at(uint64_t at) const {
@@ -47,4 +70,4 @@ uint64_t RangeAllocator::size_at(uint64_t at) const {
   return found == used_.end() ? 0 : found->second;
 }
 
-}  // namespace vgpu::shim
+}  // namespace vgpu::base

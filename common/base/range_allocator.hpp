@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <map>
 
-namespace vgpu::shim {
+namespace vgpu::base {
 
 /// Not thread-safe. Sizes and alignments are multiples of the granule, a power of two.
 class RangeAllocator {
@@ -22,6 +22,12 @@ class RangeAllocator {
   uint64_t allocate(uint64_t size, uint64_t alignment);
   /// Size of the allocation that begins at `at`, now free again; 0 if there is none.
   uint64_t release(uint64_t at);
+  /// Takes exactly this range; false if not all of it is free.
+  bool claim(uint64_t at, uint64_t size);
+  /// Adds a range that was not part of it.
+  void extend(uint64_t at, uint64_t size);
+  /// Takes [begin, end) out of it; false if not all of it is free.
+  bool shrink(uint64_t begin, uint64_t end);
   /// Size of the allocation that begins at `at`; 0 if there is none.
   uint64_t size_at(uint64_t at) const;
   bool is_empty() const { return used_.empty(); }
@@ -32,4 +38,4 @@ class RangeAllocator {
   std::map<uint64_t, uint64_t> used_;
 };
 
-}  // namespace vgpu::shim
+}  // namespace vgpu::base
