@@ -22,8 +22,8 @@ Error os_error(int code, const std::string& what) {
 }
 
 Error taken_by(const std::string& path, const std::string& program, const std::string& pid) {
-  return {EADDRINUSE,
-          "another " + program + " (pid " + pid + ") serves " + path + "; stop it, or choose another path with --socket"};
+  return {EADDRINUSE, "another " + program + " (pid " + pid + ") serves " + path +
+                          "; stop it, or choose another path with --socket"};
 }
 
 std::string read_pid(int lock) {

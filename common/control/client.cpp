@@ -61,8 +61,8 @@ Error refusal(const HelloReply& reply, const std::string& path) {
 /// A channel of a device: pieces of one BAR, and a page of the other.
 base::Result<void> check_device(const HelloReply& reply, const Frame& frame) {
   struct stat window {};
-  if (frame.fds.size() != 2 || reply.doorbell_offset < VGPU_CHANNEL_PAGES ||
-      reply.doorbell_offset >= VGPU_BAR0_SIZE || reply.doorbell_offset % VGPU_CHANNEL_PAGE_SIZE != 0)
+  if (frame.fds.size() != 2 || reply.doorbell_offset < VGPU_CHANNEL_PAGES || reply.doorbell_offset >= VGPU_BAR0_SIZE ||
+      reply.doorbell_offset % VGPU_CHANNEL_PAGE_SIZE != 0)
     return Error{EBADMSG, "the reply of vgpu-guestd breaks the protocol"};
   if (fstat(frame.fds[0].get(), &window) != 0) return Error{errno, "the device's window cannot be looked at"};
   const auto size = static_cast<std::uint64_t>(window.st_size);
@@ -74,8 +74,7 @@ base::Result<void> check_device(const HelloReply& reply, const Frame& frame) {
 base::Result<void> check_channel(const HelloReply& reply, const Frame& frame) {
   struct stat status {};
   const bool with_worker = (reply.features & kFeatureWorkerPidfd) != 0;
-  if (reply.candidate_count > reply.candidates.size())
-    return Error{EBADMSG, "the broker's reply breaks the protocol"};
+  if (reply.candidate_count > reply.candidates.size()) return Error{EBADMSG, "the broker's reply breaks the protocol"};
   if ((reply.features & kFeatureDevice) != 0) return check_device(reply, frame);
   if (frame.fds.size() != (with_worker ? 3 : 2)) return Error{EBADMSG, "the broker's reply breaks the protocol"};
   if (fstat(frame.fds[0].get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != reply.window_size)

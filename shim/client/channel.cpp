@@ -104,7 +104,8 @@ CUresult Channel::health_while_waiting() const {
 
 bool Channel::sleep_on(uint64_t offset, uint32_t seen, timespec longest) const {
   if (transport_->has_futex()) return futex_wait(address(offset), seen, longest);
-  // A broker that tells of the worker's end cannot wake us. An end that was known before is no reason to come back early.
+  // A broker that tells of the worker's end cannot wake us. An end that was known before is no reason to come back
+  // early.
   const auto status = word(offsetof(vgpu_control, peer_status));
   const uint32_t before = status.load(std::memory_order_relaxed);
   return nap_until(

@@ -93,7 +93,7 @@ class Channel {
   const Arena arena_;
   std::mutex append_;
   ring::Producer producer_;
-  std::atomic<uint64_t> position_{0};  // of the producer, readable without the lock
+  std::atomic<uint64_t> position_{0};      // of the producer, readable without the lock
   mutable std::atomic<bool> lost_{false};  // the worker's end, where the window is not the place to note it
   std::array<Slot, VGPU_SLOT_COUNT> slots_;
 };

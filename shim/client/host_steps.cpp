@@ -76,8 +76,7 @@ void serve(Channel& channel) {
     sleeping.store(1, std::memory_order_relaxed);
     // Store-load fence: pairs with the worker's between its store of step_posted and its load of step_sleeping.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (posted.load(std::memory_order_acquire) == next)
-      channel.sleep_on(offsetof(vgpu_control, step_posted), next);
+    if (posted.load(std::memory_order_acquire) == next) channel.sleep_on(offsetof(vgpu_control, step_posted), next);
     sleeping.store(0, std::memory_order_relaxed);
   }
 }

@@ -1,5 +1,5 @@
-// How threads of the program wait: a short spin, then sleep. Where futexes do not work (Transport::has_futex), sleep is a
-// row of short naps.
+// How threads of the program wait: a short spin, then sleep. Where futexes do not work (Transport::has_futex), sleep is
+// a row of short naps.
 #pragma once
 
 #include <linux/futex.h>
@@ -68,8 +68,8 @@ class Naps {
 /// passed.
 template <typename Done>
 bool nap_until(Done done, timespec longest = {1, 0}) {
-  const uint64_t end = monotonic_ns() + static_cast<uint64_t>(longest.tv_sec) * 1'000'000'000u +
-                       static_cast<uint64_t>(longest.tv_nsec);
+  const uint64_t end =
+      monotonic_ns() + static_cast<uint64_t>(longest.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(longest.tv_nsec);
   for (Naps naps; !done(); naps.take())
     if (monotonic_ns() >= end) return false;
   return true;

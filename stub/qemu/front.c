@@ -11,10 +11,17 @@
 static void front_log(void* front, enum vgpu_core_log_level level, const char* line) {
   (void)front;
   switch (level) {
-    case VGPU_CORE_ERROR: error_report("[vgpu-stub] %s", line); break;
-    case VGPU_CORE_WARNING: warn_report("[vgpu-stub] %s", line); break;
-    case VGPU_CORE_INFO: error_printf("[vgpu-stub] %s\n", line); break;
-    case VGPU_CORE_TRACE: break;
+    case VGPU_CORE_ERROR:
+      error_report("[vgpu-stub] %s", line);
+      break;
+    case VGPU_CORE_WARNING:
+      warn_report("[vgpu-stub] %s", line);
+      break;
+    case VGPU_CORE_INFO:
+      error_printf("[vgpu-stub] %s\n", line);
+      break;
+    case VGPU_CORE_TRACE:
+      break;
   }
 }
 
@@ -47,7 +54,8 @@ bool vgpu_reserve_range(struct vgpu_stub* stub, Error** errp) {
 
   if (mapping == MAP_FAILED) {
     error_setg(errp,
-               "vgpu-stub: cannot reserve %" PRIu64 " MiB of addresses for window-size (%s): take a smaller one, or "
+               "vgpu-stub: cannot reserve %" PRIu64
+               " MiB of addresses for window-size (%s): take a smaller one, or "
                "raise the limit on QEMU's address space",
                stub->window_size >> 20, strerror(errno));
     return false;

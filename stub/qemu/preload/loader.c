@@ -3,7 +3,8 @@
  * vgpu-stub-preload.so: brings the device into the distribution's own QEMU, which exports its device API but loads no
  * unknown types. With LD_PRELOAD, before QEMU's main(), it looks at the QEMU that it is in, and opens
  * vgpu-stub-device.so beside itself if that was compiled from the very same source: the device relies on the layout of
- * QEMU's structures, for which there is no other promise. Otherwise it says why not, and QEMU goes on without the device.
+ * QEMU's structures, for which there is no other promise. Otherwise it says why not, and QEMU goes on without the
+ * device.
  *
  * It needs nothing of QEMU itself, so programs that inherit LD_PRELOAD from QEMU's environment run undisturbed.
  */
@@ -42,7 +43,10 @@ static int is_same_source(const char* package) {
 }
 
 static void say(const char* text, const char* detail) {
-  fprintf(stderr, "[vgpu-stub] not loaded: %s%s; run scripts/build-qemu where this QEMU is installed, or use the QEMU that it builds\n", text, detail);
+  fprintf(stderr,
+          "[vgpu-stub] not loaded: %s%s; run scripts/build-qemu where this QEMU is installed, or use the QEMU that it "
+          "builds\n",
+          text, detail);
 }
 
 static void load_device(void) {
@@ -75,9 +79,10 @@ __attribute__((constructor)) static void enter(void) {
   if (is_same_source(version->package))
     load_device();
   else
-    fprintf(stderr,
-            "[vgpu-stub] not loaded: made for QEMU \"Debian " VGPU_BUILT_FOR
-            "\", and this is %d.%d.%d \"%s\"; run scripts/build-qemu where this QEMU is installed, or use the QEMU that "
-            "it builds\n",
-            (int)version->qemu->major, (int)version->qemu->minor, (int)version->qemu->micro, version->package);
+    fprintf(
+        stderr,
+        "[vgpu-stub] not loaded: made for QEMU \"Debian " VGPU_BUILT_FOR
+        "\", and this is %d.%d.%d \"%s\"; run scripts/build-qemu where this QEMU is installed, or use the QEMU that "
+        "it builds\n",
+        (int)version->qemu->major, (int)version->qemu->minor, (int)version->qemu->micro, version->package);
 }
