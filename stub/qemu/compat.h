@@ -14,7 +14,6 @@
 #include "qemu/error-report.h"
 #include "qemu/event_notifier.h"
 #include "qemu/main-loop.h"
-#include "qemu/memfd.h" /* sealing, for C libraries that do not know it yet */
 #include "qemu/module.h"
 #include "qemu/timer.h"
 

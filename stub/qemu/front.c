@@ -12,13 +12,13 @@ static void front_log(void* front, enum vgpu_core_log_level level, const char* l
   (void)front;
   switch (level) {
     case VGPU_CORE_ERROR:
-      error_report("[vgpu-stub] %s", line);
+      error_report("%s", line);
       break;
     case VGPU_CORE_WARNING:
-      warn_report("[vgpu-stub] %s", line);
+      warn_report("%s", line);
       break;
     case VGPU_CORE_INFO:
-      error_printf("[vgpu-stub] %s\n", line);
+      error_printf("%s\n", line);
       break;
     case VGPU_CORE_TRACE:
       break;
@@ -81,17 +81,6 @@ static void put_private_memory(struct vgpu_stub* stub) {
                  strerror(errno));
 }
 
-/* Memory that its owner can make shorter would end QEMU by SIGBUS. */
-static int check_window(int fd, uint64_t size) {
-  struct stat status;
-  int seals = fcntl(fd, F_GET_SEALS);
-
-  if (seals < 0) return errno;
-  if (!(seals & F_SEAL_SHRINK)) return EPERM;
-  if (fstat(fd, &status) != 0) return errno;
-  return (uint64_t)status.st_size == size ? 0 : ERANGE;
-}
-
 static void front_detach_window(void* front) {
   struct vgpu_stub* stub = front;
 
@@ -103,9 +92,9 @@ static void front_detach_window(void* front) {
 
 static int front_attach_window(void* front, int fd, uint64_t size) {
   struct vgpu_stub* stub = front;
-  int error = size == stub->window_size ? check_window(fd, size) : ERANGE;
+  int error;
 
-  if (error) return error;
+  if (size != stub->window_size) return ERANGE;
   front_detach_window(stub);
   if (mmap(stub->range, size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, fd, 0) == MAP_FAILED) {
     error = errno;
