@@ -8,9 +8,9 @@
 #include <filesystem>
 
 #include "broker/restart/relaunch.hpp"
-#include "broker/service_notify.hpp"
 #include "broker/supervisor/worker_launch.hpp"
 #include "common/base/log.hpp"
+#include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
 
 namespace vgpu::broker {
@@ -70,12 +70,12 @@ base::Result<void> Broker::start() {
 
 base::Result<void> Broker::listen() {
   if (const auto& inherited = relaunch_.inherited()) {
-    if (auto socket = listener::ListenSocket::adopt(config_.socket, *inherited)) {
+    if (auto socket = base::ListenSocket::adopt(config_.socket, *inherited)) {
       socket_.emplace(std::move(*socket));
       return {};
     }
   }
-  auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
+  auto socket = base::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
   if (!socket) return socket.error();
   socket_.emplace(std::move(*socket));
   return {};
@@ -149,7 +149,7 @@ void Broker::reload() {
 }
 
 void Broker::on_connection(base::UniqueFd connection) {
-  auto peer = listener::identify_peer(connection.get());
+  auto peer = base::identify_peer(connection.get());
   if (!peer) {
     clients_.limiter().write(log::Level::warning, "unknown peers", "refused a connection: {}", peer.error().text);
     return listener::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
@@ -188,7 +188,7 @@ void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
   vm::Newcomer newcomer{id, vm::vm_name(peer.uid), {}, greeted.hello, greeted.agreement};
   clients_.limiter().write(log::Level::info, newcomer.vm, "client {} connected: pid {}, uid {}, \"{}\"", id, peer.pid,
                            peer.uid, control::get_text(greeted.hello.label));
-  auto window = vm::Window::create(config_.window_size);
+  auto window = vm::Window::create(config_.window_size, id);
   if (!window) return refuse(greeted.guest, HelloStatus::internal, window.error().text);
   newcomer.guest.emplace(std::move(greeted.guest));
   auto client = clients_.start(newcomer, std::move(*window), config_.window_size, {}, {});
@@ -201,7 +201,7 @@ void Broker::begin_shutdown(int signal) {
   stopping_ = true;
   relaunching_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
-  notify_service("STOPPING=1");
+  base::notify_service("STOPPING=1");
   acceptor_.reset();
   greetings_.clear();
   for (const auto& vm : vms_) vm->stop();

@@ -11,10 +11,10 @@
 #include "broker/event/event.hpp"
 #include "broker/listener/acceptor.hpp"
 #include "broker/listener/greeting.hpp"
-#include "broker/listener/listen_socket.hpp"
 #include "broker/options.hpp"
 #include "broker/restart/relaunch.hpp"
 #include "broker/vm/vm.hpp"
+#include "common/base/listen_socket.hpp"
 
 namespace vgpu::broker {
 
@@ -54,7 +54,7 @@ class Broker {
   Clients clients_;
   std::vector<std::unique_ptr<vm::Vm>> vms_;
   std::optional<event::Signals> signals_;
-  std::optional<listener::ListenSocket> socket_;
+  std::optional<base::ListenSocket> socket_;
   std::optional<listener::Acceptor> acceptor_;
   event::Timer shutdown_deadline_;
   std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;

@@ -26,9 +26,9 @@ Error os_error(const std::string& what) {
   return {code, what + ": " + std::generic_category().message(code)};
 }
 
-json to_json(const ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
+json to_json(const base::ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
 
-ProcessIdentity process_from(const json& value) {
+base::ProcessIdentity process_from(const json& value) {
   return {value.at("pid").get<pid_t>(), value.at("started").get<std::uint64_t>()};
 }
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "broker/restart/process_identity.hpp"
 #include "broker/vm/pieces.hpp"
 #include "broker/vm/vm_name.hpp"
+#include "common/base/process_identity.hpp"
 #include "common/base/result.hpp"
 
 namespace vgpu::broker::restart {
@@ -31,8 +31,8 @@ struct ChannelPlace {
 struct Entry {
   std::uint64_t id = 0;
   uid_t uid = 0;
-  ProcessIdentity client;
-  ProcessIdentity worker;
+  base::ProcessIdentity client;
+  base::ProcessIdentity worker;
   std::uint64_t window_size = 0;      // what it had from the start
   std::optional<ChannelPlace> place;  // none: memory of its own
   std::string vm_name() const { return place ? place->vm : vm::vm_name(uid); }

@@ -35,19 +35,19 @@ int option_of(int socket, int option) {
 /// Both are only ever read without blocking, and what comes is parsed as hostile: being a socket is all that counts.
 bool is_control_socket(int descriptor) { return option_of(descriptor, SO_TYPE) == SOCK_SEQPACKET; }
 
-base::Result<listener::Peer> identify_client(int connection, const Entry& entry) {
+base::Result<base::Peer> identify_client(int connection, const Entry& entry) {
   ucred credentials{};
   socklen_t length = sizeof credentials;
   if (option_of(connection, SO_TYPE) != SOCK_STREAM ||
       getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0 ||
       credentials.pid != entry.client.pid || credentials.uid != entry.uid)
     return Error{EINVAL, "it does not hold its client's connection"};
-  listener::Peer peer{credentials.pid, credentials.uid, credentials.gid, {}};
-  if (auto process = open_process(entry.client)) peer.pidfd = std::move(*process);
+  base::Peer peer{credentials.pid, credentials.uid, credentials.gid, {}};
+  if (auto process = base::open_process(entry.client)) peer.pidfd = std::move(*process);
   return peer;
 }
 
-base::Result<listener::Peer> fetch_client(int worker, const Entry& entry, UniqueFd& connection) {
+base::Result<base::Peer> fetch_client(int worker, const Entry& entry, UniqueFd& connection) {
   auto fetched = fetch(worker, supervisor::kBrokersConnectionDescriptor);
   if (!fetched) return fetched.error();
   connection = std::move(*fetched);
@@ -55,9 +55,9 @@ base::Result<listener::Peer> fetch_client(int worker, const Entry& entry, Unique
 }
 
 /// The process behind a VM's stub: its connection was the earlier broker's.
-base::Result<listener::Peer> identify_front(const Entry& entry) {
-  listener::Peer peer{entry.client.pid, entry.uid, 0, {}};
-  if (auto process = open_process(entry.client)) peer.pidfd = std::move(*process);
+base::Result<base::Peer> identify_front(const Entry& entry) {
+  base::Peer peer{entry.client.pid, entry.uid, 0, {}};
+  if (auto process = base::open_process(entry.client)) peer.pidfd = std::move(*process);
   return peer;
 }
 
@@ -72,9 +72,9 @@ base::Result<vm::Window> check_window(UniqueFd memory, const Entry& entry) {
 }  // namespace
 
 base::Result<TakenBack> take_back(const Entry& entry) {
-  auto worker = open_process(entry.worker);
+  auto worker = base::open_process(entry.worker);
   if (!worker) return worker.error();
-  if (has_ended(worker->get())) {
+  if (base::has_ended(worker->get())) {
     // A zombie is ours to reap if the earlier broker was this process (relaunched), else somebody else's.
     siginfo_t ignored{};
     (void)supervisor::take_exit(worker->get(), ignored);

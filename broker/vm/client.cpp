@@ -150,8 +150,7 @@ Client::Client(event::Loop& loop, Parts parts)
 }
 
 restart::Entry Client::roster_entry() const {
-  return {id_, guest_->peer.uid, restart::identify(guest_->peer.pid), restart::identify(worker_->pid()), window_.size(),
-          {}};
+  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {}};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a

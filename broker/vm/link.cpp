@@ -14,7 +14,7 @@ FrameParser later_parser() { return {MessageType::open, MessageType::close, Mess
 
 }  // namespace
 
-Link::Link(event::Loop& loop, base::UniqueFd connection, listener::Peer peer, std::chrono::milliseconds timeout,
+Link::Link(event::Loop& loop, base::UniqueFd connection, base::Peer peer, std::chrono::milliseconds timeout,
            LinkEvents events)
     : peer_(std::move(peer)),
       events_(std::move(events)),

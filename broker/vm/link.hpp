@@ -8,7 +8,7 @@
 #include <string>
 
 #include "broker/event/event.hpp"
-#include "broker/listener/peer.hpp"
+#include "common/base/peer.hpp"
 #include "common/control/frame.hpp"
 #include "common/control/socket_io.hpp"
 
@@ -25,10 +25,10 @@ struct LinkEvents {
 class Link {
  public:
   /// A stub that has not said hello within `timeout` is closed.
-  Link(event::Loop& loop, base::UniqueFd connection, listener::Peer peer, std::chrono::milliseconds timeout,
+  Link(event::Loop& loop, base::UniqueFd connection, base::Peer peer, std::chrono::milliseconds timeout,
        LinkEvents events);
 
-  const listener::Peer& peer() const { return peer_; }
+  const base::Peer& peer() const { return peer_; }
   bool is_open() const { return readable_.has_value(); }
   /// Sends without blocking. A stub that lets its socket fill up is closed.
   template <typename Message>
@@ -47,7 +47,7 @@ class Link {
   void fail(const std::string& reason);
   void send_bytes(const void* data, std::size_t size, std::span<const int> fds);
 
-  listener::Peer peer_;
+  base::Peer peer_;
   LinkEvents events_;
   event::Timer hello_deadline_;
   event::Timer broken_;  // runs once sending has failed

@@ -61,7 +61,7 @@ Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::mi
 Vm::~Vm() = default;
 
 base::Result<void> Vm::listen() {
-  auto socket = listener::ListenSocket::create(settings_.socket, {settings_.socket_mode, settings_.socket_group});
+  auto socket = base::ListenSocket::create(settings_.socket, {settings_.socket_mode, settings_.socket_group});
   if (!socket) return socket.error().within("[vm." + settings_.name + "]");
   socket_.emplace(std::move(*socket));
   acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
@@ -79,7 +79,7 @@ void Vm::stop() {
 // ---- the link ----
 
 void Vm::on_connection(base::UniqueFd connection) {
-  auto peer = listener::identify_peer(connection.get());
+  auto peer = base::identify_peer(connection.get());
   if (!peer) {
     clients_.limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(), peer.error().text);
     return;
@@ -149,17 +149,19 @@ bool Vm::recognise(const vgpu_stub_hello& hello, const control::Frame& frame) {
 void Vm::keep_window(const vgpu_stub_hello& hello) {
   vgpu_link answer{};
   answer.kept = 1;
-  std::vector<std::uint32_t> closed;
-  for (const auto& [index, channel] : channels_) {
-    if (!has_channel(hello.open, index))
-      closed.push_back(index);  // the guest closed it while no broker served
-    else if (channel.use == Use::running)
-      answer.open[index / 64] |= std::uint64_t{1} << (index % 64);
+  unsigned running = 0;
+  std::vector<std::uint64_t> closed;
+  for (const auto& [client, channel] : channels_) {
+    if (!has_channel(hello.open, channel.index)) {
+      closed.push_back(client);  // the guest closed it while no broker served
+    } else if (channel.use == Use::running) {
+      answer.open[channel.index / 64] |= std::uint64_t{1} << (channel.index % 64);
+      ++running;
+    }
   }
-  log::info("VM {}: its stub (pid {}) is back; {} channel(s) go on", name(), link_->peer().pid,
-            channels_.size() - closed.size());
+  log::info("VM {}: its stub (pid {}) is back; {} channel(s) go on", name(), link_->peer().pid, running);
   answer_hello(answer, {});
-  for (const auto index : closed) on_close(index);
+  for (const auto client : closed) begin_dying(channels_.find(client));
 }
 
 void Vm::bring_up() {
@@ -189,23 +191,19 @@ void Vm::answer_hello(vgpu_link answer, std::span<const int> fds) {
 /// Whatever the last life left is ended; then, if a stub waits, the next one begins.
 void Vm::end_life() {
   ending_ = true;
-  for (auto& [index, channel] : channels_) {
-    if (channel.use == Use::running)
-      if (auto* client = clients_.find(channel.client)) client->revoke(control::KillReason::client_gone);
-    if (channel.use != Use::lost) channel.use = Use::closing;
-  }
+  for (auto channel = channels_.begin(); channel != channels_.end();) begin_dying(channel++);
   continue_ending();
 }
 
 // A worker that does not die keeps its memory: the next life has memory of its own, so it need not wait for it.
 void Vm::continue_ending() {
   if (!ending_) return;
-  for (auto channel = channels_.begin(); channel != channels_.end();) {
-    const auto* client = clients_.find(channel->second.client);
-    const bool is_over = channel->second.use == Use::lost || client == nullptr || client->is_quarantined();
-    if (is_over) clients_.forget(channel->second.client);
-    channel = is_over ? channels_.erase(channel) : std::next(channel);
-  }
+  std::erase_if(channels_, [this](const auto& one) {
+    const auto* client = clients_.find(one.first);
+    const bool is_stuck = client != nullptr && client->is_quarantined();
+    if (is_stuck) clients_.forget(one.first);
+    return is_stuck;
+  });
   if (!channels_.empty()) return;
   ending_ = false;
   memory_.reset();
@@ -214,14 +212,14 @@ void Vm::continue_ending() {
 
 std::optional<ClientEvents> Vm::take_back(const restart::Entry& entry, int window) {
   const auto& place = *entry.place;
-  if (place.channel >= VGPU_CHANNEL_MAX || channels_.contains(place.channel)) return std::nullopt;
+  if (place.channel >= VGPU_CHANNEL_MAX || find(place.channel) != channels_.end()) return std::nullopt;
   if (!memory_) memory_.emplace(place.memory_size, place.inode);
   if (memory_->size() != place.memory_size || memory_->inode() != place.inode) return std::nullopt;
   if (window >= 0 && !memory_->attach(window)) return std::nullopt;
   if (!std::all_of(place.pieces.begin(), place.pieces.end(), [this](const Piece& p) { return memory_->claim(p); }))
     return std::nullopt;
-  channels_[place.channel] = {place.pieces, entry.id, window >= 0 ? Use::running : Use::lost};
-  return events_of(place.channel);
+  channels_[entry.id] = {place.channel, place.pieces, window >= 0 ? Use::running : Use::lost};
+  return make_events(entry.id);
 }
 
 // ---- channels ----
@@ -231,7 +229,7 @@ void Vm::on_open(const vgpu_open& message) {
   if (!client) return refuse_open(message, client.error());
   vgpu_opened answer{};
   answer.channel = message.channel;
-  answer.window_offset = channels_[message.channel].pieces.front().offset;
+  answer.window_offset = channels_.at((*client)->id()).pieces.front().offset;
   answer.client = (*client)->id();
   const auto reply = [&] {
     auto made = (*client)->reply();
@@ -248,7 +246,7 @@ void Vm::on_open(const vgpu_open& message) {
 
 base::Result<Client*> Vm::open(const vgpu_open& message) {
   const auto most = most_channels();
-  if (message.channel >= most || channels_.contains(message.channel))
+  if (message.channel >= most || find(message.channel) != channels_.end())
     return Error{EBUSY, "channel " + std::to_string(message.channel) +
                             " cannot be opened: it is in use, or beyond the " + std::to_string(most) + " of this VM"};
   auto newcomer = read_newcomer(message);
@@ -265,16 +263,17 @@ base::Result<Client*> Vm::open(const vgpu_open& message) {
                       std::move(*ticket)});
   const auto piece = memory_->take(settings_.channel_size);
   if (piece.size == 0) return Error{ENOMEM, "the window of VM " + name() + " is full (window-size of its device)"};
-  channels_[message.channel] = {{piece}, newcomer->id, Use::running};
-  clients_.limiter().write(log::Level::info, name(), "VM {}: client {} on channel {}: \"{}\"", name(), newcomer->id,
+  auto window = Window::place(memory_->duplicate(), piece.offset, piece.size, newcomer->id);
+  const auto id = newcomer->id;
+  const auto& channel = channels_[id] = {message.channel, {piece}, Use::running};
+  clients_.limiter().write(log::Level::info, name(), "VM {}: client {} on channel {}: \"{}\"", name(), id,
                            message.channel, control::get_text(newcomer->hello.label));
-  auto window = Window::place(memory_->duplicate(), piece.offset, piece.size);
-  auto client = !window ? base::Result<Client*>(window.error())
-                        : clients_.start(*newcomer, std::move(*window), memory_->size(), place_of(message.channel),
-                                         events_of(message.channel));
+  auto client =
+      !window ? base::Result<Client*>(window.error())
+              : clients_.start(*newcomer, std::move(*window), memory_->size(), place_of(channel), make_events(id));
   if (client) return client;
   memory_->give_back(piece);
-  channels_.erase(message.channel);
+  channels_.erase(id);
   return client.error();
 }
 
@@ -297,11 +296,11 @@ void Vm::refuse_open(const vgpu_open& message, const Error& why) {
 
 // Idempotent: the guest's daemon may have been restarted in between.
 void Vm::on_close(std::uint32_t index) {
-  const auto channel = channels_.find(index);
+  const auto channel = find(index);
   if (channel == channels_.end()) return tell_closed(index, true, 0);
   if (channel->second.use == Use::lost) return release(channel);
   channel->second.use = Use::closing;
-  if (auto* client = clients_.find(channel->second.client)) client->revoke(control::KillReason::client_gone);
+  if (auto* client = clients_.find(channel->first)) client->revoke(control::KillReason::client_gone);
 }
 
 void Vm::on_legacy_request(const vgpu_legacy_request& message) {
@@ -311,56 +310,77 @@ void Vm::on_legacy_request(const vgpu_legacy_request& message) {
   link_->send(answer, MessageType::legacy_response);
 }
 
-ClientEvents Vm::events_of(std::uint32_t index) {
+ClientEvents Vm::make_events(std::uint64_t client) {
   return {[this](std::uint64_t id, control::WorkerExit exit) { on_client_finished(id, exit); },
-          [this] { continue_ending(); }, [this, index](std::uint64_t size) { return grow(index, size); },
-          [this, index](std::uint64_t size) { return shrink(index, size); }};
+          [this] { continue_ending(); }, [this, client](std::uint64_t size) { return grow(client, size); },
+          [this, client](std::uint64_t size) { return shrink(client, size); }};
 }
 
 void Vm::on_client_finished(std::uint64_t id, control::WorkerExit exit) {
-  const auto channel =
-      std::find_if(channels_.begin(), channels_.end(), [id](const auto& one) { return one.second.client == id; });
+  const auto channel = channels_.find(id);
   if (channel == channels_.end()) return clients_.forget(id);  // one of an earlier life that would not die
-  if (channel->second.use == Use::closing && !ending_) return release(channel);
+  if (channel->second.use == Use::closing || channel->second.use == Use::dying) return release(channel);
   channel->second.use = Use::lost;
-  if (up_) tell_closed(channel->first, false, control::to_word(exit));
+  if (up_) return tell_closed(channel->second.index, false, control::to_word(exit));
   const bool none_runs =
       std::all_of(channels_.begin(), channels_.end(), [](const auto& one) { return one.second.use == Use::lost; });
   // Nobody is left who could come back to it: the process behind the stub went while no broker served.
-  if (!up_ && none_runs) end_life();
-  continue_ending();
+  if (none_runs) end_life();
 }
 
-control::ExtentGrant Vm::grow(std::uint32_t index, std::uint64_t size) {
-  auto& channel = channels_.at(index);
+control::ExtentGrant Vm::grow(std::uint64_t client, std::uint64_t size) {
   control::ExtentGrant grant;
-  if (channel.use != Use::running || ending_ || size == 0 || size % VGPU_EXTENT_ALIGN != 0) return grant;
+  const auto found = channels_.find(client);
+  if (found == channels_.end() || found->second.use != Use::running || size == 0 || size % VGPU_EXTENT_ALIGN != 0)
+    return grant;
+  auto& channel = found->second;
   const auto piece = memory_->take(size);
   if (piece.size == 0) return grant;
   for (const auto& one : channel.pieces) grant.channel_offset += one.size;
   channel.pieces.push_back(piece);
   grant.window_offset = piece.offset;
   grant.size = piece.size;
-  clients_.move(channel.client, place_of(index));
+  clients_.move(client, place_of(channel));
   return grant;
 }
 
-bool Vm::shrink(std::uint32_t index, std::uint64_t size) {
-  auto& channel = channels_.at(index);
-  if (channel.pieces.size() < 2 || channel.pieces.back().size != size) return false;
+bool Vm::shrink(std::uint64_t client, std::uint64_t size) {
+  const auto found = channels_.find(client);
+  if (found == channels_.end() || found->second.pieces.size() < 2 || found->second.pieces.back().size != size)
+    return false;
+  auto& channel = found->second;
   memory_->give_back(channel.pieces.back());
   channel.pieces.pop_back();
-  clients_.move(channel.client, place_of(index));
+  clients_.move(client, place_of(channel));
   return true;
+}
+
+Vm::Channels::iterator Vm::find(std::uint32_t index) {
+  return std::find_if(channels_.begin(), channels_.end(),
+                      [index](const auto& one) { return one.second.index == index && one.second.use != Use::dying; });
+}
+
+void Vm::begin_dying(Channels::iterator channel) {
+  const bool is_lost = channel->second.use == Use::lost;
+  channel->second.use = Use::dying;
+  auto* client = clients_.find(channel->first);
+  if (is_lost || client == nullptr)
+    release(channel);
+  else
+    client->revoke(control::KillReason::client_gone);
 }
 
 /// Worker gone, guest gone: the memory is scrubbed and free.
 void Vm::release(Channels::iterator channel) {
-  const auto index = channel->first;
-  for (const auto& piece : channel->second.pieces) memory_->give_back(piece);
-  clients_.forget(channel->second.client);
+  const auto [index, pieces, use] = channel->second;
+  const auto client = channel->first;
   channels_.erase(channel);
-  tell_closed(index, true, 0);
+  clients_.forget(client);
+  // Of a life that ends, the memory goes as a whole.
+  if (!ending_)
+    for (const auto& piece : pieces) memory_->give_back(piece);
+  if (use != Use::dying) tell_closed(index, true, 0);
+  continue_ending();
 }
 
 void Vm::tell_closed(std::uint32_t index, bool released, std::uint32_t exit_class) {
@@ -368,11 +388,11 @@ void Vm::tell_closed(std::uint32_t index, bool released, std::uint32_t exit_clas
   message.channel = index;
   message.released = released ? 1 : 0;
   message.exit_class = exit_class;
-  if (link_) link_->send(message, MessageType::closed);
+  if (up_) link_->send(message, MessageType::closed);
 }
 
-restart::ChannelPlace Vm::place_of(std::uint32_t index) const {
-  return {name(), index, memory_->size(), memory_->inode(), channels_.at(index).pieces};
+restart::ChannelPlace Vm::place_of(const Channel& channel) const {
+  return {name(), channel.index, memory_->size(), memory_->inode(), channel.pieces};
 }
 
 }  // namespace vgpu::broker::vm

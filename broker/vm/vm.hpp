@@ -14,10 +14,10 @@
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
 #include "broker/listener/acceptor.hpp"
-#include "broker/listener/listen_socket.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
 #include "common/abi/stub_link.h"
+#include "common/base/listen_socket.hpp"
 
 namespace vgpu::broker::vm {
 
@@ -35,13 +35,18 @@ class Vm {
   void stop();
 
  private:
-  enum class Use { running, lost, closing };
+  enum class Use {
+    running,
+    lost,     // its worker has ended; the memory is the guest's until it closes the channel
+    closing,  // the guest has closed it; its worker is being ended
+    dying     // nobody waits for its end: its number may be another channel's already
+  };
   struct Channel {
+    std::uint32_t index = 0;
     std::vector<Piece> pieces;
-    std::uint64_t client = 0;
     Use use = Use::running;
   };
-  using Channels = std::map<std::uint32_t, Channel>;
+  using Channels = std::map<std::uint64_t, Channel>;  // by the number of their client
 
   void on_connection(base::UniqueFd connection);
   void on_message(control::Frame& frame);
@@ -62,25 +67,27 @@ class Vm {
   void refuse_open(const vgpu_open& message, const base::Error& why);
   void on_close(std::uint32_t index);
   void on_legacy_request(const vgpu_legacy_request& message);
-  ClientEvents events_of(std::uint32_t index);
+  ClientEvents make_events(std::uint64_t client);
   void on_client_finished(std::uint64_t id, control::WorkerExit exit);
-  control::ExtentGrant grow(std::uint32_t index, std::uint64_t size);
-  bool shrink(std::uint32_t index, std::uint64_t size);
+  control::ExtentGrant grow(std::uint64_t client, std::uint64_t size);
+  bool shrink(std::uint64_t client, std::uint64_t size);
+  Channels::iterator find(std::uint32_t index);
+  void begin_dying(Channels::iterator channel);
   void release(Channels::iterator channel);
   void tell_closed(std::uint32_t index, bool released, std::uint32_t exit_class);
-  restart::ChannelPlace place_of(std::uint32_t index) const;
+  restart::ChannelPlace place_of(const Channel& channel) const;
 
   event::Loop& loop_;
   const VmSettings settings_;
   Clients& clients_;
   const std::chrono::milliseconds hello_timeout_;
-  std::optional<listener::ListenSocket> socket_;
+  std::optional<base::ListenSocket> socket_;
   std::optional<listener::Acceptor> acceptor_;
   std::unique_ptr<Link> link_;
   std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
   event::Timer sweep_;                               // then
   bool up_ = false;                                  // the link has been answered
-  bool ending_ = false;                              // channels of the last life are being ended
+  bool ending_ = false;                              // the channels are of the last life, and all dying
   vgpu_stub_hello hello_{};                          // of link_, once it came; not yet answered while ending
   std::optional<VmMemory> memory_;
   Channels channels_;

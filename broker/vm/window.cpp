@@ -19,13 +19,14 @@ void wake(char* word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, n
 
 }  // namespace
 
-base::Result<Window> Window::create(std::uint64_t size) {
+base::Result<Window> Window::create(std::uint64_t size, std::uint64_t client) {
   auto memory = create_shared_memory(size);
   if (!memory) return memory.error();
-  return place(std::move(*memory), 0, size);
+  return place(std::move(*memory), 0, size, client);
 }
 
-base::Result<Window> Window::place(base::UniqueFd memory, std::uint64_t offset, std::uint64_t size) {
+base::Result<Window> Window::place(base::UniqueFd memory, std::uint64_t offset, std::uint64_t size,
+                                   std::uint64_t client) {
   vgpu_control control{};
   control.magic = VGPU_WINDOW_MAGIC;
   control.layout = VGPU_WINDOW_LAYOUT;
@@ -33,6 +34,7 @@ base::Result<Window> Window::place(base::UniqueFd memory, std::uint64_t offset, 
   control.ring_offset = VGPU_RING_OFFSET;
   control.ring_size = VGPU_RING_SIZE;
   control.heap_offset = VGPU_HEAP_OFFSET;
+  control.client = client;
   control.peer_status = VGPU_PEER_ALIVE;
   if (pwrite(memory.get(), &control, sizeof control, static_cast<off_t>(offset)) !=
       static_cast<ssize_t>(sizeof control))

@@ -18,9 +18,10 @@ inline constexpr std::uint64_t kMaxWindowSize = std::uint64_t{512} << 30;  // wh
 class Window {
  public:
   /// Memory of its own, with its control page set up.
-  static base::Result<Window> create(std::uint64_t size);
+  static base::Result<Window> create(std::uint64_t size, std::uint64_t client);
   /// A piece of a VM's memory, which is all zero; sets its control page up.
-  static base::Result<Window> place(base::UniqueFd memory, std::uint64_t offset, std::uint64_t size);
+  static base::Result<Window> place(base::UniqueFd memory, std::uint64_t offset, std::uint64_t size,
+                                    std::uint64_t client);
   /// One that an earlier broker made, in memory that has been checked.
   static Window adopt(base::UniqueFd memory, std::uint64_t offset, std::uint64_t size) {
     return Window(std::move(memory), offset, size);

@@ -1,5 +1,7 @@
 #include "shim/client/channel.hpp"
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <vector>
 
@@ -119,6 +121,13 @@ void Channel::wake(uint64_t offset) const {
   if (transport_->has_futex()) futex_wake(address(offset));
 }
 
+bool Channel::grow(uint64_t window_offset, uint64_t size) {
+  const uintptr_t at = window_.base() + window_.size();
+  if (!window_.grow(transport_->window_fd(), window_offset, size)) return false;
+  ::madvise(reinterpret_cast<void*>(at), size, MADV_DONTFORK);  // as the rest: the channel is this process's
+  return true;
+}
+
 CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body,
                          std::span<const uint8_t> tail) {
   if (sizeof header + body.size() + tail.size() > VGPU_RECORD_MAX) return CUDA_ERROR_INVALID_VALUE;
@@ -126,7 +135,9 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
   for (;;) {
     {
       const std::lock_guard lock(append_);
-      if (producer_.try_append(header, body, tail)) {
+      if (!is_still_ours()) [[unlikely]]
+        lost_.store(true, std::memory_order_relaxed);
+      else if (producer_.try_append(header, body, tail)) {
         position_.store(producer_.position(), std::memory_order_relaxed);
         break;
       }

@@ -60,6 +60,10 @@ class Channel {
   CUresult call(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,
                 std::span<const uint8_t> tail, std::span<uint8_t> data, Answer& answer);
 
+  /// Maps a piece that the host has granted behind the channel's end; unmaps the last one. One thread at a time.
+  bool grow(uint64_t window_offset, uint64_t size);
+  bool shrink(uint64_t size) { return static_cast<bool>(window_.shrink(size)); }
+
   /// True if the worker knows all GPU work complete that was appended before.
   bool is_idle() const;
 
@@ -83,13 +87,19 @@ class Channel {
   };
 
   CUresult unhealthy() const;
+  /// False if the memory behind the window is another life's: its host side was stopped and started, and somebody else
+  /// may have the place. Only behind a device.
+  bool is_still_ours() const {
+    return transport_->has_futex() ||
+           word64(offsetof(vgpu_control, client)).load(std::memory_order_relaxed) == transport_->client_id();
+  }
   CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail);
   CUresult wait_for_reply(uint32_t slot, uint32_t sequence);
   void* address(uint64_t offset) const { return window_.bytes(offset, sizeof(uint32_t)); }
   void read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const;
 
   const std::unique_ptr<transport::Transport> transport_;
-  const shm::Window window_;
+  shm::Window window_;
   const Arena arena_;
   std::mutex append_;
   ring::Producer producer_;

@@ -7,6 +7,7 @@
 #include "common/abi/window_layout.h"
 #include "common/base/range_allocator.hpp"
 #include "shim/staging/extents.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 namespace {

@@ -10,6 +10,7 @@
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/extents.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 namespace {
