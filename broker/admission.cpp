@@ -2,30 +2,30 @@
 
 namespace vgpu::broker {
 
-std::optional<Admission::Ticket> Admission::admit(uid_t uid, std::string& refusal) {
-  const auto own = per_uid_.find(uid);
+std::optional<Admission::Ticket> Admission::admit(const std::string& vm, Quota quota, std::string& refusal) {
+  const auto own = per_vm_.find(vm);
   if (count_ >= max_) {
     refusal = "all " + std::to_string(max_) + " places are taken (max_clients of the broker's configuration)";
     return std::nullopt;
   }
-  if (own != per_uid_.end() && own->second >= max_per_uid_) {
-    refusal = "user " + std::to_string(uid) + " already has " + std::to_string(max_per_uid_) +
-              " clients (max_clients_per_uid of the broker's configuration)";
+  if (own != per_vm_.end() && own->second >= quota.most) {
+    refusal = vm + " already has " + std::to_string(quota.most) + " clients (" + quota.setting +
+              " of the broker's configuration)";
     return std::nullopt;
   }
-  return take_back(uid);
+  return take_back(vm);
 }
 
-Admission::Ticket Admission::take_back(uid_t uid) {
+Admission::Ticket Admission::take_back(const std::string& vm) {
   ++count_;
-  ++per_uid_[uid];
-  return Ticket(*this, uid);
+  ++per_vm_[vm];
+  return Ticket(*this, vm);
 }
 
-void Admission::give_back(uid_t uid) {
+void Admission::give_back(const std::string& vm) {
   --count_;
-  const auto own = per_uid_.find(uid);
-  if (own != per_uid_.end() && --own->second == 0) per_uid_.erase(own);
+  const auto own = per_vm_.find(vm);
+  if (own != per_vm_.end() && --own->second == 0) per_vm_.erase(own);
 }
 
 }  // namespace vgpu::broker

@@ -1,7 +1,5 @@
-// How many clients there may be, in all and of one user. A connection counts from accept to the end of its worker.
+// How many clients there may be, in all and of one VM. A connection counts from accept to the end of its worker.
 #pragma once
-
-#include <sys/types.h>
 
 #include <cstddef>
 #include <map>
@@ -16,35 +14,40 @@ class Admission {
   /// A place taken; given back when destroyed. Must not outlive its Admission.
   class Ticket {
    public:
-    Ticket(Ticket&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), uid_(other.uid_) {}
+    Ticket(Ticket&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), vm_(std::move(other.vm_)) {}
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket() {
-      if (owner_ != nullptr) owner_->give_back(uid_);
+      if (owner_ != nullptr) owner_->give_back(vm_);
     }
 
    private:
     friend class Admission;
-    Ticket(Admission& owner, uid_t uid) : owner_(&owner), uid_(uid) {}
+    Ticket(Admission& owner, std::string vm) : owner_(&owner), vm_(std::move(vm)) {}
     Admission* owner_;
-    uid_t uid_;
+    std::string vm_;
   };
 
-  Admission(std::size_t max_clients, std::size_t max_per_uid) : max_(max_clients), max_per_uid_(max_per_uid) {}
+  explicit Admission(std::size_t max_clients) : max_(max_clients) {}
+
+  /// How many clients one VM may have, and what the sentence for one too many names.
+  struct Quota {
+    std::size_t most;
+    const char* setting;
+  };
 
   /// A ticket, or nothing and a sentence in `refusal`.
-  std::optional<Ticket> admit(uid_t uid, std::string& refusal);
+  std::optional<Ticket> admit(const std::string& vm, Quota quota, std::string& refusal);
   /// A place for a client that an earlier broker admitted: its programs run already, so limits do not refuse it, but it
   /// counts.
-  Ticket take_back(uid_t uid);
+  Ticket take_back(const std::string& vm);
   std::size_t count() const { return count_; }
 
  private:
-  void give_back(uid_t uid);
+  void give_back(const std::string& vm);
 
   std::size_t max_;
-  std::size_t max_per_uid_;
   std::size_t count_ = 0;
-  std::map<uid_t, std::size_t> per_uid_;  // only users that have a client
+  std::map<std::string, std::size_t> per_vm_;  // only VMs that have a client
 };
 
 }  // namespace vgpu::broker

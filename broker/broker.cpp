@@ -3,16 +3,14 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 
 #include "broker/restart/relaunch.hpp"
-#include "broker/restart/take_back.hpp"
-#include "broker/service_notify.hpp"
 #include "broker/supervisor/worker_launch.hpp"
 #include "common/base/log.hpp"
+#include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
 
 namespace vgpu::broker {
@@ -20,10 +18,6 @@ namespace {
 
 using control::HelloStatus;
 
-// One client's life is about five lines. A user who starts programs in a loop gets this many into the log.
-constexpr unsigned kLogBurst = 500;
-constexpr unsigned kLogPerSecond = 50;
-constexpr std::chrono::milliseconds kHeartbeat{1000};
 // Workers are given this much longer than kill_timeout when the broker ends.
 constexpr std::chrono::milliseconds kShutdownGrace{500};
 
@@ -48,24 +42,26 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
     : loop_(loop),
       options_(options),
       config_(config),
-      limiter_(kLogBurst, kLogPerSecond),
-      admission_(config.max_clients, config.max_clients_per_uid),
       relaunch_(options.command_line),
-      roster_(config.socket + ".roster"),
-      heartbeat_(loop),
-      shutdown_deadline_(loop) {}
+      clients_(loop, config.max_clients, config.socket + ".roster"),
+      shutdown_deadline_(loop) {
+  clients_.on_gone([this] { continue_shutdown(); });
+  for (const auto& vm : config.vms) vms_.push_back(std::make_unique<vm::Vm>(loop, vm, clients_, config.hello_timeout));
+}
 
 base::Result<void> Broker::start() {
   raise_descriptor_limit();
   auto worker = supervisor::find_worker(config_.worker);
   if (!worker) return worker.error();
-  client_settings_ = {*worker, config_.driver, config_.log_level, config_.window_size, config_.kill_timeout};
+  clients_.configure({*worker, config_.driver, config_.log_level, config_.kill_timeout});
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
   if (auto listening = listen(); !listening) return listening.error();
   // Before anybody is admitted: they count.
-  take_back_clients();
+  clients_.take_back([this](const restart::Entry& entry, int window) { return find_events(entry, window); });
+  for (const auto& vm : vms_)
+    if (auto listening = vm->listen(); !listening) return listening.error();
   accept_from(socket_->take_descriptor());
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
@@ -74,48 +70,23 @@ base::Result<void> Broker::start() {
 
 base::Result<void> Broker::listen() {
   if (const auto& inherited = relaunch_.inherited()) {
-    if (auto socket = listener::ListenSocket::adopt(config_.socket, *inherited)) {
+    if (auto socket = base::ListenSocket::adopt(config_.socket, *inherited)) {
       socket_.emplace(std::move(*socket));
       return {};
     }
   }
-  auto socket = listener::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
+  auto socket = base::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
   if (!socket) return socket.error();
   socket_.emplace(std::move(*socket));
   return {};
 }
 
-void Broker::take_back_clients() {
-  const auto predecessor = roster_.read();
-  if (!predecessor) return log::error("{}; workers of an earlier broker stay on their own", predecessor.error().text);
-  next_id_ = predecessor->next_id;
-  if (predecessor->entries.empty()) return;
-  auto alive = predecessor->entries;
-  std::erase_if(alive, [this](const restart::Entry& entry) { return !take_back_client(entry); });
-  roster_.replace(alive, next_id_);
-}
-
-bool Broker::take_back_client(const restart::Entry& entry) {
-  auto taken = restart::take_back(entry);
-  if (!taken && taken.error().code == ESRCH) {
-    log::info("worker {} of client {} has ended while no broker served", entry.worker.pid, entry.id);
-    return false;
-  }
-  if (!taken) {
-    log::error("worker {} of client {} (uid {}) stays on its own: {}", entry.worker.pid, entry.id, entry.uid,
-               taken.error().text);
-    return true;  // the next broker may succeed
-  }
-  log::info("took back client {}: worker {} (pid {} of the client, uid {})", entry.id, entry.worker.pid,
-            entry.client.pid, entry.uid);
-  keep(vm::Client::take_back(loop_, std::move(*taken), admission_.take_back(entry.uid), client_settings_, limiter_,
-                             [this](std::uint64_t finished) { on_client_finished(finished); }));
-  return true;
-}
-
-void Broker::keep(std::unique_ptr<vm::Client> client) {
-  clients_[client->id()] = std::move(client);
-  if (!heartbeat_.is_running()) heartbeat_.start(kHeartbeat, [this] { beat(); });
+std::optional<vm::ClientEvents> Broker::find_events(const restart::Entry& entry, int window) {
+  if (!entry.place) return vm::ClientEvents{};
+  for (const auto& vm : vms_)
+    if (vm->name() == entry.place->vm) return vm->take_back(entry, window);
+  log::warning("client {} belongs to VM {}, which the configuration does not have any more", entry.id, entry.place->vm);
+  return std::nullopt;
 }
 
 void Broker::on_signal(int signal) {
@@ -127,10 +98,9 @@ void Broker::on_signal(int signal) {
 }
 
 void Broker::log_accounts() {
-  const auto quarantined =
-      std::count_if(clients_.begin(), clients_.end(), [](const auto& one) { return one.second->is_quarantined(); });
   log::info("accounts: clients {}, greetings {}, places {}, workers {}, quarantined {}, descriptors {}",
-            clients_.size(), greetings_.size(), admission_.count(), clients_.size(), quarantined, count_descriptors());
+            clients_.count(), greetings_.size(), clients_.admission().count(), clients_.count(),
+            clients_.count_quarantined(), count_descriptors());
 }
 
 // Nobody new is let in, those who are saying hello get their answer (or run into hello_timeout), then it happens.
@@ -146,7 +116,7 @@ void Broker::begin_relaunch() {
 }
 
 void Broker::relaunch() {
-  log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.size());
+  log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
   const int code = relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
@@ -173,24 +143,25 @@ void Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
-  config_.log_level = client_settings_.log_level = loaded.config.log_level;
+  config_.log_level = clients_.settings().log_level = loaded.config.log_level;
   log::open("vgpu-broker", config_.level());
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
 }
 
 void Broker::on_connection(base::UniqueFd connection) {
-  auto peer = listener::identify_peer(connection.get());
+  auto peer = base::identify_peer(connection.get());
   if (!peer) {
-    limiter_.write(log::Level::warning, static_cast<uid_t>(-1), "refused a connection: {}", peer.error().text);
+    clients_.limiter().write(log::Level::warning, "unknown peers", "refused a connection: {}", peer.error().text);
     return listener::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
   }
   std::string refusal;
-  auto ticket = admission_.admit(peer->uid, refusal);
+  const auto vm = vm::vm_name(peer->uid);
+  auto ticket = clients_.admission().admit(vm, {config_.max_clients_per_uid, "max_clients_per_uid"}, refusal);
   if (!ticket) {
-    limiter_.write(log::Level::warning, peer->uid, "refused pid {} (uid {}): {}", peer->pid, peer->uid, refusal);
+    clients_.limiter().write(log::Level::warning, vm, "refused pid {} (uid {}): {}", peer->pid, peer->uid, refusal);
     return listener::send_refusal(connection.get(), HelloStatus::limit, refusal);
   }
-  const auto id = next_id_++;
+  const auto id = clients_.take_id();
   greetings_[id] = std::make_unique<listener::Greeting>(
       loop_, listener::Guest{std::move(connection), std::move(*peer), std::move(*ticket)}, config_.hello_timeout,
       [this, id](listener::Greeted greeted) { on_greeted(id, std::move(greeted)); });
@@ -201,81 +172,55 @@ void Broker::on_greeted(std::uint64_t id, listener::Greeted greeted) {
     greetings_.erase(id);
     if (relaunching_ && greetings_.empty()) relaunch();
   });
-  if (greeted.status != HelloStatus::ok) return refuse(greeted);
+  if (greeted.status != HelloStatus::ok) return refuse(greeted.guest, greeted.status, greeted.text);
   admit(id, std::move(greeted));
 }
 
-void Broker::refuse(const listener::Greeted& greeted) {
-  const auto& peer = greeted.guest.peer;
-  limiter_.write(log::Level::warning, peer.uid, "refused pid {} (uid {}): {}", peer.pid, peer.uid, greeted.text);
-  listener::send_refusal(greeted.guest.connection.get(), greeted.status, greeted.text);
+void Broker::refuse(const listener::Guest& guest, HelloStatus status, const std::string& text) {
+  const auto& peer = guest.peer;
+  clients_.limiter().write(log::Level::warning, vm::vm_name(peer.uid), "refused pid {} (uid {}): {}", peer.pid,
+                           peer.uid, text);
+  listener::send_refusal(guest.connection.get(), status, text);
 }
 
 void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
-  const auto pid = greeted.guest.peer.pid;
-  const auto uid = greeted.guest.peer.uid;
-  limiter_.write(log::Level::info, uid, "client {} connected: pid {}, uid {}, \"{}\"", id, pid, uid,
-                 control::get_text(greeted.hello.label));
-  auto client = vm::Client::create(loop_, id, greeted, client_settings_, limiter_,
-                                   [this](std::uint64_t finished) { on_client_finished(finished); });
-  if (!client) {
-    greeted.status = HelloStatus::internal;
-    greeted.text = client.error().text;
-    return refuse(greeted);
-  }
-  limiter_.write(log::Level::info, uid, "client {}: worker {} started", id, (*client)->worker_pid());
-  // On the roster before it is answered: a broker that comes after us finds every client that may go on.
-  roster_.add((*client)->roster_entry(), next_id_);
-  (*client)->answer(greeted.agreement);
-  keep(std::move(*client));
-}
-
-void Broker::on_client_finished(std::uint64_t id) {
-  event::defer(loop_, [this, id] {
-    clients_.erase(id);
-    roster_.remove(id);
-    if (clients_.empty()) heartbeat_.cancel();  // without clients the broker sleeps
-    if (stopping_) continue_shutdown();
-  });
-}
-
-void Broker::beat() {
-  const auto now = shm::monotonic_ms();
-  for (auto& [id, client] : clients_) client->beat(now);
-  heartbeat_.start(kHeartbeat, [this] { beat(); });
+  const auto& peer = greeted.guest.peer;
+  vm::Newcomer newcomer{id, vm::vm_name(peer.uid), {}, greeted.hello, greeted.agreement};
+  clients_.limiter().write(log::Level::info, newcomer.vm, "client {} connected: pid {}, uid {}, \"{}\"", id, peer.pid,
+                           peer.uid, control::get_text(greeted.hello.label));
+  auto window = vm::Window::create(config_.window_size, id);
+  if (!window) return refuse(greeted.guest, HelloStatus::internal, window.error().text);
+  newcomer.guest.emplace(std::move(greeted.guest));
+  auto client = clients_.start(newcomer, std::move(*window), config_.window_size, {}, {});
+  if (client) return (*client)->answer();
+  refuse(*newcomer.guest, HelloStatus::internal, client.error().text);
 }
 
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
 void Broker::begin_shutdown(int signal) {
   stopping_ = true;
   relaunching_ = false;
-  log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.size());
-  notify_service("STOPPING=1");
+  log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
+  base::notify_service("STOPPING=1");
   acceptor_.reset();
   greetings_.clear();
-  for (auto& [id, client] : clients_) client->revoke();
+  for (const auto& vm : vms_) vm->stop();
+  clients_.revoke_all();
   shutdown_deadline_.start(config_.kill_timeout + kShutdownGrace, [this] { end_shutdown(); });
   continue_shutdown();
 }
 
 void Broker::continue_shutdown() {
-  if (clients_.empty()) end_shutdown();
+  if (stopping_ && clients_.count() == 0) end_shutdown();
 }
 
 void Broker::end_shutdown() {
   if (!socket_) return;  // already ended
-  for (const auto& [id, client] : clients_) {
-    log::error("ALARM: leaving worker {} of client {} behind: it does not die", client->worker_pid(), id);
-    client->abandon();
-  }
-  exit_code_ = clients_.empty() ? 0 : control::kExitInternal;
-  if (clients_.empty()) roster_.discard();
+  exit_code_ = clients_.abandon_all() ? 0 : control::kExitInternal;
   shutdown_deadline_.cancel();
-  heartbeat_.cancel();
   signals_.reset();
   socket_.reset();
   log::info("shut down");
-  clients_.clear();
 }
 
 }  // namespace vgpu::broker

@@ -1,4 +1,4 @@
-// The broker: owns the listening socket, the greetings under way and the clients, and brings them to an end in order.
+// The broker: owns the listening socket, the greetings under way and the VMs, and brings them to an end in order.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,15 @@
 #include <memory>
 #include <optional>
 
-#include "broker/admission.hpp"
+#include "broker/clients.hpp"
 #include "broker/config.hpp"
 #include "broker/event/event.hpp"
 #include "broker/listener/acceptor.hpp"
 #include "broker/listener/greeting.hpp"
-#include "broker/listener/listen_socket.hpp"
-#include "broker/log_limiter.hpp"
 #include "broker/options.hpp"
 #include "broker/restart/relaunch.hpp"
-#include "broker/restart/roster.hpp"
-#include "broker/vm/client.hpp"
+#include "broker/vm/vm.hpp"
+#include "common/base/listen_socket.hpp"
 
 namespace vgpu::broker {
 
@@ -34,10 +32,7 @@ class Broker {
 
  private:
   base::Result<void> listen();
-  void take_back_clients();
-  /// False if its worker has ended: it is off the roster.
-  bool take_back_client(const restart::Entry& entry);
-  void keep(std::unique_ptr<vm::Client> client);
+  std::optional<vm::ClientEvents> find_events(const restart::Entry& entry, int window);
   void on_signal(int signal);
   void reload();
   void log_accounts();
@@ -46,10 +41,8 @@ class Broker {
   void relaunch();
   void on_connection(base::UniqueFd connection);
   void on_greeted(std::uint64_t id, listener::Greeted greeted);
-  void refuse(const listener::Greeted& greeted);
+  void refuse(const listener::Guest& guest, control::HelloStatus status, const std::string& text);
   void admit(std::uint64_t id, listener::Greeted greeted);
-  void on_client_finished(std::uint64_t id);
-  void beat();
   void begin_shutdown(int signal);
   void continue_shutdown();
   void end_shutdown();
@@ -57,19 +50,14 @@ class Broker {
   event::Loop& loop_;
   const Options& options_;
   Config config_;
-  vm::ClientSettings client_settings_;
-  LogLimiter limiter_;
-  Admission admission_;
   restart::Relaunch relaunch_;
-  restart::Roster roster_;
+  Clients clients_;
+  std::vector<std::unique_ptr<vm::Vm>> vms_;
   std::optional<event::Signals> signals_;
-  std::optional<listener::ListenSocket> socket_;
+  std::optional<base::ListenSocket> socket_;
   std::optional<listener::Acceptor> acceptor_;
-  event::Timer heartbeat_;
   event::Timer shutdown_deadline_;
-  std::uint64_t next_id_ = 1;  // of greetings and clients: a client keeps its greeting's
   std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
-  std::map<std::uint64_t, std::unique_ptr<vm::Client>> clients_;
   bool stopping_ = false;
   bool relaunching_ = false;    // as soon as nobody says hello any more
   base::UniqueFd held_socket_;  // meanwhile

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "broker/vm/window.hpp"
+#include "common/abi/device_registers.h"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
@@ -139,6 +140,30 @@ constexpr Key kKeys[] = {
      [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.hello_timeout); }},
 };
 
+struct VmKey {
+  std::string_view name;
+  std::string (*apply)(const toml::node& node, VmSettings& vm);
+};
+
+constexpr VmKey kVmKeys[] = {
+    {"socket", [](const toml::node& n, VmSettings& v) { return parse_path(n, v.socket); }},
+    {"socket_mode", [](const toml::node& n, VmSettings& v) { return parse_mode(n, v.socket_mode); }},
+    {"socket_group", [](const toml::node& n, VmSettings& v) { return parse_text(n, v.socket_group); }},
+    {"window_size_max", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.window_size_max); }},
+    {"channel_size", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.channel_size); }},
+    {"channels", [](const toml::node& n, VmSettings& v) { return parse_count(n, 1, VGPU_CHANNEL_MAX, v.channels); }},
+};
+
+std::string check_vm_name(std::string_view name) {
+  const bool is_plain = !name.empty() && name.size() <= 48 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+  if (!is_plain) return "the name of a VM has 1 to 48 letters, digits, \"-\", \"_\" and \".\"";
+  if (name.starts_with("uid-")) return "names that begin with \"uid-\" are those of users";
+  return {};
+}
+
 const Key* find_key(std::string_view section, std::string_view name) {
   for (const auto& key : kKeys)
     if (key.section == section && key.name == name) return &key;
@@ -157,7 +182,9 @@ class Reader {
 
   void read(const toml::table& file) {
     for (const auto& [name, node] : file) {
-      if (!is_section(name.str()))
+      if (name == "vm")
+        read_vms(node);
+      else if (!is_section(name.str()))
         complain(name.source().begin.line, "unknown section [" + std::string(name.str()) + "]");
       else if (!node.is_table())
         complain(name.source().begin.line, std::string(name.str()) + " must be a section");
@@ -181,6 +208,31 @@ class Reader {
         complain(node.source().begin.line, std::string(name.str()) + " " + problem);
       }
     }
+  }
+
+  void read_vms(const toml::node& node) {
+    if (!node.is_table()) return complain(node.source().begin.line, "vm must be written as [vm.NAME]");
+    for (const auto& [name, vm] : *node.as_table()) {
+      const auto problem = vm.is_table() ? check_vm_name(name.str()) : "vm must be written as [vm.NAME]";
+      if (problem.empty())
+        read_vm(name.str(), *vm.as_table());
+      else
+        complain(name.source().begin.line, problem);
+    }
+  }
+
+  void read_vm(std::string_view vm_name, const toml::table& keys) {
+    VmSettings vm;
+    vm.name = vm_name;
+    for (const auto& [name, node] : keys) {
+      const auto* key = std::find_if(std::begin(kVmKeys), std::end(kVmKeys),
+                                     [name = name.str()](const VmKey& one) { return one.name == name; });
+      if (key == std::end(kVmKeys))
+        complain(name.source().begin.line, "unknown key " + std::string(name.str()) + " in [vm." + vm.name + "]");
+      else if (const auto problem = key->apply(node, vm); !problem.empty())
+        complain(node.source().begin.line, std::string(name.str()) + " " + problem);
+    }
+    loaded_.config.vms.push_back(std::move(vm));
   }
 
   const std::string& path_;
@@ -234,6 +286,13 @@ void read_file(const std::string& path, LoadedConfig& loaded) {
 
 }  // namespace
 
+/// Those without a path of their own lie beside the broker's.
+void place_vm_sockets(Config& config) {
+  const auto folder = config.socket.substr(0, config.socket.rfind('/') + 1);
+  for (auto& vm : config.vms)
+    if (vm.socket.empty()) vm.socket = folder + "vm-" + vm.name + ".sock";
+}
+
 LoadedConfig load_config(const std::string& path, bool must_exist, const Overrides& overrides) {
   LoadedConfig loaded;
   struct stat status {};
@@ -241,6 +300,7 @@ LoadedConfig load_config(const std::string& path, bool must_exist, const Overrid
     read_file(path, loaded);
   }
   apply(overrides, loaded);
+  place_vm_sockets(loaded.config);
   return loaded;
 }
 

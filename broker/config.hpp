@@ -12,6 +12,17 @@
 
 namespace vgpu::broker {
 
+/// A [vm.NAME]: a virtual machine that is reached through its stub.
+struct VmSettings {
+  std::string name;
+  std::string socket;  // empty: beside the broker's, vm-NAME.sock
+  unsigned socket_mode = 0660;
+  std::string socket_group;
+  std::uint64_t window_size_max = std::uint64_t{64} << 30;  // bytes
+  std::uint64_t channel_size = std::uint64_t{16} << 20;     // bytes that a channel begins with
+  std::uint64_t channels = 64;                              // at once
+};
+
 struct Config {
   // [broker]
   std::string socket = control::kDefaultSocket;
@@ -27,6 +38,8 @@ struct Config {
   // [client]
   std::uint64_t window_size = std::uint64_t{16} << 30;  // bytes; sparse
   std::chrono::milliseconds hello_timeout{2000};
+  // [vm.NAME], in the order of their names
+  std::vector<VmSettings> vms;
 
   log::Level level() const;
 };

@@ -6,13 +6,13 @@
 namespace vgpu::broker {
 namespace {
 
-constexpr std::size_t kManyUsers = 1024;
+constexpr std::size_t kMany = 1024;
 
 }  // namespace
 
-bool LogLimiter::take(uid_t uid, Clock::time_point now, std::uint64_t& suppressed) {
-  if (buckets_.size() >= kManyUsers) forget_quiet_users(now);
-  auto& bucket = buckets_.try_emplace(uid, Bucket{static_cast<double>(burst_), now}).first->second;
+bool LogLimiter::take(const std::string& vm, Clock::time_point now, std::uint64_t& suppressed) {
+  if (buckets_.size() >= kMany) forget_quiet_ones(now);
+  auto& bucket = buckets_.try_emplace(vm, Bucket{static_cast<double>(burst_), now}).first->second;
   bucket.tokens = tokens_at(bucket, now);
   bucket.filled = now;
   if (bucket.tokens < 1) {
@@ -30,7 +30,7 @@ double LogLimiter::tokens_at(const Bucket& bucket, Clock::time_point now) const 
 }
 
 // A full bucket without suppressed lines says as much as none.
-void LogLimiter::forget_quiet_users(Clock::time_point now) {
+void LogLimiter::forget_quiet_ones(Clock::time_point now) {
   std::erase_if(buckets_, [&](const auto& entry) {
     return tokens_at(entry.second, now) >= burst_ && entry.second.suppressed == 0;
   });

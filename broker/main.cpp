@@ -12,7 +12,7 @@
 #include <new>
 
 #include "broker/broker.hpp"
-#include "broker/service_notify.hpp"
+#include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
 
 using namespace vgpu;
@@ -24,7 +24,7 @@ int serve(broker::Broker& broker, boost::asio::io_context& loop) {
     log::error("{}", started.error().text);
     return 1;
   }
-  broker::notify_service("READY=1");
+  base::notify_service("READY=1");
   loop.run();
   return broker.exit_code();
 }

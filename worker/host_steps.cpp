@@ -13,6 +13,18 @@
 namespace vgpu::worker {
 namespace {
 
+/// Returns when `step_done` may have changed from `seen`.
+void wait_for_agent(const shm::Window& window, uint32_t seen) {
+  const bool polls =
+      (window.word32(offsetof(vgpu_control, guest_flags)).load(std::memory_order_relaxed) & VGPU_GUEST_POLLS) != 0;
+  // A guest without futexes wakes nobody: its agent answers within some hundred microseconds, or takes its time.
+  const timespec longest = polls ? timespec{0, 200'000} : timespec{1, 0};
+  ::syscall(SYS_futex, window.bytes(offsetof(vgpu_control, step_done), 4), FUTEX_WAIT, seen, &longest, nullptr, 0);
+}
+
+}  // namespace
+namespace {
+
 constexpr uint64_t kStepsInPage = 64;
 
 }  // namespace
@@ -63,8 +75,7 @@ void HostSteps::run(Step* step, cuda::CUresult status) {
     for (uint32_t seen = done.load(std::memory_order_acquire);
          static_cast<int32_t>(seen - posted_) < 0 && !stopped_.load(std::memory_order_relaxed);
          seen = done.load(std::memory_order_acquire)) {
-      const timespec second{1, 0};
-      ::syscall(SYS_futex, window_->bytes(offsetof(vgpu_control, step_done), 4), FUTEX_WAIT, seen, &second, nullptr, 0);
+      wait_for_agent(*window_, seen);
     }
   }
   if (!step->repeatable) drop(step);

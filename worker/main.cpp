@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
     leave(*inherited, session.error().code);
   }
   (*session)->on_tell([&](const std::string& text, auto error) { broker.say(text, static_cast<int>(error)); });
+  if ((*session)->window().capacity() > (*session)->window().size())
+    (*session)->enable_growth(broker.descriptor(), inherited->window.get());
   broker.ready(worker::readiness(**session));
   leave(*inherited, exit_code((*session)->serve()));
 }

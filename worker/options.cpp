@@ -17,6 +17,10 @@ const char* usage() {
          "  --vm NAME          the VM the client belongs to, for logs\n"
          "  --driver DRIVER    auto: libcuda.so.1, or the software GPU where no NVIDIA device exists; nvidia; sim; or "
          "a path\n"
+         "  --window-offset N, --window-size N, --window-capacity N\n"
+         "                     where the client's channel lies in the window's memory, and what it may grow to, in "
+         "bytes\n"
+         "                     (default: all of it)\n"
          "  --log-level LEVEL  debug, info, warning or error (default info)\n"
          "  --help, --version\n"
          "\n"
@@ -26,10 +30,15 @@ const char* usage() {
 }
 
 base::Result<Options> parse_options(int argc, char** argv) {
-  static const option kLong[] = {
-      {"client", required_argument, nullptr, 'c'}, {"vm", required_argument, nullptr, 'v'},
-      {"driver", required_argument, nullptr, 'd'}, {"log-level", required_argument, nullptr, 'l'},
-      {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
+  static const option kLong[] = {{"client", required_argument, nullptr, 'c'},
+                                 {"vm", required_argument, nullptr, 'v'},
+                                 {"driver", required_argument, nullptr, 'd'},
+                                 {"log-level", required_argument, nullptr, 'l'},
+                                 {"window-offset", required_argument, nullptr, 'o'},
+                                 {"window-size", required_argument, nullptr, 's'},
+                                 {"window-capacity", required_argument, nullptr, 'm'},
+                                 {"help", no_argument, nullptr, 'h'},
+                                 {nullptr, 0, nullptr, 0}};
   Options options;
   opterr = 0;
   for (int found = 0; (found = ::getopt_long(argc, argv, "", kLong, nullptr)) != -1;) {
@@ -39,6 +48,15 @@ base::Result<Options> parse_options(int argc, char** argv) {
         break;
       case 'v':
         options.vm = optarg;
+        break;
+      case 'o':
+        options.place.offset = std::strtoull(optarg, nullptr, 10);
+        break;
+      case 's':
+        options.place.size = std::strtoull(optarg, nullptr, 10);
+        break;
+      case 'm':
+        options.place.capacity = std::strtoull(optarg, nullptr, 10);
         break;
       case 'd':
         options.driver = optarg;

@@ -6,6 +6,7 @@
 
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
+#include "common/shm/window.hpp"
 
 namespace vgpu::worker {
 
@@ -14,6 +15,7 @@ struct Options {
   std::string vm = "host";
   std::string driver = "auto";
   log::Level log_level = log::Level::info;
+  shm::Place place;  // of the channel in the window's memory; size 0: all of it
   bool help = false;
 };
 

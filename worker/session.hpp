@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/shm/window.hpp"
+#include "worker/channel_growth.hpp"
 #include "worker/code_scan.hpp"
 #include "worker/console.hpp"
 #include "worker/dispatch/dispatcher.hpp"
@@ -66,6 +67,10 @@ class Session {
   /// The context that registered it is gone, and so is the registration.
   void forget_control_area(uint64_t context);
 
+  /// How the channel grows; null if it cannot.
+  ChannelGrowth* growth() { return growth_.get(); }
+  void enable_growth(int control, int memory) { growth_ = std::make_unique<ChannelGrowth>(control, memory, window_); }
+
   /// Where sentences for the operator go; nowhere until this is called.
   void on_tell(std::function<void(const std::string&, CUresult)> tell) { tell_ = std::move(tell); }
   void tell(const std::string& text, CUresult error);
@@ -76,6 +81,7 @@ class Session {
  private:
   std::function<void(const std::string&, CUresult)> tell_;
   shm::Window window_;
+  std::unique_ptr<ChannelGrowth> growth_;
   DriverLibrary driver_;
   Objects objects_;
   Contexts contexts_;

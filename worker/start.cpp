@@ -35,10 +35,10 @@ struct GuestPlaces {
   uint64_t window_base, arena_base, arena_size;
 };
 
-base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited) {
+base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited, uint64_t offset) {
   vgpu_control control{};
   for (const uint64_t end = shm::monotonic_ms() + kGuestReadyMs; shm::monotonic_ms() < end;) {
-    if (::pread(inherited.window.get(), &control, sizeof control, 0) != sizeof control)
+    if (::pread(inherited.window.get(), &control, sizeof control, static_cast<off_t>(offset)) != sizeof control)
       return base::Error{control::kExitUsage, "the window cannot be read"};
     if (control.guest_ready == 1) return GuestPlaces{control.window_base, control.arena_base, control.arena_size};
     constexpr int kStepMs = 1000;  // the client rings the doorbell; the step only bounds a lost ring
@@ -49,6 +49,17 @@ base::Result<GuestPlaces> wait_for_guest(const Inherited& inherited) {
       return base::Error{control::kExitUsage, "the doorbell cannot be read"};
   }
   return base::Error{control::kExitProtocolViolation, "the client did not map its window in time"};
+}
+
+/// As the broker gave it, or the whole of the window's memory.
+base::Result<shm::Place> find_place(int window, shm::Place place) {
+  struct stat status {};
+  if (::fstat(window, &status) != 0) return base::Error{control::kExitUsage, "the window cannot be examined"};
+  const auto memory = static_cast<uint64_t>(status.st_size);
+  if (place.size == 0) return shm::Place{0, memory, memory};
+  if (place.offset > memory || place.size > memory - place.offset)
+    return base::Error{control::kExitUsage, "the channel does not lie in the window's memory"};
+  return place;
 }
 
 /// Sanitizers keep address ranges of their own for later; a worker built with one runs unconfined.
@@ -105,12 +116,11 @@ void outlive_the_broker() {
 }
 
 base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inherited& inherited) {
-  const auto places = wait_for_guest(inherited);
+  const auto places = wait_for_guest(inherited, options.place.offset);
   if (!places) return places.error();
-  struct stat status {};
-  if (::fstat(inherited.window.get(), &status) != 0)
-    return base::Error{control::kExitUsage, "the window cannot be examined"};
-  auto window = shm::Window::map_at(inherited.window.get(), static_cast<size_t>(status.st_size), places->window_base);
+  const auto place = find_place(inherited.window.get(), options.place);
+  if (!place) return place.error();
+  auto window = shm::Window::map_at(inherited.window.get(), *place, places->window_base);
   if (!window) {
     const bool ours = window.error().code == ENOMEM;
     return base::Error{ours ? control::kExitInternal : control::kExitProtocolViolation, window.error().text};

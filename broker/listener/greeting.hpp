@@ -6,7 +6,7 @@
 
 #include "broker/admission.hpp"
 #include "broker/event/event.hpp"
-#include "broker/listener/peer.hpp"
+#include "common/base/peer.hpp"
 #include "common/control/frame.hpp"
 #include "common/control/messages.hpp"
 #include "common/control/negotiate.hpp"
@@ -16,7 +16,7 @@ namespace vgpu::broker::listener {
 /// A connected process with a place and, once greeted, what it said.
 struct Guest {
   base::UniqueFd connection;
-  Peer peer;
+  base::Peer peer;
   Admission::Ticket ticket;
 };
 

@@ -20,10 +20,10 @@ constinit char g_variable[64] = "VGPU_BROKER_RELAUNCHED=no";
 
 void keep_over_exec(int descriptor, bool keep) { fcntl(descriptor, F_SETFD, keep ? 0 : FD_CLOEXEC); }
 
-std::optional<listener::ListenSocket::Descriptors> take_inherited() {
+std::optional<base::ListenSocket::Descriptors> take_inherited() {
   const char* value = getenv(kVariable);
   if (value == nullptr) return std::nullopt;
-  listener::ListenSocket::Descriptors inherited;
+  base::ListenSocket::Descriptors inherited;
   if (std::sscanf(value, "%d %d", &inherited.socket, &inherited.lock) != 2) return std::nullopt;
   keep_over_exec(inherited.socket, false);
   keep_over_exec(inherited.lock, false);
@@ -47,7 +47,7 @@ void hold_signals(bool hold) {
   sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ours, nullptr);
 }
 
-int Relaunch::execute(const listener::ListenSocket::Descriptors& socket) {
+int Relaunch::execute(const base::ListenSocket::Descriptors& socket) {
   std::snprintf(g_variable, sizeof g_variable, "%s=%d %d", kVariable, socket.socket, socket.lock);
   keep_over_exec(socket.socket, true);
   keep_over_exec(socket.lock, true);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/listener/listen_socket.hpp"
+#include "common/base/listen_socket.hpp"
 #include "common/base/result.hpp"
 
 namespace vgpu::broker::restart {
@@ -29,13 +29,13 @@ class Relaunch {
 
   const std::string& program() const { return program_; }
   /// What execute() of the earlier run handed to this one, if it was one.
-  const std::optional<listener::ListenSocket::Descriptors>& inherited() const { return inherited_; }
+  const std::optional<base::ListenSocket::Descriptors>& inherited() const { return inherited_; }
   /// Returns only if it fails, an errno, and then everything is as it was. Allocates nothing: it is also the way out
   /// when there is no memory.
-  int execute(const listener::ListenSocket::Descriptors& socket);
+  int execute(const base::ListenSocket::Descriptors& socket);
 
  private:
-  std::optional<listener::ListenSocket::Descriptors> inherited_;
+  std::optional<base::ListenSocket::Descriptors> inherited_;
   std::string program_;
   std::vector<std::string> arguments_;
   std::vector<char*> argv_;

@@ -26,15 +26,52 @@ Error os_error(const std::string& what) {
   return {code, what + ": " + std::generic_category().message(code)};
 }
 
-json to_json(const ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
+json to_json(const base::ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
 
-ProcessIdentity process_from(const json& value) {
+base::ProcessIdentity process_from(const json& value) {
   return {value.at("pid").get<pid_t>(), value.at("started").get<std::uint64_t>()};
 }
 
+json to_json(const ChannelPlace& place) {
+  json pieces = json::array();
+  for (const auto& piece : place.pieces) pieces.push_back({{"offset", piece.offset}, {"size", piece.size}});
+  return {{"vm", place.vm},
+          {"channel", place.channel},
+          {"memory_size", place.memory_size},
+          {"inode", place.inode},
+          {"pieces", std::move(pieces)}};
+}
+
+ChannelPlace place_from(const json& value) {
+  ChannelPlace place{value.at("vm").get<std::string>(),
+                     value.at("channel").get<std::uint32_t>(),
+                     value.at("memory_size").get<std::uint64_t>(),
+                     value.at("inode").get<ino_t>(),
+                     {}};
+  for (const auto& piece : value.at("pieces"))
+    place.pieces.push_back({piece.at("offset").get<std::uint64_t>(), piece.at("size").get<std::uint64_t>()});
+  return place;
+}
+
+json to_json(const Entry& entry) {
+  json value = {{"id", entry.id},
+                {"uid", entry.uid},
+                {"client", to_json(entry.client)},
+                {"worker", to_json(entry.worker)},
+                {"window_size", entry.window_size}};
+  if (entry.place) value["place"] = to_json(*entry.place);
+  return value;
+}
+
 Entry entry_from(const json& value) {
-  return {value.at("id").get<std::uint64_t>(), value.at("uid").get<uid_t>(), process_from(value.at("client")),
-          process_from(value.at("worker")), value.at("window_size").get<std::uint64_t>()};
+  Entry entry{value.at("id").get<std::uint64_t>(),
+              value.at("uid").get<uid_t>(),
+              process_from(value.at("client")),
+              process_from(value.at("worker")),
+              value.at("window_size").get<std::uint64_t>(),
+              {}};
+  if (const auto place = value.find("place"); place != value.end()) entry.place = place_from(*place);
+  return entry;
 }
 
 base::Result<void> check_owner(int file, const std::string& path) {
@@ -62,12 +99,7 @@ base::Result<void> write_file(const std::string& path, const std::string& text) 
 
 std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries) {
   json list = json::array();
-  for (const auto& [id, entry] : entries)
-    list.push_back({{"id", id},
-                    {"uid", entry.uid},
-                    {"client", to_json(entry.client)},
-                    {"worker", to_json(entry.worker)},
-                    {"window_size", entry.window_size}});
+  for (const auto& [id, entry] : entries) list.push_back(to_json(entry));
   return json{{"vgpu_roster", kFormat}, {"next_id", next_id}, {"clients", std::move(list)}}.dump(1) + "\n";
 }
 

@@ -6,21 +6,36 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "broker/restart/process_identity.hpp"
+#include "broker/vm/pieces.hpp"
+#include "broker/vm/vm_name.hpp"
+#include "common/base/process_identity.hpp"
 #include "common/base/result.hpp"
 
 namespace vgpu::broker::restart {
+
+/// Where the channel of a VM's client lies.
+struct ChannelPlace {
+  std::string vm;
+  std::uint32_t channel = 0;
+  std::uint64_t memory_size = 0;
+  ino_t inode = 0;                // of the VM's memory
+  std::vector<vm::Piece> pieces;  // in the order of the channel; the first is the client's window
+  bool operator==(const ChannelPlace&) const = default;
+};
 
 /// One client and its worker.
 struct Entry {
   std::uint64_t id = 0;
   uid_t uid = 0;
-  ProcessIdentity client;
-  ProcessIdentity worker;
-  std::uint64_t window_size = 0;
+  base::ProcessIdentity client;
+  base::ProcessIdentity worker;
+  std::uint64_t window_size = 0;      // what it had from the start
+  std::optional<ChannelPlace> place;  // none: memory of its own
+  std::string vm_name() const { return place ? place->vm : vm::vm_name(uid); }
   bool operator==(const Entry&) const = default;
 };
 

@@ -6,10 +6,10 @@
 
 #include <optional>
 
-#include "broker/listener/peer.hpp"
 #include "broker/restart/roster.hpp"
 #include "broker/supervisor/spawn.hpp"
 #include "broker/vm/window.hpp"
+#include "common/base/peer.hpp"
 #include "common/shm/segment.hpp"
 
 namespace vgpu::broker::restart {
@@ -17,7 +17,7 @@ namespace vgpu::broker::restart {
 /// A client as the earlier broker had it.
 struct TakenBack {
   Entry entry;
-  listener::Peer peer;  // without a pidfd if the client has ended meanwhile
+  base::Peer peer;  // without a pidfd if the client has ended meanwhile
   base::UniqueFd connection;
   base::UniqueFd control;
   vm::Window window;

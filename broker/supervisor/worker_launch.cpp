@@ -33,10 +33,17 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
   request.arguments = {"vgpu-worker", "--client",    std::to_string(launch.client),
                        "--vm",        launch.vm,     "--driver",
                        launch.driver, "--log-level", launch.log_level};
+  const auto& place = launch.place;
+  const bool is_whole = place.offset == 0 && place.capacity == place.size;  // memory of its own
+  if (!is_whole)
+    request.arguments.insert(request.arguments.end(),
+                             {"--window-offset", std::to_string(place.offset), "--window-size",
+                              std::to_string(place.size), "--window-capacity", std::to_string(place.capacity)});
   request.environment = environment_of(launch);
   request.descriptors = {
       null.get(),   STDERR_FILENO,  STDERR_FILENO,       launch.window,          launch.doorbell,
       launch.grant, launch.control, launch.client_pidfd, launch.brokers_control, launch.client_connection};
+  if (launch.client_connection < 0) request.descriptors.pop_back();
   return spawn(request);
 }
 

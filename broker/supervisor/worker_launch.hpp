@@ -28,7 +28,13 @@ struct WorkerLaunch {
   int control = -1;
   int client_pidfd = -1;       // so that a worker whose broker has died still sees its client end
   int brokers_control = -1;    // our own end of the control socket
-  int client_connection = -1;  // our end
+  int client_connection = -1;  // our end; none for a channel of a VM
+  /// Where the channel lies in the window's memory, and what it may grow to. Bytes.
+  struct Place {
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    std::uint64_t capacity = 0;
+  } place;
 };
 
 /// Starts it. The descriptors stay the caller's.

@@ -21,6 +21,8 @@ using control::KillReason;
 
 // WorkerReady and some words about failures: a worker that has more to tell has gone wrong.
 constexpr unsigned kMaxWorkerMessages = 64;
+// About growing and shrinking, between two heartbeats.
+constexpr unsigned kMaxExtentMessages = 1000;
 
 Error os_error(const char* what) {
   const int code = errno;
@@ -38,72 +40,63 @@ base::Result<SocketPair> create_socket_pair() {
   return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-control::HelloReply make_reply(const control::Agreement& agreement, std::uint64_t id, std::uint64_t window_size,
-                               pid_t worker) {
-  control::HelloReply reply;
-  reply.chosen = agreement.version;
-  reply.features = agreement.features;
-  reply.window_size = window_size;
-  reply.client_id = id;
-  reply.worker_pid = static_cast<std::uint32_t>(worker);
-  reply.candidate_count = static_cast<std::uint32_t>(control::kAddressCandidates.size());
-  std::copy(control::kAddressCandidates.begin(), control::kAddressCandidates.end(), reply.candidates.begin());
-  return reply;
-}
-
 }  // namespace
-
-std::string vm_name(uid_t uid) { return "uid-" + std::to_string(uid); }
 
 struct Client::Parts {
   std::uint64_t id;
+  std::string vm;
   std::chrono::milliseconds kill_timeout;
   LogLimiter& limiter;
-  std::function<void(std::uint64_t)> on_finished;
+  ClientEvents events;
   listener::Guest guest;
+  control::Agreement agreement;
   UniqueFd doorbell;
   Window window;
+  std::uint64_t capacity;
   shm::GrantWriter grant;
   UniqueFd control;
   supervisor::SpawnedProcess process;
 };
 
-base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, std::uint64_t id, listener::Greeted& greeted,
-                                                     const ClientSettings& settings, LogLimiter& limiter,
-                                                     std::function<void(std::uint64_t)> on_finished) {
-  auto environment = control::unpack_environment(greeted.hello);
+base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, Newcomer& newcomer, Window window,
+                                                     std::uint64_t capacity, const ClientSettings& settings,
+                                                     LogLimiter& limiter, ClientEvents events) {
+  auto environment = control::unpack_environment(newcomer.hello);
   if (!environment) return environment.error();
-  auto window = Window::create(settings.window_size);
-  if (!window) return window.error();
   UniqueFd doorbell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!doorbell) return os_error("eventfd");
-  auto grant = shm::GrantWriter::create(id, shm::monotonic_ms());
+  auto grant = shm::GrantWriter::create(newcomer.id, shm::monotonic_ms());
   if (!grant) return grant.error();
   auto control = create_socket_pair();
   if (!control) return control.error();
-  const auto& guest = greeted.guest;
-  auto process = supervisor::launch_worker({settings.worker_path, id, vm_name(guest.peer.uid), settings.driver,
-                                            settings.log_level, std::move(*environment), window->descriptor(),
-                                            doorbell.get(), grant->descriptor(), control->workers.get(),
-                                            guest.peer.pidfd.get(), control->ours.get(), guest.connection.get()});
+  const auto& guest = *newcomer.guest;
+  supervisor::WorkerLaunch launch{
+      settings.worker_path,    newcomer.id,         newcomer.vm,           settings.driver,     settings.log_level,
+      std::move(*environment), window.descriptor(), doorbell.get(),        grant->descriptor(), control->workers.get(),
+      guest.peer.pidfd.get(),  control->ours.get(), guest.connection.get()};
+  launch.place = {window.offset(), window.size(), capacity};
+  auto process = supervisor::launch_worker(launch);
   if (!process) return process.error();
-  return std::unique_ptr<Client>(new Client(
-      loop,
-      Parts{id, settings.kill_timeout, limiter, std::move(on_finished), std::move(greeted.guest), std::move(doorbell),
-            std::move(*window), std::move(*grant), std::move(control->ours), std::move(*process)}));
+  return std::unique_ptr<Client>(
+      new Client(loop, Parts{newcomer.id, newcomer.vm, settings.kill_timeout, limiter, std::move(events),
+                             std::move(*newcomer.guest), newcomer.agreement, std::move(doorbell), std::move(window),
+                             capacity, std::move(*grant), std::move(control->ours), std::move(*process)}));
 }
 
 std::unique_ptr<Client> Client::take_back(event::Loop& loop, restart::TakenBack taken, Admission::Ticket ticket,
-                                          const ClientSettings& settings, LogLimiter& limiter,
-                                          std::function<void(std::uint64_t)> on_finished) {
+                                          const ClientSettings& settings, LogLimiter& limiter, ClientEvents events) {
+  const auto capacity = taken.window.size();
   std::unique_ptr<Client> client(
       new Client(loop, Parts{taken.entry.id,
+                             taken.entry.vm_name(),
                              settings.kill_timeout,
                              limiter,
-                             std::move(on_finished),
+                             std::move(events),
                              {std::move(taken.connection), std::move(taken.peer), std::move(ticket)},
                              {},
+                             {},
                              std::move(taken.window),
+                             capacity,
                              std::move(taken.grant),
                              std::move(taken.control),
                              std::move(taken.worker)}));
@@ -112,13 +105,26 @@ std::unique_ptr<Client> Client::take_back(event::Loop& loop, restart::TakenBack 
   return client;
 }
 
-void Client::answer(const control::Agreement& agreement) {
-  const auto reply = make_reply(agreement, id_, window_.size(), worker_->pid());
+control::HelloReply Client::reply() const {
+  control::HelloReply reply;
+  reply.chosen = agreement_.version;
+  reply.features = agreement_.features;
+  reply.window_size = window_.size();
+  reply.window_offset = window_.offset();
+  reply.window_capacity = capacity_;
+  reply.client_id = id_;
+  reply.worker_pid = static_cast<std::uint32_t>(worker_->pid());
+  reply.candidate_count = static_cast<std::uint32_t>(control::kAddressCandidates.size());
+  std::copy(control::kAddressCandidates.begin(), control::kAddressCandidates.end(), reply.candidates.begin());
+  return reply;
+}
+
+void Client::answer() {
   const int fds[] = {window_.descriptor(), doorbell_.get(), worker_->descriptor()};
-  const bool with_worker = (agreement.features & control::kFeatureWorkerPidfd) != 0;
-  const auto answered = control::send_message(peer_socket_->descriptor(), reply, {fds, with_worker ? 3u : 2u},
+  const bool with_worker = (agreement_.features & control::kFeatureWorkerPidfd) != 0;
+  const auto answered = control::send_message(peer_socket_->descriptor(), reply(), {fds, with_worker ? 3u : 2u},
                                               control::Deadline::after(std::chrono::milliseconds(0)));
-  doorbell_.reset();
+  drop_doorbell();
   // Only a client that has gone already cannot take its answer.
   if (!answered) reclaim(KillReason::client_gone);
 }
@@ -127,9 +133,11 @@ Client::Client(event::Loop& loop, Parts parts)
     : id_(parts.id),
       kill_timeout_(parts.kill_timeout),
       limiter_(parts.limiter),
-      on_finished_(std::move(parts.on_finished)),
+      events_(std::move(parts.events)),
+      vm_(std::move(parts.vm)),
       guest_(std::move(parts.guest)),
-      uid_(guest_->peer.uid),
+      agreement_(parts.agreement),
+      capacity_(parts.capacity),
       doorbell_(std::move(parts.doorbell)),
       window_(std::move(parts.window)),
       grant_(std::move(parts.grant)),
@@ -138,11 +146,11 @@ Client::Client(event::Loop& loop, Parts parts)
   control_.emplace(loop, std::move(parts.control), [this] { on_worker_message(); });
   if (guest_->peer.pidfd)
     peer_gone_.emplace(loop, std::move(guest_->peer.pidfd), [this] { reclaim(KillReason::client_gone); });
-  peer_socket_.emplace(loop, std::move(guest_->connection), [this] { on_peer_socket(); });
+  if (guest_->connection) peer_socket_.emplace(loop, std::move(guest_->connection), [this] { on_peer_socket(); });
 }
 
 restart::Entry Client::roster_entry() const {
-  return {id_, uid_, restart::identify(guest_->peer.pid), restart::identify(worker_->pid()), window_.size()};
+  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {}};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a
@@ -152,7 +160,7 @@ void Client::on_peer_socket() {
   const auto count = recv(peer_socket_->descriptor(), &byte, sizeof byte, MSG_DONTWAIT);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count > 0)
-    limiter_.write(log::Level::warning, uid_, "client {} (pid {}) sent data after its hello; taking its channel back",
+    limiter_.write(log::Level::warning, vm_, "client {} (pid {}) sent data after its hello; taking its channel back",
                    id_, guest_->peer.pid);
   reclaim(count > 0 ? KillReason::revoked : KillReason::client_gone);
 }
@@ -161,25 +169,42 @@ void Client::on_worker_message() {
   auto frame = control::read_packet(control_->descriptor());
   if (!frame && frame.error().code == EAGAIN) return;
   if (!frame && frame.error().code == EPIPE) return control_.reset();  // it ends: its pidfd tells the rest
-  if (frame && ++worker_messages_ <= kMaxWorkerMessages) return log_worker_message(*frame);
-  limiter_.write(log::Level::error, uid_, "worker {} of client {} breaks the control protocol ({}); killing it",
+  if (frame && may_send(frame->header().type)) return handle_worker_message(*frame);
+  limiter_.write(log::Level::error, vm_, "worker {} of client {} breaks the control protocol ({}); killing it",
                  worker_->pid(), id_, frame ? "too many messages" : frame.error().text);
   control_.reset();
   reclaim(KillReason::revoked);
 }
 
-void Client::log_worker_message(const control::Frame& frame) {
-  if (frame.header().type == control::MessageType::worker_ready) {
+bool Client::may_send(control::MessageType type) {
+  const bool about_extents =
+      type == control::MessageType::extent_request || type == control::MessageType::extent_return;
+  return about_extents ? ++extent_messages_ <= kMaxExtentMessages : ++worker_messages_ <= kMaxWorkerMessages;
+}
+
+void Client::handle_worker_message(const control::Frame& frame) {
+  if (frame.header().type == control::MessageType::extent_request) {
+    grow(frame.as<control::ExtentRequest>().size);
+  } else if (frame.header().type == control::MessageType::extent_return) {
+    if (!events_.shrink || !events_.shrink(frame.as<control::ExtentReturn>().size)) reclaim(KillReason::revoked);
+  } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
-    limiter_.write(log::Level::info, uid_, "worker {} of client {} is ready: driver {} ({}), {} device(s), {}",
+    limiter_.write(log::Level::info, vm_, "worker {} of client {} is ready: driver {} ({}), {} device(s), {}",
                    worker_->pid(), id_, ready.driver_version, control::get_text(ready.driver), ready.device_count,
                    control::get_text(ready.device_name));
   } else if (frame.header().type == control::MessageType::worker_status) {
     const auto status = frame.as<control::WorkerStatus>();
     const auto error = status.cuda_error == 0 ? "" : fmt::format(" (CUDA error {})", status.cuda_error);
-    limiter_.write(log::Level::warning, uid_, "worker {} of client {} says: {}{}", worker_->pid(), id_,
+    limiter_.write(log::Level::warning, vm_, "worker {} of client {} says: {}{}", worker_->pid(), id_,
                    control::get_text(status.text), error);
   }
+}
+
+void Client::grow(std::uint64_t size) {
+  const auto grant = events_.grow && !reclaiming_ ? events_.grow(size) : control::ExtentGrant{};
+  // A worker that does not read gets no memory: it asked, and it alone waits.
+  (void)control::send_message(control_->descriptor(), grant, {},
+                              control::Deadline::after(std::chrono::milliseconds(0)));
 }
 
 void Client::reclaim(KillReason reason) {
@@ -187,7 +212,7 @@ void Client::reclaim(KillReason reason) {
   reclaiming_ = true;
   peer_gone_.reset();
   if (reason == KillReason::client_gone)
-    limiter_.write(log::Level::info, uid_, "client {} (pid {}) is gone; ending worker {}", id_, guest_->peer.pid,
+    limiter_.write(log::Level::info, vm_, "client {} (pid {}) is gone; ending worker {}", id_, guest_->peer.pid,
                    worker_->pid());
   window_.set_peer_status(VGPU_PEER_REVOKED);
   worker_->kill(reason);
@@ -200,31 +225,32 @@ void Client::on_kill_timeout() {
   log::error(
       "ALARM: worker {} of client {} (VM {}) has not ended {} ms after SIGKILL; its window stays quarantined "
       "until it does. Look at /proc/{}/stack and the kernel log",
-      worker_->pid(), id_, vm_name(uid_), kill_timeout_.count(), worker_->pid());
+      worker_->pid(), id_, vm_, kill_timeout_.count(), worker_->pid());
+  if (events_.stuck) events_.stuck();
 }
 
 void Client::finish(control::WorkerExit exit) {
+  const bool was_reclaimed = std::exchange(reclaiming_, true);
   kill_deadline_.cancel();
   if (control_) {
     // What it said last must not be lost to the order of events.
-    for (auto frame = control::read_packet(control_->descriptor()); frame && ++worker_messages_ <= kMaxWorkerMessages;
+    for (auto frame = control::read_packet(control_->descriptor()); frame && may_send(frame->header().type);
          frame = control::read_packet(control_->descriptor()))
-      log_worker_message(*frame);
+      handle_worker_message(*frame);
     control_.reset();
   }
   const bool expected = exit.kind == control::ExitClass::clean || exit.kind == control::ExitClass::client_gone ||
                         exit.kind == control::ExitClass::revoked;
   const auto usage = grant_.usage();
-  limiter_.write(expected ? log::Level::info : log::Level::warning, uid_,
+  limiter_.write(expected ? log::Level::info : log::Level::warning, vm_,
                  "worker {} of client {} ended: {}; {} records{}", worker_->pid(), id_, control::describe(exit),
                  usage.records, quarantined_ ? "; its quarantine is over" : "");
   window_.set_exit_class(control::to_word(exit));
-  if (!reclaiming_) window_.set_peer_status(VGPU_PEER_LOST);
-  reclaiming_ = true;
+  if (!was_reclaimed) window_.set_peer_status(VGPU_PEER_LOST);
   window_.wake_sleepers();
   peer_gone_.reset();
   peer_socket_.reset();
-  on_finished_(id_);
+  events_.finished(id_, exit);
 }
 
 }  // namespace vgpu::broker::vm

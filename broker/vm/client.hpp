@@ -15,45 +15,75 @@
 #include "broker/log_limiter.hpp"
 #include "broker/restart/take_back.hpp"
 #include "broker/supervisor/worker_process.hpp"
+#include "broker/vm/vm_name.hpp"
 #include "broker/vm/window.hpp"
 #include "common/shm/segment.hpp"
 
 namespace vgpu::broker::vm {
+
+/// Whoever is to become a client, by whatever way.
+struct Newcomer {
+  std::uint64_t id = 0;
+  std::string vm;
+  std::optional<listener::Guest> guest;  // always there; a channel of a VM: the process behind the stub, unconnected
+  control::Hello hello;
+  control::Agreement agreement;
+};
+
+/// What becomes of a client is told here. Callbacks may destroy the client only by event::defer.
+struct ClientEvents {
+  /// Once, when nothing of the client is left.
+  std::function<void(std::uint64_t id, control::WorkerExit)> finished;
+  /// Its worker does not die. May be empty.
+  std::function<void()> stuck;
+  /// Its channel shall grow; the answer may have size 0. Empty: it cannot.
+  std::function<control::ExtentGrant(std::uint64_t size)> grow;
+  /// The last piece that was granted is not used any more. False: there is none of this size.
+  std::function<bool(std::uint64_t size)> shrink;
+};
 
 /// What every client of this broker is made with.
 struct ClientSettings {
   std::string worker_path;
   std::string driver;
   std::string log_level;
-  std::uint64_t window_size = 0;
   std::chrono::milliseconds kill_timeout{};
 };
 
 class Client {
  public:
-  /// Sets the channel up and starts the worker; answer() is the next step. On failure nothing is left. `on_finished` is
-  /// called once, when nothing of the client is left; it may not destroy the client except by event::defer. `limiter`
-  /// outlives the client.
-  static base::Result<std::unique_ptr<Client>> create(event::Loop& loop, std::uint64_t id, listener::Greeted& greeted,
-                                                      const ClientSettings& settings, LogLimiter& limiter,
-                                                      std::function<void(std::uint64_t)> on_finished);
+  /// Starts the worker of a channel that begins with `window` and may grow to `capacity` bytes; the answer to the hello
+  /// is the next step. On failure nothing is left, and `newcomer` is as it was. `limiter` outlives the client.
+  static base::Result<std::unique_ptr<Client>> create(event::Loop& loop, Newcomer& newcomer, Window window,
+                                                      std::uint64_t capacity, const ClientSettings& settings,
+                                                      LogLimiter& limiter, ClientEvents events);
   /// A client of an earlier broker, whose worker runs. One that has ended meanwhile is reclaimed at once.
   static std::unique_ptr<Client> take_back(event::Loop& loop, restart::TakenBack taken, Admission::Ticket ticket,
-                                           const ClientSettings& settings, LogLimiter& limiter,
-                                           std::function<void(std::uint64_t)> on_finished);
+                                           const ClientSettings& settings, LogLimiter& limiter, ClientEvents events);
 
-  /// Answers the hello: the client begins.
-  void answer(const control::Agreement& agreement);
+  /// The answer to its hello.
+  control::HelloReply reply() const;
+  /// Sends it to a client that is connected directly: it begins.
+  void answer();
+  /// Descriptors that go with the answer: what wakes the worker, and the pidfd that tells of its end.
+  int doorbell() const { return doorbell_.get(); }
+  int worker_descriptor() const { return worker_->descriptor(); }
+  /// They have been handed out.
+  void drop_doorbell() { doorbell_.reset(); }
 
   std::uint64_t id() const { return id_; }
   pid_t worker_pid() const { return worker_->pid(); }
   pid_t pid() const { return guest_->peer.pid; }
   bool is_quarantined() const { return quarantined_; }
-  /// For the roster.
+  const std::string& vm() const { return vm_; }
+  /// For the roster, without the place of a VM's channel.
   restart::Entry roster_entry() const;
-  void beat(std::uint64_t now_ms) { grant_.beat(now_ms); }
-  /// Takes the channel back: the host wants it so.
-  void revoke() { reclaim(control::KillReason::revoked); }
+  void beat(std::uint64_t now_ms) {
+    grant_.beat(now_ms);
+    extent_messages_ = 0;
+  }
+  /// Takes the channel back: the host wants it so, or the guest has let go.
+  void revoke(control::KillReason reason = control::KillReason::revoked) { reclaim(reason); }
   /// Leaves a worker behind that does not die.
   void abandon() { worker_->abandon(); }
 
@@ -63,7 +93,9 @@ class Client {
 
   void on_peer_socket();
   void on_worker_message();
-  void log_worker_message(const control::Frame& frame);
+  bool may_send(control::MessageType type);
+  void handle_worker_message(const control::Frame& frame);
+  void grow(std::uint64_t size);
   void reclaim(control::KillReason reason);
   void on_kill_timeout();
   void finish(control::WorkerExit exit);
@@ -71,13 +103,16 @@ class Client {
   std::uint64_t id_;
   std::chrono::milliseconds kill_timeout_;
   LogLimiter& limiter_;
-  std::function<void(std::uint64_t)> on_finished_;
+  ClientEvents events_;
+  std::string vm_;
   std::optional<listener::Guest> guest_;  // its connection and pidfd are in the watches below
-  uid_t uid_;
+  control::Agreement agreement_;
+  std::uint64_t capacity_;
   base::UniqueFd doorbell_;  // until answer()
   Window window_;
   shm::GrantWriter grant_;
   unsigned worker_messages_ = 0;
+  unsigned extent_messages_ = 0;
   bool reclaiming_ = false;
   bool quarantined_ = false;
   event::Timer kill_deadline_;
@@ -86,8 +121,5 @@ class Client {
   std::optional<event::Readable> control_;
   std::optional<supervisor::WorkerProcess> worker_;
 };
-
-/// The VM a directly connected client belongs to: the user.
-std::string vm_name(uid_t uid);
 
 }  // namespace vgpu::broker::vm

@@ -65,6 +65,8 @@ enum vgpu_peer_status {
   VGPU_PEER_REVOKED = 2 /* the host takes the channel back */
 };
 
+#define VGPU_GUEST_POLLS 1u /* the guest has no futex: it looks at words now and then, and wakes nobody */
+
 struct vgpu_control {
   /* 0x000: written once by the broker before anybody else maps it */
   uint32_t magic;
@@ -73,7 +75,8 @@ struct vgpu_control {
   uint32_t ring_offset;
   uint32_t ring_size;
   uint64_t heap_offset;
-  uint8_t pad0[32];
+  uint64_t client; /* the broker's number of the client whose channel this is */
+  uint8_t pad0[24];
   /* 0x040: written by the guest's producer */
   uint64_t tail; /* bytes appended since the start; monotonic */
   uint8_t pad1[56];
@@ -92,7 +95,7 @@ struct vgpu_control {
   uint8_t pad4[56];
   /* 0x140: written by the guest */
   uint32_t guest_ready; /* 1 once window_base is valid */
-  uint32_t guest_flags;
+  uint32_t guest_flags; /* VGPU_GUEST_* */
   uint64_t window_base; /* address at which the guest mapped the channel; the worker maps it there too, or fails */
   uint64_t arena_base;  /* address range that the guest keeps free for device addresses */
   uint64_t arena_size;

@@ -7,9 +7,11 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
+#include "common/control/default_socket.hpp"
 #include "common/control/environment.hpp"
 #include "common/control/socket_io.hpp"
 
@@ -24,7 +26,8 @@ constexpr std::chrono::milliseconds kReplyTime{15'000};
 
 Error connect_error(int code, const std::string& path) {
   std::string hint;
-  if (code == ENOENT || code == ECONNREFUSED) hint = "; is vgpu-broker running?";
+  if (code == ENOENT || code == ECONNREFUSED)
+    hint = path == kGuestSocket ? "; is vgpu-guestd running?" : "; is vgpu-broker running?";
   if (code == EACCES) hint = "; this user may not open the socket: see socket_mode and socket_group of the broker";
   if (code == EAGAIN) hint = "; the broker does not accept connections in time";
   return {code, "cannot connect to the broker at " + path + ": " + std::generic_category().message(code) + hint};
@@ -55,11 +58,25 @@ Error refusal(const HelloReply& reply, const std::string& path) {
   return {EACCES, "the broker at " + path + " refused this client: " + text};
 }
 
+/// A channel of a device: pieces of one BAR, and a page of the other.
+base::Result<void> check_device(const HelloReply& reply, const Frame& frame) {
+  struct stat window {};
+  if (frame.fds.size() != 2 || reply.doorbell_offset < VGPU_CHANNEL_PAGES || reply.doorbell_offset >= VGPU_BAR0_SIZE ||
+      reply.doorbell_offset % VGPU_CHANNEL_PAGE_SIZE != 0)
+    return Error{EBADMSG, "the reply of vgpu-guestd breaks the protocol"};
+  if (fstat(frame.fds[0].get(), &window) != 0) return Error{errno, "the device's window cannot be looked at"};
+  const auto size = static_cast<std::uint64_t>(window.st_size);
+  if (reply.window_offset > size || reply.window_size > size - reply.window_offset)
+    return Error{EBADMSG, "the channel does not lie within the device's window"};
+  return {};
+}
+
 base::Result<void> check_channel(const HelloReply& reply, const Frame& frame) {
   struct stat status {};
   const bool with_worker = (reply.features & kFeatureWorkerPidfd) != 0;
-  if (frame.fds.size() != (with_worker ? 3 : 2) || reply.candidate_count > reply.candidates.size())
-    return Error{EBADMSG, "the broker's reply breaks the protocol"};
+  if (reply.candidate_count > reply.candidates.size()) return Error{EBADMSG, "the broker's reply breaks the protocol"};
+  if ((reply.features & kFeatureDevice) != 0) return check_device(reply, frame);
+  if (frame.fds.size() != (with_worker ? 3 : 2)) return Error{EBADMSG, "the broker's reply breaks the protocol"};
   if (fstat(frame.fds[0].get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != reply.window_size)
     return Error{EBADMSG, "the window has another size than the broker says"};
   return {};
@@ -87,6 +104,9 @@ base::Result<Connection> try_connect(const std::string& path, const Hello& hello
   connection.doorbell = std::move(frame->fds[1]);
   if (frame->fds.size() > 2) connection.worker = std::move(frame->fds[2]);
   connection.window_size = reply.window_size;
+  connection.window_offset = reply.window_offset;
+  connection.window_capacity = std::max(reply.window_capacity, reply.window_size);
+  connection.doorbell_offset = reply.doorbell_offset;
   connection.version = reply.chosen;
   connection.features = reply.features;
   connection.client_id = reply.client_id;

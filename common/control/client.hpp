@@ -16,8 +16,11 @@ struct Connection {
   base::UniqueFd socket;
   base::UniqueFd window;
   base::UniqueFd doorbell;
-  base::UniqueFd worker;  // pidfd; absent if the host is too old to send one
-  std::uint64_t window_size = 0;
+  base::UniqueFd worker;              // pidfd; absent if the host is too old to send one
+  std::uint64_t window_size = 0;      // bytes of the channel that are there now
+  std::uint64_t window_offset = 0;    // where it begins behind `window`
+  std::uint64_t window_capacity = 0;  // what it may grow to
+  std::uint64_t doorbell_offset = 0;  // with kFeatureDevice: the channel's page behind `doorbell`
   Version version;
   std::uint64_t features = 0;
   std::uint64_t client_id = 0;

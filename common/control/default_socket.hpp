@@ -5,5 +5,7 @@ namespace vgpu::control {
 
 /// The path that the field's programs know. Tests, and users who run a broker of their own, choose another.
 inline constexpr const char* kDefaultSocket = "/run/vgpu/mediator.sock";
+/// In a virtual machine: vgpu-guestd, which speaks the broker's part towards the clients.
+inline constexpr const char* kGuestSocket = "/run/vgpu/guestd.sock";
 
 }  // namespace vgpu::control

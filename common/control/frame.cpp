@@ -7,15 +7,17 @@ namespace {
 
 using std::to_string;
 
-/// Empty if the header is that of a message of `expected`; else what is wrong with it.
-std::string check(const FrameHeader& header, MessageType expected) {
-  if (header.type != expected)
-    return "message type " + to_string(static_cast<unsigned>(header.type)) + " instead of " +
-           to_string(static_cast<unsigned>(expected));
-  const auto size = message_size(expected);
-  if (size == 0) return "unknown message type " + to_string(static_cast<unsigned>(expected));
+/// Empty if the header is that of a message of one of the types; else what is wrong with it.
+std::string check(const FrameHeader& header, std::span<const MessageType> expected) {
+  if (std::find(expected.begin(), expected.end(), header.type) == expected.end()) {
+    auto text = "message type " + to_string(static_cast<unsigned>(header.type)) + " instead of";
+    for (const auto type : expected) text += " " + to_string(static_cast<unsigned>(type));
+    return text;
+  }
+  const auto size = message_size(header.type);
+  if (size == 0) return "unknown message type " + to_string(static_cast<unsigned>(header.type));
   if (header.size != size) return "message of " + to_string(header.size) + " bytes instead of " + to_string(size);
-  if (!is_fd_count_valid(expected, header.fd_count))
+  if (!is_fd_count_valid(header.type, header.fd_count))
     return "message announces " + to_string(header.fd_count) + " descriptors, which its type never has";
   return {};
 }
@@ -26,6 +28,10 @@ std::string check_fds(const FrameHeader& header, std::size_t got) {
 }
 
 }  // namespace
+
+FrameParser::FrameParser(std::initializer_list<MessageType> expected) : expected_count_(expected.size()) {
+  std::copy(expected.begin(), expected.end(), expected_.begin());
+}
 
 std::span<std::byte> FrameParser::space() {
   if (state_ != State::incomplete) return {};
@@ -51,7 +57,7 @@ FrameParser::State FrameParser::check_header() {
     frame_.fds.clear();
     return state_ = State::foreign_version;
   }
-  if (auto problem = check(header, expected_); !problem.empty()) return fail(problem);
+  if (auto problem = check(header, std::span(expected_).first(expected_count_)); !problem.empty()) return fail(problem);
   wanted_ = header.size;
   return state_;
 }
@@ -70,7 +76,7 @@ base::Result<Frame> parse_packet(std::span<const std::byte> packet, FdList fds) 
   const auto header = frame.header();
   if (header.magic != kMagic || header.version.major != kVersion.major)
     return base::Error{0, "not a message of our protocol version"};
-  auto problem = check(header, header.type);
+  auto problem = check(header, {&header.type, 1});
   if (problem.empty() && header.size != packet.size())
     problem = "packet of " + to_string(packet.size()) + " bytes with a message of " + to_string(header.size);
   if (problem.empty()) problem = check_fds(header, fds.size());

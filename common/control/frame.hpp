@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,7 +37,9 @@ class FrameParser {
   enum class State { incomplete, complete, foreign_version, failed };
 
   /// Anything but a message of type `expected` is a failure.
-  explicit FrameParser(MessageType expected) : expected_(expected) {}
+  explicit FrameParser(MessageType expected) : FrameParser({expected}) {}
+  /// Anything but a message of one of these types is one. At most four.
+  FrameParser(std::initializer_list<MessageType> expected);
 
   /// Where the next bytes go, at most this many; empty unless incomplete.
   std::span<std::byte> space();
@@ -55,7 +58,8 @@ class FrameParser {
   State fail(std::string why);
   State check_header();
 
-  MessageType expected_;
+  std::array<MessageType, 4> expected_{};
+  std::size_t expected_count_;
   State state_ = State::incomplete;
   std::size_t received_ = 0;
   std::size_t wanted_ = sizeof(FrameHeader);

@@ -19,7 +19,15 @@ inline constexpr uintptr_t kWindowCandidates[] = {0x100000000000, 0x180000000000
 /// Below lies what null pointers reach, and small programs: a guest must not have the window there.
 inline constexpr uintptr_t kLowestWindow = uintptr_t{1} << 32;
 
-/// The mapping of a window: unmapped with this object.
+/// Where a channel lies behind its descriptor, and how far it may grow. Bytes.
+struct Place {
+  uint64_t offset = 0;
+  size_t size = 0;
+  size_t capacity = 0;  // less than size: it cannot grow
+};
+
+/// The mapping of a window: unmapped with this object. A window that can grow has the addresses of its whole capacity,
+/// but only the first size() bytes are there.
 class Window {
  public:
   Window() = default;
@@ -31,15 +39,28 @@ class Window {
 
   /// Maps `size` bytes of `fd` at exactly `address`, which must be free and not below kLowestWindow.
   static base::Result<Window> map_at(int fd, size_t size, uintptr_t address);
+  static base::Result<Window> map_at(int fd, const Place& place, uintptr_t address);
   /// Maps at the first candidate that is free.
-  static base::Result<Window> map(int fd, size_t size);
+  static base::Result<Window> map(int fd, size_t size) { return map(fd, Place{0, size, 0}); }
+  static base::Result<Window> map(int fd, const Place& place);
+
+  /// Puts `size` more bytes, from `offset` of `fd`, behind what is there. One thread at a time; others may use the
+  /// window meanwhile.
+  base::Result<void> grow(int fd, uint64_t offset, size_t size);
+  /// Takes the last `size` bytes away, which nobody may use any more. Never the part that was there from the start.
+  base::Result<void> shrink(size_t size);
 
   uintptr_t base() const { return reinterpret_cast<uintptr_t>(base_); }
-  size_t size() const { return size_; }
+  /// acquire: partner of grow(), which publishes a mapping that is complete.
+  size_t size() const { return size_.load(std::memory_order_acquire); }
+  size_t capacity() const { return capacity_; }
   explicit operator bool() const { return base_ != nullptr; }
 
   /// True if [offset, offset + length) lies inside the window.
-  bool contains(uint64_t offset, uint64_t length) const { return offset <= size_ && length <= size_ - offset; }
+  bool contains(uint64_t offset, uint64_t length) const {
+    const size_t size = this->size();
+    return offset <= size && length <= size - offset;
+  }
   /// True if it lies inside the heap, the part that a guest may name in a copy.
   bool heap_contains(uint64_t offset, uint64_t length) const {
     return offset >= VGPU_HEAP_OFFSET && contains(offset, length);
@@ -63,9 +84,11 @@ class Window {
   bool offset_of(const void* address, uint64_t& offset) const;
 
  private:
-  Window(uint8_t* base, size_t size) : base_(base), size_(size) {}
+  Window(uint8_t* base, size_t size, size_t capacity) : base_(base), size_(size), first_(size), capacity_(capacity) {}
   uint8_t* base_ = nullptr;
-  size_t size_ = 0;
+  std::atomic<size_t> size_{0};
+  size_t first_ = 0;     // size at the start
+  size_t capacity_ = 0;  // at least size_
 };
 
 /// Offset of a reply slot.

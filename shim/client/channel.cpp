@@ -1,5 +1,7 @@
 #include "shim/client/channel.hpp"
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <vector>
 
@@ -15,6 +17,9 @@ constexpr uint64_t kBrokersWordNs = 200'000'000;
 
 // A worker's end that no broker tells of is noticed this late.
 constexpr timespec kLookAgain{0, 500'000'000};
+
+// What is read where a device's window was taken away.
+constexpr uint32_t kNoMemory = 0xffffffff;
 
 constinit std::atomic<Channel*> g_channel{nullptr};
 constinit std::atomic<bool> g_fork_child{false};
@@ -64,7 +69,8 @@ Channel::Channel(std::unique_ptr<transport::Transport> transport, shm::Window wi
 CUresult Channel::unhealthy() const {
   static constinit Once once;
   // acquire: pairs with the worker's store; whoever says "lost" says it after the worker's last word.
-  const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_acquire);
+  uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_acquire);
+  if (sticky == kNoMemory) sticky = 0;
   if (once.first()) {
     if (sticky != 0) {
       say("the GPU reported error %u; every later CUDA call of this process returns it", sticky);
@@ -83,16 +89,43 @@ bool Channel::has_lost_worker() const {
   const auto told = [&] { return status.load(std::memory_order_acquire) != VGPU_PEER_ALIVE; };
   if (told()) return true;
   if (!transport_->has_lost_worker()) return false;
-  // The broker knows more: why. Without one the word is ours to write, for the worker's end is certain.
+  // The broker knows more: why. Without one the word is ours to write, for the worker's end is certain; but not over a
+  // device, whose window may be another life's by now.
   const uint64_t end = monotonic_ns() + kBrokersWordNs;
   for (Backoff backoff; !told() && monotonic_ns() < end;) backoff.pause();
-  if (!told()) status.store(VGPU_PEER_LOST, std::memory_order_release);
+  if (told()) return true;
+  lost_.store(true, std::memory_order_relaxed);
+  if (transport_->has_futex()) status.store(VGPU_PEER_LOST, std::memory_order_release);
   return true;
 }
 
 CUresult Channel::health_while_waiting() const {
   (void)has_lost_worker();
   return health();
+}
+
+bool Channel::sleep_on(uint64_t offset, uint32_t seen, timespec longest) const {
+  if (transport_->has_futex()) return futex_wait(address(offset), seen, longest);
+  // A broker that tells of the worker's end cannot wake us. An end that was known before is no reason to come back
+  // early.
+  const auto status = word(offsetof(vgpu_control, peer_status));
+  const uint32_t before = status.load(std::memory_order_relaxed);
+  return nap_until(
+      [&] {
+        return word(offset).load(std::memory_order_acquire) != seen || status.load(std::memory_order_relaxed) != before;
+      },
+      longest);
+}
+
+void Channel::wake(uint64_t offset) const {
+  if (transport_->has_futex()) futex_wake(address(offset));
+}
+
+bool Channel::grow(uint64_t window_offset, uint64_t size) {
+  const uintptr_t at = window_.base() + window_.size();
+  if (!window_.grow(transport_->window_fd(), window_offset, size)) return false;
+  ::madvise(reinterpret_cast<void*>(at), size, MADV_DONTFORK);  // as the rest: the channel is this process's
+  return true;
 }
 
 CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body,
@@ -102,7 +135,9 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
   for (;;) {
     {
       const std::lock_guard lock(append_);
-      if (producer_.try_append(header, body, tail)) {
+      if (!is_still_ours()) [[unlikely]]
+        lost_.store(true, std::memory_order_relaxed);
+      else if (producer_.try_append(header, body, tail)) {
         position_.store(producer_.position(), std::memory_order_relaxed);
         break;
       }
@@ -176,7 +211,7 @@ CUresult Channel::wait_for_reply(uint32_t slot, uint32_t sequence) {
         sleeping.store(0, std::memory_order_relaxed);
         return unhealthy();
       }
-      futex_wait(address(at + offsetof(vgpu_slot, sequence)), seen, kLookAgain);
+      sleep_on(at + offsetof(vgpu_slot, sequence), seen, kLookAgain);
     }
     if (answered()) {
       sleeping.store(0, std::memory_order_relaxed);
@@ -193,7 +228,7 @@ CUresult Channel::wait_for_word(uint64_t offset, uint32_t value, CUresult (*chec
     if (seen == value) return CUDA_SUCCESS;
     if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
     // The worker always wakes this word, and half a second later we look again in any case.
-    if (!futex_wait(address(offset), seen, kLookAgain) && !arrived())
+    if (!sleep_on(offset, seen, kLookAgain) && !arrived())
       if (const CUresult result = check(); result != CUDA_SUCCESS) return result;
   }
 }

@@ -3,6 +3,8 @@
 // Lock order: slot mutex, then append lock. The console lock is taken with neither held.
 #pragma once
 
+#include <time.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -41,7 +43,7 @@ class Channel {
   CUresult health() const {
     const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed);
     const uint32_t peer = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed);
-    if ((sticky | peer) == 0) [[likely]]
+    if ((sticky | peer) == 0 && !lost_.load(std::memory_order_relaxed)) [[likely]]
       return CUDA_SUCCESS;
     return unhealthy();
   }
@@ -58,6 +60,10 @@ class Channel {
   CUresult call(uint32_t slot, uint16_t op, uint64_t context, std::span<const uint8_t> body,
                 std::span<const uint8_t> tail, std::span<uint8_t> data, Answer& answer);
 
+  /// Maps a piece that the host has granted behind the channel's end; unmaps the last one. One thread at a time.
+  bool grow(uint64_t window_offset, uint64_t size);
+  bool shrink(uint64_t size) { return static_cast<bool>(window_.shrink(size)); }
+
   /// True if the worker knows all GPU work complete that was appended before.
   bool is_idle() const;
 
@@ -67,8 +73,11 @@ class Channel {
 
   std::atomic_ref<uint32_t> word(uint64_t offset) const { return window_.word32(offset); }
   std::atomic_ref<uint64_t> word64(uint64_t offset) const { return window_.word64(offset); }
-  /// Address of a word, to sleep on.
-  void* address(uint64_t offset) const { return window_.bytes(offset, sizeof(uint32_t)); }
+  /// Sleeps while the word at `offset` holds `seen`, at most `longest`; false if that time passed. Also ends when the
+  /// worker is lost meanwhile.
+  bool sleep_on(uint64_t offset, uint32_t seen, timespec longest = {1, 0}) const;
+  /// Wakes a worker that sleeps on the word. Over a device nobody can be woken so: the worker looks by itself.
+  void wake(uint64_t offset) const;
   void ring_doorbell() const { transport_->ring_doorbell(); }
 
  private:
@@ -78,16 +87,24 @@ class Channel {
   };
 
   CUresult unhealthy() const;
+  /// False if the memory behind the window is another life's: its host side was stopped and started, and somebody else
+  /// may have the place. Only behind a device.
+  bool is_still_ours() const {
+    return transport_->has_futex() ||
+           word64(offsetof(vgpu_control, client)).load(std::memory_order_relaxed) == transport_->client_id();
+  }
   CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail);
   CUresult wait_for_reply(uint32_t slot, uint32_t sequence);
+  void* address(uint64_t offset) const { return window_.bytes(offset, sizeof(uint32_t)); }
   void read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const;
 
   const std::unique_ptr<transport::Transport> transport_;
-  const shm::Window window_;
+  shm::Window window_;
   const Arena arena_;
   std::mutex append_;
   ring::Producer producer_;
-  std::atomic<uint64_t> position_{0};  // of the producer, readable without the lock
+  std::atomic<uint64_t> position_{0};      // of the producer, readable without the lock
+  mutable std::atomic<bool> lost_{false};  // the worker's end, where the window is not the place to note it
   std::array<Slot, VGPU_SLOT_COUNT> slots_;
 };
 

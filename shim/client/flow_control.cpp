@@ -145,7 +145,7 @@ CUresult wait_for_progress(Flow& flow, Channel& channel) {
   if (!spin_until(passed)) {
     if (const CUresult lost = channel.health(); lost != CUDA_SUCCESS) return lost;
     const uint32_t seen = channel.word(flow.word).load(std::memory_order_acquire);
-    if (!passed() && !futex_wait(channel.address(flow.word), seen) && !passed()) {
+    if (!passed() && !channel.sleep_on(flow.word, seen) && !passed()) {
       // A second has passed. A mark that the worker had to refuse never arrives: a further one may.
       if (channel.is_idle())
         forget_all(flow);

@@ -69,15 +69,14 @@ void serve(Channel& channel) {
       const uint64_t status = channel.word64(entry + 8).load(std::memory_order_relaxed);
       run(id, static_cast<CUresult>(status));
       done.store(++next, std::memory_order_release);
-      futex_wake(channel.address(offsetof(vgpu_control, step_done)));
+      channel.wake(offsetof(vgpu_control, step_done));
     }
     if (const CUresult lost = channel.health(); lost != CUDA_SUCCESS) run_all_lost(lost);
     if (spin_until([&] { return posted.load(std::memory_order_acquire) != next; })) continue;
     sleeping.store(1, std::memory_order_relaxed);
     // Store-load fence: pairs with the worker's between its store of step_posted and its load of step_sleeping.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (posted.load(std::memory_order_acquire) == next)
-      futex_wait(channel.address(offsetof(vgpu_control, step_posted)), next);
+    if (posted.load(std::memory_order_acquire) == next) channel.sleep_on(offsetof(vgpu_control, step_posted), next);
     sleeping.store(0, std::memory_order_relaxed);
   }
 }

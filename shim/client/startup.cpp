@@ -43,9 +43,10 @@ void watch_forks() {
 
 /// Maps window and arena at the first pair of addresses that are both free.
 bool map_memory(const transport::Transport& transport, shm::Window& window, Arena& arena) {
+  const shm::Place place{transport.window_offset(), transport.window_size(), transport.window_capacity()};
   for (const auto& candidate : transport.candidates()) {
     if (!is_mappable(candidate.window_base) || !reserve_arena(candidate.arena_base, candidate.arena_size)) continue;
-    auto mapped = shm::Window::map_at(transport.window_fd(), transport.window_size(), candidate.window_base);
+    auto mapped = shm::Window::map_at(transport.window_fd(), place, candidate.window_base);
     if (mapped) {
       window = std::move(*mapped);
       arena = {candidate.arena_base, candidate.arena_size};
@@ -55,7 +56,7 @@ bool map_memory(const transport::Transport& transport, shm::Window& window, Aren
   }
   arena = reserve_any_arena();
   if (arena.size == 0) return false;
-  auto mapped = shm::Window::map(transport.window_fd(), transport.window_size());
+  auto mapped = shm::Window::map(transport.window_fd(), place);
   if (mapped) {
     window = std::move(*mapped);
     return true;
@@ -78,13 +79,15 @@ CUresult open(Channel*& channel) {
           "-v?)");
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  ::madvise(reinterpret_cast<void*>(window.base()), window.size(), MADV_DONTFORK);
+  ::madvise(reinterpret_cast<void*>(window.base()), window.capacity(), MADV_DONTFORK);
   watch_forks();
   // Never destroyed: threads and destructors of the program use it to the very end.
   channel = new Channel(std::move(*transport), std::move(window), arena);
   channel->word64(offsetof(vgpu_control, window_base)).store(channel->window().base(), std::memory_order_relaxed);
   channel->word64(offsetof(vgpu_control, arena_base)).store(arena.base, std::memory_order_relaxed);
   channel->word64(offsetof(vgpu_control, arena_size)).store(arena.size, std::memory_order_relaxed);
+  if (!channel->transport().has_futex())
+    channel->word(offsetof(vgpu_control, guest_flags)).store(VGPU_GUEST_POLLS, std::memory_order_relaxed);
   // release: pairs with the worker's acquire load; the addresses are valid.
   channel->word(offsetof(vgpu_control, guest_ready)).store(1, std::memory_order_release);
   channel->ring_doorbell();

@@ -1,4 +1,5 @@
-// How threads of the program wait: a short spin, then sleep.
+// How threads of the program wait: a short spin, then sleep. Where futexes do not work (Transport::has_futex), sleep is
+// a row of short naps.
 #pragma once
 
 #include <linux/futex.h>
@@ -48,6 +49,31 @@ inline bool futex_wait(const void* word, uint32_t seen, timespec longest = {1, 0
 }
 
 inline void futex_wake(const void* word) { ::syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0); }
+
+/// Naps of growing length for waits that nobody ends by a wake: what a long wait costs is at most one nap.
+class Naps {
+ public:
+  void take() {
+    const timespec nap{0, length_ns_};
+    ::nanosleep(&nap, nullptr);
+    if (length_ns_ < kLongestNs) length_ns_ = length_ns_ * 2 < kLongestNs ? length_ns_ * 2 : kLongestNs;
+  }
+
+ private:
+  static constexpr long kLongestNs = 500'000;
+  long length_ns_ = 20'000;
+};
+
+/// As futex_wait, for words that have no futex: naps while `done()` is false, at most `longest`; false if that time
+/// passed.
+template <typename Done>
+bool nap_until(Done done, timespec longest = {1, 0}) {
+  const uint64_t end =
+      monotonic_ns() + static_cast<uint64_t>(longest.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(longest.tv_nsec);
+  for (Naps naps; !done(); naps.take())
+    if (monotonic_ns() >= end) return false;
+  return true;
+}
 
 /// Waits without a word to sleep on: spin, yield, then sleeps of growing length up to half a millisecond.
 class Backoff {

@@ -1,32 +1,20 @@
 #include "shim/staging/extents.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <mutex>
 #include <vector>
 
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
-#include "shim/client/diagnostics.hpp"
 #include "shim/client/request.hpp"
-#include "shim/staging/range_allocator.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 namespace {
 
-constinit std::mutex g_heap_mutex;  // guards heap() and extents()
-constinit Once g_full;
+using base::RangeAllocator;
 
-RangeAllocator* heap() {
-  static RangeAllocator* allocator = nullptr;
-  if (allocator == nullptr) {
-    const Channel* channel = open_channel();
-    if (channel == nullptr) return nullptr;
-    allocator = new RangeAllocator(VGPU_HEAP_OFFSET, channel->window().size() - VGPU_HEAP_OFFSET, VGPU_EXTENT_ALIGN);
-  }
-  return allocator;
-}
+constinit std::mutex g_extents_mutex;  // guards extents()
 
 std::vector<Extent*>& extents() {
   static auto* const all = new std::vector<Extent*>;
@@ -51,7 +39,7 @@ CUresult unregister_extent(Extent& extent) {
 void close_extents_of(Context& context) {
   std::vector<Extent*> ending;
   {
-    const std::lock_guard lock(g_heap_mutex);
+    const std::lock_guard lock(g_extents_mutex);
     for (Extent* extent : extents())
       if (extent->context.load(std::memory_order_relaxed) == &context) ending.push_back(extent);
   }
@@ -59,31 +47,6 @@ void close_extents_of(Context& context) {
 }
 
 }  // namespace
-
-uint64_t take_heap(uint64_t size) {
-  const std::lock_guard lock(g_heap_mutex);
-  RangeAllocator* allocator = heap();
-  const uint64_t offset = allocator == nullptr ? RangeAllocator::kNone : allocator->allocate(size, VGPU_EXTENT_ALIGN);
-  if (offset == RangeAllocator::kNone && allocator != nullptr && g_full.first())
-    say("the shared window has no room for %llu bytes of pinned memory or staging; window_size in the broker's "
-        "configuration sets its size",
-        static_cast<unsigned long long>(size));
-  return offset;
-}
-
-void give_back_heap(uint64_t offset) {
-  const std::lock_guard lock(g_heap_mutex);
-  RangeAllocator* allocator = heap();
-  if (allocator == nullptr) return;
-  // Before it is free again: the next owner's pages must not be taken away.
-  ::madvise(heap_address(offset), allocator->size_at(offset), MADV_REMOVE);
-  allocator->release(offset);
-}
-
-uint8_t* heap_address(uint64_t offset) {
-  const Channel* channel = open_channel();
-  return channel == nullptr ? nullptr : static_cast<uint8_t*>(channel->window().bytes(offset, 0));
-}
 
 CUresult open_extent(uint64_t size, Extent*& extent) {
   before_context_end(&close_extents_of);
@@ -101,7 +64,7 @@ CUresult open_extent(uint64_t size, Extent*& extent) {
     return result;
   }
   {
-    const std::lock_guard lock(g_heap_mutex);
+    const std::lock_guard lock(g_extents_mutex);
     extents().push_back(made);
   }
   extent = made;
@@ -117,7 +80,7 @@ CUresult reopen_extent(Extent& extent) {
 CUresult close_extent(Extent* extent) {
   const CUresult result = unregister_extent(*extent);
   {
-    const std::lock_guard lock(g_heap_mutex);
+    const std::lock_guard lock(g_extents_mutex);
     std::erase(extents(), extent);
   }
   // Memory that the driver may still know is never given to anybody else.

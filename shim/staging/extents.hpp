@@ -29,12 +29,4 @@ CUresult reopen_extent(Extent& extent);
 /// result.
 CUresult close_extent(Extent* extent);
 
-/// Heap memory that nothing registers, in units of 2 MiB; RangeAllocator::kNone when the window is full.
-uint64_t take_heap(uint64_t size);
-/// Gives it back, and its pages to the host.
-void give_back_heap(uint64_t offset);
-
-/// Address of a place in the heap; null without a channel.
-uint8_t* heap_address(uint64_t offset);
-
 }  // namespace vgpu::shim

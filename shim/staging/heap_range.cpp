@@ -5,11 +5,14 @@
 #include <vector>
 
 #include "common/abi/window_layout.h"
+#include "common/base/range_allocator.hpp"
 #include "shim/staging/extents.hpp"
-#include "shim/staging/range_allocator.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 namespace {
+
+using base::RangeAllocator;
 
 // Small ranges share blocks of this size; larger ones get heap memory of their own.
 constexpr uint64_t kBlock = 8u << 20;

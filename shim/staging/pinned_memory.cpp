@@ -4,15 +4,18 @@
 #include <mutex>
 #include <vector>
 
+#include "common/base/range_allocator.hpp"
 #include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/extents.hpp"
-#include "shim/staging/range_allocator.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 namespace {
+
+using base::RangeAllocator;
 
 // Allocations up to kSmall share extents. The first shared extents are small: many programs pin one word and no more,
 // and registering costs time by the page.

@@ -8,6 +8,7 @@
 #include "shim/client/request.hpp"
 #include "shim/client/thread_state.hpp"
 #include "shim/staging/extents.hpp"
+#include "shim/staging/heap.hpp"
 
 namespace vgpu::shim {
 

@@ -89,12 +89,13 @@ void vgpu_channel_lose(struct vgpu_core* core, unsigned number, uint32_t exit_cl
   if (channel->state == VGPU_CHANNEL_OPEN) channel->state = VGPU_CHANNEL_LOST;
 }
 
+/* What the broker may still hold is given back to it as soon as there is one. */
 void vgpu_channel_free(struct vgpu_core* core, unsigned number) {
   struct vgpu_core_channel* channel = &core->channels[number];
-  const bool was_shown = core->link.phase == VGPU_PHASE_AWAITING && is_in(core->link.shown, number);
+  const bool may_be_held = channel->at_broker || channel->state == VGPU_CHANNEL_OPENING;
   drop_descriptors(core, number);
   make_free(channel);
-  channel->is_returning = was_shown;
+  channel->is_returning = may_be_held && !vgpu_link_is_up(core);
 }
 
 /* ---- all of them ---- */
@@ -131,10 +132,6 @@ void vgpu_channels_keep(struct vgpu_core* core, const uint64_t living[VGPU_BITMA
     message.channel = i;
     vgpu_link_send(core, VGPU_CLOSE, &message, sizeof message);
   }
-}
-
-void vgpu_channels_link_lost(struct vgpu_core* core) {
-  for (unsigned i = 0; i < VGPU_CHANNEL_MAX; ++i) core->channels[i].is_returning = false;
 }
 
 bool vgpu_channels_on_ready(struct vgpu_core* core, int fd) {

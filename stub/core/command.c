@@ -40,7 +40,8 @@ static void refuse(struct vgpu_core* core) {
   reply.header.minor = reply.chosen_minor = VGPU_LINK_MINOR;
   reply.status = 2; /* limit */
   snprintf(reply.text, sizeof reply.text,
-           "all %u channels of the device are in use: end a CUDA program in this VM, or raise [vm] clients_max",
+           "all %u channels of the device are in use: end a CUDA program in this VM, or raise channels in the broker's "
+           "[vm.NAME] (at most 128)",
            core->link.channels);
   memcpy(core->command.reply, &reply, sizeof reply);
   finish(core, VGPU_COMMAND_FAILED);
@@ -93,7 +94,7 @@ static bool close_channel(struct vgpu_core* core, unsigned channel) {
   if (vgpu_link_is_up(core) && core->channels[channel].at_broker) {
     close_at_broker(core, channel);
   } else {
-    vgpu_channel_free(core, channel); /* the next hello does not show it, or the broker never knew it */
+    vgpu_channel_free(core, channel); /* the next hello does not show it */
     finish(core, VGPU_COMMAND_DONE);
   }
   return true;
@@ -157,12 +158,11 @@ const char* vgpu_command_opened(struct vgpu_core* core, struct vgpu_link_io* io)
   return NULL;
 }
 
+/* Of a channel that a hello left out, the broker says so by itself, and again when it is asked. */
 static const char* released(struct vgpu_core* core, unsigned number) {
   struct vgpu_core_channel* channel = &core->channels[number];
-  if (channel->is_returning) {
-    channel->is_returning = false;
-    return NULL;
-  }
+  channel->is_returning = false;
+  if (channel->state == VGPU_CHANNEL_FREE || channel->state == VGPU_CHANNEL_OPENING) return NULL;
   if (!is_awaited(core, VGPU_COMMAND_CLOSE, number)) return "CLOSED for a channel that is not being closed";
   vgpu_channel_free(core, number);
   finish(core, VGPU_COMMAND_DONE);
@@ -173,8 +173,7 @@ const char* vgpu_command_closed(struct vgpu_core* core, const struct vgpu_closed
   if (closed->channel >= VGPU_CHANNEL_MAX) return "CLOSED for a channel that does not exist";
   if (closed->released != 0) return released(core, closed->channel);
   const struct vgpu_core_channel* channel = &core->channels[closed->channel];
-  if (channel->is_returning) return NULL;
-  if (!channel->at_broker) return "CLOSED for a channel that is not open";
+  if (!channel->at_broker) return NULL; /* its worker ends because it was given back */
   vgpu_channel_lose(core, closed->channel, closed->exit_class);
   return NULL;
 }

@@ -30,7 +30,7 @@ struct vgpu_core_channel {
   int worker;        /* pidfd, watched; -1 once the worker has ended */
   bool front_rings;  /* the front signals the doorbell without us */
   bool at_broker;    /* the broker holds it: it must be closed there before it is free */
-  bool is_returning; /* closed after a hello had shown it: a CLOSE follows when the link is up. State is FREE */
+  bool is_returning; /* given back without a link: not used again before the broker has confirmed it. State is FREE */
 };
 
 struct vgpu_core_command {
@@ -159,13 +159,12 @@ const char* vgpu_channel_open(struct vgpu_core* core, unsigned channel, int door
 void vgpu_channel_lose(struct vgpu_core* core, unsigned channel, uint32_t exit_class);
 void vgpu_channel_free(struct vgpu_core* core, unsigned channel);
 void vgpu_channels_free_all(struct vgpu_core* core);
-/* The window of the channels is gone: they are lost, and the broker knows nothing of them. */
+/* Their window is gone: they are lost, and the broker knows nothing of them. */
 void vgpu_channels_lose_all(struct vgpu_core* core);
 /* The channels that the guest holds, for a hello. */
 void vgpu_channels_show(const struct vgpu_core* core, uint64_t held[VGPU_BITMAP_WORDS]);
-/* After a kept link: those that are not in `living` are lost; those given back since the hello are closed. */
+/* After a kept link: those that are not in `living` are lost; those given back meanwhile are closed. */
 void vgpu_channels_keep(struct vgpu_core* core, const uint64_t living[VGPU_BITMAP_WORDS]);
-void vgpu_channels_link_lost(struct vgpu_core* core);
 /* True if `fd` is that of a worker, which has ended now. */
 bool vgpu_channels_on_ready(struct vgpu_core* core, int fd);
 /* False if the channel is not open. */

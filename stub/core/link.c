@@ -80,7 +80,6 @@ static void lose(struct vgpu_core* core, enum vgpu_link_status status, const cha
   leave(core);
   vgpu_command_link_lost(core);
   vgpu_legacy_link_lost(core);
-  vgpu_channels_link_lost(core);
   show(core, status, text);
 }
 

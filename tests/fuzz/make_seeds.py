@@ -8,7 +8,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from seeds import images, records, texts  # noqa: E402
+from seeds import device, images, records, texts  # noqa: E402
 
 SEEDS = {
     "vgpu-fuzz-control-message": texts.control_seeds,
@@ -21,6 +21,7 @@ SEEDS = {
     "vgpu-fuzz-ptx-parser": texts.ptx_seeds,
     "vgpu-fuzz-kernel-run": texts.ptx_seeds,
     "vgpu-fuzz-broker-config": texts.config_seeds,
+    "vgpu-fuzz-stub-device": device.device_seeds,
 }
 
 WORDS = {

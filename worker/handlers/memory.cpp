@@ -161,4 +161,21 @@ void extent_close(Session& session, const api::ops::ExtentClose& op, Call& call)
   call.finish(result);
 }
 
+void heap_grow(Session& session, const api::ops::HeapGrow& op, Call& call) {
+  uint64_t window_offset = 0, size = 0;
+  ChannelGrowth* growth = session.growth();
+  const CUresult result = growth == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : growth->grow(op.size, window_offset, size);
+  api::ops::HeapGrowReply{window_offset, size}.encode(call.reply());
+  call.finish(result);
+}
+
+void heap_shrink(Session& session, const api::ops::HeapShrink& op, Call& call) {
+  ChannelGrowth* growth = session.growth();
+  const auto& window = session.window();
+  if (growth == nullptr || op.size > window.size()) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (session.allocations().overlaps(window.base() + window.size() - op.size, op.size))
+    return call.finish(session.violation("a piece given back that the driver still knows"));
+  call.finish(growth->shrink(op.size));
+}
+
 }  // namespace vgpu::worker::handlers

@@ -121,7 +121,10 @@ Worker& the_worker() {
 class InProcess final : public shim::transport::Transport {
  public:
   int window_fd() const override { return the_worker().window(); }
+  uint64_t window_offset() const override { return 0; }
   uint64_t window_size() const override { return kWindowSize; }
+  uint64_t window_capacity() const override { return kWindowSize; }
+  bool has_futex() const override { return true; }
   const std::vector<control::AddressCandidate>& candidates() const override { return candidates_; }
   void ring_doorbell() const override { ::eventfd_write(the_worker().bell(), 1); }
   bool has_lost_worker() const override { return false; }

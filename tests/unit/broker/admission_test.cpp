@@ -6,33 +6,34 @@
 using Catch::Contains;
 using vgpu::broker::Admission;
 
-TEST_CASE("places are counted in all and of each user, and given back") {
-  Admission admission(3, 2);
+TEST_CASE("places are counted in all and of each VM, and given back") {
+  Admission admission(3);
+  constexpr Admission::Quota kQuota{2, "max_clients_per_uid"};
   std::string refusal;
   std::vector<Admission::Ticket> held;
-  const auto take = [&](uid_t uid) {
-    auto ticket = admission.admit(uid, refusal);
+  const auto take = [&](const char* vm) {
+    auto ticket = admission.admit(vm, kQuota, refusal);
     if (ticket) held.push_back(std::move(*ticket));
     return ticket.has_value();
   };
-  CHECK(take(1));
-  CHECK(take(1));
-  CHECK_FALSE(take(1));
-  CHECK_THAT(refusal, Contains("user 1 already has 2 clients") && Contains("max_clients_per_uid"));
-  CHECK(take(2));
-  CHECK_FALSE(take(3));
+  CHECK(take("uid-1"));
+  CHECK(take("uid-1"));
+  CHECK_FALSE(take("uid-1"));
+  CHECK_THAT(refusal, Contains("uid-1 already has 2 clients") && Contains("max_clients_per_uid"));
+  CHECK(take("uid-2"));
+  CHECK_FALSE(take("uid-3"));
   CHECK_THAT(refusal, Contains("all 3 places") && Contains("max_clients "));
   CHECK(admission.count() == 3);
   held.clear();
   CHECK(admission.count() == 0);
-  CHECK(take(1));
+  CHECK(take("uid-1"));
 }
 
 TEST_CASE("a moved ticket gives its place back once") {
-  Admission admission(1, 1);
+  Admission admission(1);
   std::string refusal;
   {
-    auto first = admission.admit(7, refusal);
+    auto first = admission.admit("seven", {1, "channels"}, refusal);
     const Admission::Ticket second(std::move(*first));
     CHECK(admission.count() == 1);
   }

@@ -75,9 +75,9 @@ TEST_CASE("damaged rosters are refused with a reason") {
 }
 
 TEST_CASE("a process is told from one that later has its pid") {
-  const auto self = identify(getpid());
+  const auto self = vgpu::base::identify(getpid());
   CHECK(self.started != 0);
-  CHECK(open_process(self));
-  CHECK(open_process({self.pid, self.started + 1}).error().code == ESRCH);
-  CHECK_FALSE(open_process({0x7ffffff0, 1}));
+  CHECK(vgpu::base::open_process(self));
+  CHECK(vgpu::base::open_process({self.pid, self.started + 1}).error().code == ESRCH);
+  CHECK_FALSE(vgpu::base::open_process({0x7ffffff0, 1}));
 }

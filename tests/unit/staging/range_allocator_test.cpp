@@ -1,10 +1,10 @@
-#include "shim/staging/range_allocator.hpp"
+#include "common/base/range_allocator.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>
 #include <vector>
 
-using vgpu::shim::RangeAllocator;
+using vgpu::base::RangeAllocator;
 
 TEST_CASE("ranges are given out from the lowest place") {
   RangeAllocator ranges(0x1000, 0x4000, 0x1000);
@@ -74,4 +74,29 @@ TEST_CASE("ranges in use never overlap") {
   }
   for (const Piece& piece : pieces) ranges.release(piece.at);
   CHECK(ranges.allocate(1 << 20, 0) == 0);
+}
+
+TEST_CASE("a given range is taken only as a whole and only if it is free") {
+  RangeAllocator ranges(0, 0x8000, 0x1000);
+  CHECK(ranges.claim(0x2000, 0x2000));
+  CHECK_FALSE(ranges.claim(0x3000, 0x2000));
+  CHECK_FALSE(ranges.claim(0x7000, 0x2000));
+  CHECK_FALSE(ranges.claim(0x4800, 0x1000));
+  CHECK_FALSE(ranges.claim(0x4000, 0));
+  CHECK(ranges.size_at(0x2000) == 0x2000);
+  CHECK(ranges.allocate(0x3000, 0) == 0x4000);
+  CHECK(ranges.release(0x2000) == 0x2000);
+  CHECK(ranges.claim(0, 0x4000));
+}
+
+TEST_CASE("it grows at its end, and shrinks where nothing is in use") {
+  RangeAllocator ranges(0x1000, 0x2000, 0x1000);
+  CHECK(ranges.allocate(0x4000, 0) == RangeAllocator::kNone);
+  ranges.extend(0x3000, 0x2000);
+  CHECK(ranges.allocate(0x4000, 0) == 0x1000);
+  CHECK_FALSE(ranges.shrink(0x3000, 0x5000));
+  ranges.release(0x1000);
+  CHECK(ranges.shrink(0x3000, 0x5000));
+  CHECK(ranges.allocate(0x3000, 0) == RangeAllocator::kNone);
+  CHECK(ranges.allocate(0x2000, 0) == 0x1000);
 }

@@ -239,7 +239,6 @@ TEST_CASE("a broker that opens or closes out of turn, or wrongly, is left") {
     const auto window = make_window(kWindowSize);
     device.broker.send(opened, VGPU_OPENED, std::array{window.get(), given.worker.get()});
   }
-  SECTION("CLOSED for a channel that is not open") { device.broker.send(closed, VGPU_CLOSED); }
   SECTION("CLOSED for no channel") {
     closed.channel = VGPU_CHANNEL_MAX;
     device.broker.send(closed, VGPU_CLOSED);

@@ -158,15 +158,18 @@ TEST_CASE("without a link nothing is opened, and a channel is given back at once
   CHECK(meet_next_broker(device).open[0] == 2);
 }
 
-TEST_CASE("a channel given back between hello and answer is closed at the broker before it is used again") {
+TEST_CASE("a channel given back without a link is not used again before the broker has confirmed it") {
   Device device;
   device.link_up();
   const BrokersChannel first, second;
   device.open(0, first);
   device.open(1, second);
   lose_broker(device);
+  const bool is_shown = GENERATE(true, false);
+  if (!is_shown) device.command(VGPU_COMMAND_CLOSE, 0);
   const auto hello = meet_next_broker(device);
-  device.command(VGPU_COMMAND_CLOSE, 0);
+  CHECK(hello.open[0] == (is_shown ? 3 : 2));
+  if (is_shown) device.command(VGPU_COMMAND_CLOSE, 0);
   CHECK(device.read(VGPU_REG_STATUS) == VGPU_COMMAND_DONE);
   CHECK(device.state(0) == VGPU_CHANNEL_FREE);
   device.answer_kept(hello);
@@ -177,8 +180,34 @@ TEST_CASE("a channel given back between hello and answer is closed at the broker
   CHECK(device.ask_open()->as<vgpu_open>().channel == 2);
   device.send_closed(0, false, 8);
   device.send_closed(0, true);
-  CHECK(device.read(VGPU_REG_LINK) == VGPU_LINK_UP);
   device.send_opened(2, BrokersChannel{}, 2 * kPiece);
+  CHECK(device.ask_open()->as<vgpu_open>().channel == 0);
+  device.send_closed(0, true);  // once for the hello that left it out, once for CLOSE
+  device.send_opened(0, BrokersChannel{});
+  CHECK(device.read(VGPU_REG_LINK) == VGPU_LINK_UP);
+  CHECK(device.state(0) == VGPU_CHANNEL_OPEN);
+}
+
+TEST_CASE("a channel whose opening the link's end cut short is given back as well") {
+  Device device;
+  device.link_up();
+  device.ask_open();
+  lose_broker(device);
+  const auto hello = meet_next_broker(device);
+  CHECK(hello.open[0] == 0);
+  device.answer_kept(hello);
+  CHECK(device.broker.receive()->as<vgpu_close>().channel == 0);
+  CHECK(device.ask_open()->as<vgpu_open>().channel == 1);
+}
+
+TEST_CASE("with a fresh window nothing of the old one is given back") {
+  Device device;
+  device.link_up();
+  device.ask_open();
+  lose_broker(device);
+  meet_next_broker(device);
+  device.window = make_window(kWindowSize);
+  device.answer(device.good_link(), std::array{device.window.get()});
   CHECK(device.ask_open()->as<vgpu_open>().channel == 0);
 }
 

@@ -1,0 +1,74 @@
+// All clients of this broker, whichever way they came: places, log lines, roster, heartbeat, and their ends.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "broker/admission.hpp"
+#include "broker/event/event.hpp"
+#include "broker/log_limiter.hpp"
+#include "broker/restart/roster.hpp"
+#include "broker/vm/client.hpp"
+
+namespace vgpu::broker {
+
+class Clients {
+ public:
+  /// `roster`: the file's path.
+  Clients(event::Loop& loop, std::size_t max_clients, const std::string& roster);
+
+  /// What clients from now on are made with.
+  void configure(vm::ClientSettings settings) { settings_ = std::move(settings); }
+  vm::ClientSettings& settings() { return settings_; }
+  /// Called each time a client is gone for good.
+  void on_gone(std::function<void()> callback) { on_gone_ = std::move(callback); }
+
+  /// Numbers of connections and clients: a client keeps that of its connection.
+  std::uint64_t take_id() { return next_id_++; }
+  Admission& admission() { return admission_; }
+  LogLimiter& limiter() { return limiter_; }
+
+  /// Makes the newcomer a client, with its worker; it is on the roster before this returns, but not yet answered.
+  /// `place` is that of a VM's channel: such an entry stays on the roster until forget(), because its memory stays the
+  /// guest's. On failure `newcomer` is as it was.
+  base::Result<vm::Client*> start(vm::Newcomer& newcomer, vm::Window window, std::uint64_t capacity,
+                                  std::optional<restart::ChannelPlace> place, vm::ClientEvents events);
+  /// The channel has other pieces now.
+  void move(std::uint64_t id, const restart::ChannelPlace& place);
+  void forget(std::uint64_t id);
+
+  /// Who is told of a client of an earlier broker. `window`: a descriptor of its memory if the client lives, else -1.
+  /// Nothing: nobody wants it, and it is ended.
+  using FindEvents = std::function<std::optional<vm::ClientEvents>(const restart::Entry&, int window)>;
+  /// Takes the clients of an earlier broker back.
+  void take_back(const FindEvents& find_events);
+
+  vm::Client* find(std::uint64_t id);
+  std::size_t count() const { return clients_.size(); }
+  std::size_t count_quarantined() const;
+  void revoke_all();
+  /// Leaves behind those whose workers do not die; true if there was none.
+  bool abandon_all();
+
+ private:
+  bool take_back(const restart::Entry& entry, const FindEvents& find_events);
+  vm::ClientEvents watch(vm::ClientEvents events, bool keep_on_roster);
+  vm::Client* keep(std::unique_ptr<vm::Client> client);
+  void drop(std::uint64_t id, bool keep_on_roster);
+  void beat();
+
+  event::Loop& loop_;
+  vm::ClientSettings settings_;
+  LogLimiter limiter_;
+  Admission admission_;
+  restart::Roster roster_;
+  std::map<std::uint64_t, restart::Entry> entries_;  // of those that have a place in a VM's window
+  event::Timer heartbeat_;
+  std::function<void()> on_gone_;
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, std::unique_ptr<vm::Client>> clients_;
+};
+
+}  // namespace vgpu::broker

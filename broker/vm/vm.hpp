@@ -1,0 +1,96 @@
+// A virtual machine that is reached through a device: its socket, the link to its stub, its window, and the channels in
+// it (docs/design/007-virtual-machine.md).
+//
+// Lives of the window: a stub says hello -> up (a fresh window, or the one of before the broker's restart) -> the link
+// closes -> ending: every worker is ended and waited for -> nothing is left; the next hello is answered then.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "broker/clients.hpp"
+#include "broker/config.hpp"
+#include "broker/listener/acceptor.hpp"
+#include "broker/vm/link.hpp"
+#include "broker/vm/pieces.hpp"
+#include "common/abi/stub_link.h"
+#include "common/base/listen_socket.hpp"
+
+namespace vgpu::broker::vm {
+
+class Vm {
+ public:
+  Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout);
+  ~Vm();
+
+  const std::string& name() const { return settings_.name; }
+  base::Result<void> listen();
+  /// A channel of an earlier broker. `window` is a checked descriptor of the VM's memory if its worker lives, else -1.
+  /// Nothing: it contradicts what is known of this VM.
+  std::optional<ClientEvents> take_back(const restart::Entry& entry, int window);
+  /// The broker ends: the stub is let go, nobody is let in. Clients are for the broker to end.
+  void stop();
+
+ private:
+  enum class Use {
+    running,
+    lost,     // its worker has ended; the memory is the guest's until it closes the channel
+    closing,  // the guest has closed it; its worker is being ended
+    dying     // nobody waits for its end: its number may be another channel's already
+  };
+  struct Channel {
+    std::uint32_t index = 0;
+    std::vector<Piece> pieces;
+    Use use = Use::running;
+  };
+  using Channels = std::map<std::uint64_t, Channel>;  // by the number of their client
+
+  void on_connection(base::UniqueFd connection);
+  void on_message(control::Frame& frame);
+  void on_closed(const std::string& reason);
+  void refuse(control::HelloStatus status, const std::string& text);
+
+  void on_hello(control::Frame& frame);
+  bool recognise(const vgpu_stub_hello& hello, const control::Frame& frame);
+  void keep_window(const vgpu_stub_hello& hello);
+  void bring_up();
+  void answer_hello(vgpu_link answer, std::span<const int> fds);
+  std::uint64_t most_channels() const { return std::min<std::uint64_t>(settings_.channels, hello_.channels); }
+  void end_life();
+  void continue_ending();
+
+  void on_open(const vgpu_open& message);
+  base::Result<Client*> open(const vgpu_open& message);
+  void refuse_open(const vgpu_open& message, const base::Error& why);
+  void on_close(std::uint32_t index);
+  void on_legacy_request(const vgpu_legacy_request& message);
+  ClientEvents make_events(std::uint64_t client);
+  void on_client_finished(std::uint64_t id, control::WorkerExit exit);
+  control::ExtentGrant grow(std::uint64_t client, std::uint64_t size);
+  bool shrink(std::uint64_t client, std::uint64_t size);
+  Channels::iterator find(std::uint32_t index);
+  void begin_dying(Channels::iterator channel);
+  void release(Channels::iterator channel);
+  void tell_closed(std::uint32_t index, bool released, std::uint32_t exit_class);
+  restart::ChannelPlace place_of(const Channel& channel) const;
+
+  event::Loop& loop_;
+  const VmSettings settings_;
+  Clients& clients_;
+  const std::chrono::milliseconds hello_timeout_;
+  std::optional<base::ListenSocket> socket_;
+  std::optional<listener::Acceptor> acceptor_;
+  std::unique_ptr<Link> link_;
+  std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
+  event::Timer sweep_;                               // then
+  bool up_ = false;                                  // the link has been answered
+  bool ending_ = false;                              // the channels are of the last life, and all dying
+  vgpu_stub_hello hello_{};                          // of link_, once it came; not yet answered while ending
+  std::optional<VmMemory> memory_;
+  Channels channels_;
+};
+
+}  // namespace vgpu::broker::vm

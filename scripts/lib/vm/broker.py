@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A broker of our own that serves virtual machines."""
+import pathlib
+
+from harness.layout import Layout
+from harness.private_broker import PrivateBroker
+
+from .machine import Device
+
+SETTINGS = """[vm.{name}]
+socket = "{socket}"
+"""
+
+
+class VmBroker(PrivateBroker):
+    def __init__(self, layout: Layout, names: tuple[str, ...], driver: str = "sim", keep_in: pathlib.Path | None = None):
+        super().__init__(layout, driver, keep_in)
+        self.names = names
+        text = "\n".join(SETTINGS.format(name=name, socket=self.socket_of(name)) for name in names)
+        (self.folder / "broker.toml").write_text(text)
+
+    def socket_of(self, name: str) -> pathlib.Path:
+        return self.folder / f"{name}.vm"
+
+    def device(self, name: str, **options) -> Device:
+        """What QEMU is told for this VM."""
+        return Device(self.socket_of(name), vm_id=self.names.index(name) + 1, **options)
+
+    def line_count(self) -> int:
+        return self.log.read_text(errors="replace").count("\n")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_guest.py BUILD: programs through vgpu-guestd and the device's core, as in a virtual machine but without one."""
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+from harness.layout import Layout, remoted_environment  # noqa: E402
+from harness.private_broker import PrivateBroker, SteadyClient  # noqa: E402
+from harness.processes import is_alive, wait_until  # noqa: E402
+
+LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)))
+SECONDS = 60
+RIGHT = "demo: all results are right"
+
+
+class BrokerWithVm(PrivateBroker):
+    @property
+    def vm_socket(self) -> pathlib.Path:
+        return self.folder / "vm-a.sock"
+
+    def command(self) -> list[str]:
+        (self.folder / "broker.toml").write_text(f'[vm.a]\nsocket = "{self.vm_socket}"\n')
+        return super().command()
+
+
+class Stage:
+    """guest_stage while a with-block lasts."""
+
+    def __init__(self, broker: BrokerWithVm):
+        self.socket = broker.folder / "guestd.sock"
+        command = [LAYOUT.program("vgpu-test-guest-stage"), broker.vm_socket, broker.folder]
+        self.log = (broker.folder / "stage.log").open("w+b")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        assert self._process.stdout.readline() == "ready\n"
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.stdin.close()
+        self._process.wait(SECONDS)
+        self._process.stdout.close()
+        self.log.close()
+
+    def say(self, what: str) -> None:
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
+
+    def environment(self) -> dict[str, str]:
+        return remoted_environment(LAYOUT, self.socket)
+
+
+class Guest(unittest.TestCase):
+    def setUp(self):
+        self.broker = self.enterContext(BrokerWithVm(LAYOUT, "sim"))
+        self.stage = self.enterContext(Stage(self.broker))
+        self.program = LAYOUT.program("demo_driver")
+
+    def steady(self) -> SteadyClient:
+        return self.enterContext(SteadyClient(self.program, self.stage.environment(), SECONDS))
+
+    def check_demo(self):
+        done = subprocess.run([self.program], env=self.stage.environment(), capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], RIGHT)
+
+    def await_workers(self, count: int):
+        self.assertTrue(wait_until(lambda: len(self.broker.workers()) == count, 10), f"{self.broker.workers()}, not {count}")
+
+    def test_one_program_after_another(self):
+        self.check_demo()
+        self.await_workers(0)
+        self.check_demo()
+
+    def test_programs_at_once_have_channels_of_their_own(self):
+        first, second = self.steady(), self.steady()
+        self.await_workers(2)
+        self.assertEqual((first.first_answer, second.first_answer), ("right", "right"))
+        self.assertEqual(first.finish(), (0, ""))
+        self.await_workers(1)
+        self.assertEqual(second.ask(), "right")
+
+    def test_killed_program_leaves_nothing(self):
+        client = self.steady()
+        os.kill(client.pid, 9)
+        self.await_workers(0)
+        self.check_demo()
+
+    def test_killed_worker_is_an_error_not_a_hang(self):
+        client = self.steady()
+        os.kill(self.broker.workers()[0], 9)
+        self.assertTrue(client.ask().startswith("CUDA_ERROR_"))
+        self.assertEqual(client.ask(), "CUDA_ERROR_LAUNCH_FAILED")
+        self.check_demo()
+
+    def test_programs_outlive_guestd(self):
+        client = self.steady()
+        other = self.steady()
+        os.kill(other.pid, 9)
+        self.stage.say("guestd")
+        self.await_workers(1)
+        self.assertEqual(client.ask(), "right")
+        self.check_demo()
+        self.assertEqual(client.finish(), (0, ""))
+        self.await_workers(0)
+
+    def test_programs_outlive_a_broker_that_crashes(self):
+        client = self.steady()
+        self.broker.kill()
+        self.assertEqual(client.ask(), "right")
+        self.broker.start_again()
+        self.assertEqual(client.ask(), "right")
+        self.assertTrue(wait_until(lambda: "took back" in self.broker.log_tail(), 10), self.broker.log_tail())
+        self.check_demo()
+        self.assertEqual(client.finish(), (0, ""))
+
+    def test_reset_takes_all(self):
+        client = self.steady()
+        self.stage.say("reset")
+        self.await_workers(0)
+        self.assertTrue(client.ask().startswith("CUDA_ERROR_"))
+        self.check_demo()
+
+    def test_without_a_broker_the_program_is_told_why(self):
+        self.broker.stop()
+        done = subprocess.run([self.program], env=self.stage.environment(), capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("link to the broker on the host is down", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
