@@ -9,6 +9,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+mkdir -p /run/vgpu  # as the unit of vgpu-guestd does
 hostname guest
 ip link set lo up 2>/dev/null
 
