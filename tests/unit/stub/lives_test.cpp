@@ -125,6 +125,19 @@ TEST_CASE("why a worker ended is not forgotten when the next broker does not kno
   CHECK(device.exit_class(0) == 7);
 }
 
+TEST_CASE("an event that is not there, as of a descriptor that had the same number before, ends nothing") {
+  Device device;
+  device.link_up();
+  const BrokersChannel given;
+  device.open(0, given);
+  for (const auto& [fd, writable] : std::map(device.front.watched)) vgpu_core_on_ready(device.core, fd);
+  vgpu_core_on_ready(device.core, -1);
+  vgpu_core_on_ready(device.core, 12345);
+  vgpu_core_on_timer(device.core);
+  CHECK(device.state(0) == VGPU_CHANNEL_OPEN);
+  CHECK(device.read(VGPU_REG_LINK) == VGPU_LINK_UP);
+}
+
 TEST_CASE("a command in flight when the link ends is lost, not waited for") {
   Device device;
   device.link_up();
