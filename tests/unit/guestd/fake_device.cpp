@@ -62,7 +62,7 @@ FakeDevice::FakeDevice(uint64_t window_size)
     : bar0_(make_memory("bar0", VGPU_BAR0_SIZE)), bar1_(make_memory("bar1", window_size)) {
   void* mapped = ::mmap(nullptr, VGPU_BAR0_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, bar0_.get(), 0);
   if (mapped == MAP_FAILED) throw std::runtime_error("mmap");
-  words_ = static_cast<volatile uint32_t*>(mapped);
+  words_ = static_cast<uint32_t*>(mapped);
   set(VGPU_REG_MAGIC, VGPU_DEVICE_MAGIC);
   set(VGPU_REG_LAYOUT, VGPU_DEVICE_LAYOUT);
   set(VGPU_REG_CHANNELS, VGPU_CHANNEL_MAX);
@@ -72,7 +72,7 @@ FakeDevice::FakeDevice(uint64_t window_size)
   set_link(VGPU_LINK_UP, "vm-a");
 }
 
-FakeDevice::~FakeDevice() { ::munmap(const_cast<uint32_t*>(words_), VGPU_BAR0_SIZE); }
+FakeDevice::~FakeDevice() { ::munmap(words_, VGPU_BAR0_SIZE); }
 
 guestd::Device FakeDevice::open() {
   guestd::PciFunction function;

@@ -2,6 +2,7 @@
 // is a memfd, so that a client that maps its page sees the same words.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -37,8 +38,8 @@ class FakeDevice {
   /// As the guest opens it. Its registers are this object's: it must not outlive it.
   guestd::Device open();
 
-  uint32_t get(uint32_t offset) const { return words_[offset / 4]; }
-  void set(uint32_t offset, uint32_t value) { words_[offset / 4] = value; }
+  uint32_t get(uint32_t offset) const { return std::atomic_ref(words_[offset / 4]).load(); }
+  void set(uint32_t offset, uint32_t value) { std::atomic_ref(words_[offset / 4]).store(value); }
   void set_link(uint32_t link, const std::string& text);
   void set_channel(uint32_t channel, uint32_t state);
   void write_reply(const control::HelloReply& reply);
@@ -64,7 +65,7 @@ class FakeDevice {
 
   base::UniqueFd bar0_;
   base::UniqueFd bar1_;
-  volatile uint32_t* words_;
+  uint32_t* words_;  // of BAR0; the daemon may be served on another thread than the test's
 };
 
 /// Writes a PCI function as sysfs shows it, with files for its BARs; `magic` is what stands at 0x1000.

@@ -69,7 +69,8 @@ TEST_CASE("the shim finds a device behind the socket") {
   }
   SECTION("a worker's end is read from the page") {
     CHECK_FALSE(transport.has_lost_worker());
-    device.set_channel(1, GENERATE(VGPU_CHANNEL_LOST, VGPU_CHANNEL_FREE, VGPU_CHANNEL_CLOSING, 0xffffffffu));
+    device.set_channel(
+        1, GENERATE(as<uint32_t>{}, VGPU_CHANNEL_LOST, VGPU_CHANNEL_FREE, VGPU_CHANNEL_CLOSING, 0xffffffff));
     CHECK(becomes_lost(transport));
   }
   SECTION("the same channel in another life of the device is not ours") {
