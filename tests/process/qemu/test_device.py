@@ -23,7 +23,7 @@ ALL_ONES = 0xFFFFFFFF
 # Registers of BAR0 (common/abi/device_registers.h).
 POOL, PRIORITY, VM_ID = 0x008, 0x00C, 0x010
 MAGIC, LAYOUT, LINK, GENERATION, CHANNELS, WINDOW = 0x1000, 0x1004, 0x100C, 0x1010, 0x1014, 0x1018
-COMMAND, STATUS, ARGUMENT, RESULT, LINK_TEXT = 0x1020, 0x1024, 0x1028, 0x102C, 0x1100
+COMMAND, STATUS, ARGUMENT, RESULT, MISTAKES, LINK_TEXT = 0x1020, 0x1024, 0x1028, 0x102C, 0x1030, 0x1100
 REQUEST, REPLY, PAGES = 0x2000, 0x3000, 0x80000
 DOWN, UP = 0, 1
 OPEN_COMMAND, BUSY, DONE = 1, 1, 2
@@ -215,8 +215,10 @@ class Device(unittest.TestCase):
                 machine.ask("system_reset")
                 self.assertTrue(broker.is_left())
                 machine.map_bars()
+                mistakes = machine.register(MISTAKES)
                 machine.write(page, 1)
-                self.assertEqual(self.rings(doorbell, 0), 0, "after the reset")
+                self.assertEqual(machine.register(MISTAKES), mistakes + 1, "after the reset it is nobody's doorbell")
+                self.assertEqual(self.rings(doorbell, 0), 0)
                 machine.end()
                 for name in ("qtest", "qmp"):
                     (self.folder / name).unlink()
