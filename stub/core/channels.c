@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -134,9 +135,15 @@ void vgpu_channels_keep(struct vgpu_core* core, const uint64_t living[VGPU_BITMA
   }
 }
 
+/* A front that handles several events in a row may mean a descriptor that had this number a moment ago. */
+static bool is_ready(int fd) {
+  struct pollfd polled = {fd, POLLIN, 0};
+  return poll(&polled, 1, 0) == 1;
+}
+
 bool vgpu_channels_on_ready(struct vgpu_core* core, int fd) {
   for (unsigned i = 0; i < VGPU_CHANNEL_MAX; ++i) {
-    if (core->channels[i].worker != fd) continue;
+    if (core->channels[i].worker != fd || !is_ready(fd)) continue;
     vgpu_channel_lose(core, i, 0); /* its exit class comes from the broker, if there is one */
     return true;
   }

@@ -52,7 +52,7 @@ struct vgpu_core_legacy {
   uint32_t request_id; /* the guest's */
   uint32_t scratch;
   uint64_t done_us;
-  uint32_t number;      /* the stub's own, of the last request sent; never begins anew, so that late answers miss */
+  uint32_t number;      /* the stub's own, of the last request sent: a late answer has another one */
   uint64_t deadline_ms; /* while busy */
   uint8_t request[VGPU_LEGACY_BUFFER_SIZE];
   uint8_t response[VGPU_LEGACY_BUFFER_SIZE];

@@ -131,11 +131,7 @@ bool vgpu_legacy_write(struct vgpu_core* core, uint64_t offset, uint64_t value, 
   return size == 4 && write_register(core, offset, (uint32_t)value);
 }
 
-void vgpu_legacy_reset(struct vgpu_core* core) {
-  const uint32_t number = core->legacy.number;
-  memset(&core->legacy, 0, sizeof core->legacy);
-  core->legacy.number = number;
-}
+void vgpu_legacy_reset(struct vgpu_core* core) { memset(&core->legacy, 0, sizeof core->legacy); }
 
 void vgpu_legacy_link_lost(struct vgpu_core* core) {
   if (core->legacy.status == VGPU_LEGACY_BUSY) finish(core, VGPU_LEGACY_MEDIATOR_UNAVAILABLE);

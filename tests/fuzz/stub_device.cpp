@@ -115,6 +115,9 @@ class Run {
       case 15:
         front_.attach_window_error = (input_.byte() & 1) != 0 ? ENOMEM : 0;
         return;
+      case 16:
+        vgpu_core_on_timer(core_);
+        return vgpu_core_on_ready(core_, input_.byte() % 32);  // events that are not there
       default:
         write(VGPU_LEGACY_REQUEST_LEN, 36);
         return write(VGPU_LEGACY_DOORBELL, 1);

@@ -6,7 +6,7 @@ OPEN, OPENED_0, OPENED_1 = b"\x0c", b"\x05\x00", b"\x05\x01"
 CLOSE_0, LOST_0, RELEASED_0 = b"\x0d\x00", b"\x06\x70", b"\x06\x04"
 RING_0, RING_1 = b"\x01\x08\x01\x00", b"\x01\x09\x01\x00"
 DIE, LISTEN, RESET, WORKER_ENDS = b"\x09\x01", b"\x09\x02", b"\x02", b"\x0b"
-LEGACY, LEGACY_ANSWER, READ = b"\x10", b"\x07\x01\x24\x00", b"\x0a"
+LEGACY, LEGACY_ANSWER, READ = b"\x11", b"\x07\x01\x24\x00", b"\x0a"
 UP = TIMER + ACCEPT + FRESH
 AGAIN = LISTEN + TIMER + ACCEPT
 

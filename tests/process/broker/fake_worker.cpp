@@ -6,6 +6,8 @@
 //   exit N           exits with code N
 //   signal N         dies of signal N
 //   linger           lets the test trace it, then waits to be killed
+//   grow N           asks for N more bytes; writes the answer, "CHANNEL_OFFSET WINDOW_OFFSET SIZE", into the heap
+//   return N         gives the last piece, of N bytes, back
 // After an order that goes on it adds 1 to worker_state and wakes the test, which sleeps on that word.
 #include <dirent.h>
 #include <linux/futex.h>
@@ -14,11 +16,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -34,10 +36,14 @@ using namespace vgpu;
 
 enum Descriptor { kWindow = 3, kDoorbell = 4, kGrant = 5, kControl = 6 };
 
-char* map_window() {
-  struct stat status {};
-  if (fstat(kWindow, &status) != 0) exit(control::kExitUsage);
-  void* base = mmap(nullptr, VGPU_HEAP_OFFSET + VGPU_EXTENT_ALIGN, PROT_READ | PROT_WRITE, MAP_SHARED, kWindow, 0);
+off_t window_offset(int argc, char** argv) {
+  for (int i = 1; i + 1 < argc; ++i)
+    if (strcmp(argv[i], "--window-offset") == 0) return atoll(argv[i + 1]);
+  return 0;
+}
+
+char* map_window(off_t offset) {
+  void* base = mmap(nullptr, VGPU_HEAP_OFFSET + VGPU_EXTENT_ALIGN, PROT_READ | PROT_WRITE, MAP_SHARED, kWindow, offset);
   if (base == MAP_FAILED) exit(control::kExitUsage);
   return static_cast<char*>(base);
 }
@@ -72,6 +78,25 @@ std::string report(int argc, char** argv) {
   return text;
 }
 
+control::Deadline in_a_while() { return control::Deadline::after(std::chrono::seconds(10)); }
+
+void grow(std::uint64_t size, char* heap) {
+  control::ExtentRequest request;
+  request.size = size;
+  (void)control::send_message(kControl, request, {}, in_a_while());
+  const auto frame = control::receive_message(kControl, control::MessageType::extent_grant, in_a_while());
+  if (!frame) exit(control::kExitInternal);
+  const auto grant = frame->as<control::ExtentGrant>();
+  snprintf(heap, 128, "%llu %llu %llu", static_cast<unsigned long long>(grant.channel_offset),
+           static_cast<unsigned long long>(grant.window_offset), static_cast<unsigned long long>(grant.size));
+}
+
+void give_back(std::uint64_t size) {
+  control::ExtentReturn message;
+  message.size = size;
+  (void)control::send_message(kControl, message, {}, in_a_while());
+}
+
 void wait_for_doorbell() {
   pollfd entry{kDoorbell, POLLIN, 0};
   poll(&entry, 1, 60'000);
@@ -98,6 +123,8 @@ void obey(const std::string& order, char* heap, int argc, char** argv) {
   if (order == "ready") send_ready();
   if (order == "report") strcpy(heap, report(argc, argv).c_str());
   if (order == "garbage" && send(kControl, "garbage", 7, MSG_NOSIGNAL) < 0) exit(control::kExitInternal);
+  if (order.starts_with("grow ")) grow(static_cast<std::uint64_t>(number), heap);
+  if (order.starts_with("return ")) give_back(static_cast<std::uint64_t>(number));
   if (order == "linger") prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 }
 
@@ -105,7 +132,7 @@ void obey(const std::string& order, char* heap, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   alarm(60);  // never left behind by a test that failed
-  char* window = map_window();
+  char* window = map_window(window_offset(argc, argv));
   char* heap = window + VGPU_HEAP_OFFSET;
   for (;;) {
     wait_for_doorbell();

@@ -1,5 +1,6 @@
-// guest_stage VM-SOCKET FOLDER: vgpu-guestd on the device's core, linked to the broker at VM-SOCKET. Programs find it at
-// FOLDER/guestd.sock. Ends with its standard input; a line there: "reset" resets the device, "guestd" starts guestd anew.
+// guest_stage VM-SOCKET FOLDER: vgpu-guestd on the device's core, linked to the broker at VM-SOCKET. Programs find it
+// at FOLDER/guestd.sock. Ends with its standard input; a line there: "reset" resets the device, "guestd" starts guestd
+// anew.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>

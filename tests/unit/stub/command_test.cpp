@@ -1,4 +1,7 @@
 // The mailbox and the channel table.
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
 #include "common/control/messages.hpp"
 #include "tests/unit/stub/device.hpp"
 
@@ -132,7 +135,9 @@ TEST_CASE("a worker that ends leaves its channel lost, with the class that the b
 TEST_CASE("one command at a time") {
   Device device;
   device.link_up();
+  device.open(0, BrokersChannel{});
   device.ask_open();
+  CHECK(device.read(VGPU_REPLY_BUFFER) == 0);  // nothing of the command before
   device.command(VGPU_COMMAND_OPEN);
   device.write(VGPU_REG_ARGUMENT, 1);
   device.write(VGPU_REQUEST_BUFFER, 1);
@@ -237,11 +242,17 @@ TEST_CASE("a broker that opens or closes out of turn, or wrongly, is left") {
   SECTION("a doorbell that is none") {
     device.ask_open();
     const auto window = make_window(kWindowSize);
+    REQUIRE(::fcntl(window.get(), F_SETFL, O_NONBLOCK) == 0);
     device.broker.send(opened, VGPU_OPENED, std::array{window.get(), given.worker.get()});
   }
   SECTION("CLOSED for no channel") {
     closed.channel = VGPU_CHANNEL_MAX;
     device.broker.send(closed, VGPU_CLOSED);
+  }
+  SECTION("a doorbell that would make the device wait") {
+    device.ask_open();
+    const UniqueFd blocking(::eventfd(0, EFD_CLOEXEC));
+    device.broker.send(opened, VGPU_OPENED, std::array{blocking.get(), given.worker.get()});
   }
   SECTION("released without having been asked") {
     device.open(0, given);

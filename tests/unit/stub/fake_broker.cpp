@@ -8,9 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace vgpu::stub {
 namespace {
@@ -24,6 +26,16 @@ sockaddr_un address_of(const std::string& path) {
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
   return address;
+}
+
+void take_fds(msghdr& packet, std::vector<UniqueFd>& fds) {
+  for (auto* part = CMSG_FIRSTHDR(&packet); part != nullptr; part = CMSG_NXTHDR(&packet, part)) {
+    for (std::size_t at = 0; at + CMSG_LEN(sizeof(int)) <= part->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
 }
 
 }  // namespace
@@ -68,12 +80,18 @@ std::vector<UniqueFd> FakeBroker::fill_queue() const {
   return connections;
 }
 
+void FakeBroker::hang_up() {
+  stub_.reset();
+  partial_ = {};
+}
+
 void FakeBroker::die() {
   listener_.reset();
-  stub_.reset();
+  hang_up();
 }
 
 bool FakeBroker::accept() {
+  hang_up();
   stub_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   return has_stub();
 }
@@ -84,30 +102,24 @@ bool FakeBroker::is_stub_gone() {
 }
 
 std::optional<Received> FakeBroker::receive() {
-  Received message;
-  message.bytes.resize(sizeof(vgpu_link_header));
   std::array<char, CMSG_SPACE(4 * sizeof(int))> control{};
-  std::size_t got = 0;
-  while (got < message.bytes.size()) {
-    iovec piece{message.bytes.data() + got, message.bytes.size() - got};
+  for (;;) {
+    auto& bytes = partial_.bytes;
+    const auto head = sizeof(vgpu_link_header);
+    const auto wanted = bytes.size() < head ? head : partial_.header().size;
+    if (bytes.size() == wanted && wanted > 0) return std::exchange(partial_, {});
+    std::array<std::byte, sizeof(vgpu_open)> piece_bytes;
+    iovec piece{piece_bytes.data(), std::min(piece_bytes.size(), wanted - bytes.size())};
     msghdr packet{};
     packet.msg_iov = &piece;
     packet.msg_iovlen = 1;
     packet.msg_control = control.data();
     packet.msg_controllen = control.size();
     const auto count = ::recvmsg(stub_.get(), &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (count <= 0) return std::nullopt;
-    for (auto* part = CMSG_FIRSTHDR(&packet); part != nullptr; part = CMSG_NXTHDR(&packet, part)) {
-      for (std::size_t at = 0; at + CMSG_LEN(sizeof(int)) <= part->cmsg_len; at += sizeof(int)) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
-        message.fds.emplace_back(fd);
-      }
-    }
-    got += static_cast<std::size_t>(count);
-    if (got == sizeof(vgpu_link_header)) message.bytes.resize(message.header().size);
+    if (count <= 0) return std::nullopt;  // what has come is kept for the next call
+    take_fds(packet, partial_.fds);
+    bytes.insert(bytes.end(), piece_bytes.begin(), piece_bytes.begin() + count);
   }
-  return message;
 }
 
 std::vector<Received> FakeBroker::receive_all() {

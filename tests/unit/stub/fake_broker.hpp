@@ -52,7 +52,7 @@ class FakeBroker {
   bool has_stub() const { return stub_.get() >= 0; }
   /// True if the stub has closed its end.
   bool is_stub_gone();
-  void hang_up() { stub_.reset(); }
+  void hang_up();
   int fd() const { return stub_.get(); }
 
   /// The next message, or nothing.
@@ -75,6 +75,7 @@ class FakeBroker {
   std::filesystem::path folder_;
   UniqueFd listener_;
   UniqueFd stub_;
+  Received partial_;  // the message that is coming
 };
 
 }  // namespace vgpu::stub

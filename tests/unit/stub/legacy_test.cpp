@@ -1,4 +1,6 @@
 // The page that stubs in the field have: its guests see no difference.
+#include <sys/socket.h>
+
 #include "tests/unit/stub/device.hpp"
 
 using namespace vgpu;
@@ -192,6 +194,31 @@ TEST_CASE("a broker that reads nothing: requests end, the queue is bounded, and 
   }
   CHECK(opens == 1);
   CHECK(requests > 1);
+}
+
+TEST_CASE("what a slow broker reads in the end is whole and in order") {
+  Device device;
+  device.link_up();
+  const int least = 1;  // so that messages are sent in parts
+  REQUIRE(device.front.watched.size() == 1);
+  REQUIRE(::setsockopt(device.front.watched.begin()->first, SOL_SOCKET, SO_SNDBUF, &least, sizeof least) == 0);
+  std::uint32_t submitted = 0, received = 0;
+  const auto read_one = [&] {
+    const auto message = device.broker.receive();
+    if (!message) return false;
+    REQUIRE(message->header().type == VGPU_LEGACY_REQ);
+    CHECK(message->as<vgpu_legacy_request>().request_id == ++received);
+    return true;
+  };
+  for (int i = 0; i < 1000; ++i) {
+    submit(device, 36);
+    if (device.read(VGPU_LEGACY_STATUS) == VGPU_LEGACY_BUSY) ++submitted;
+    if (i % 2 == 0 && i > 20) read_one();
+    device.pass(VGPU_CORE_LEGACY_TIMEOUT_MS);
+  }
+  for (int idle = 0; idle < 3; device.pump()) idle = read_one() ? 0 : idle + 1;
+  CHECK(submitted > 300);
+  CHECK(received == submitted);
 }
 
 TEST_CASE("a legacy response longer than its buffer closes the link") {

@@ -258,6 +258,7 @@ TEST_CASE("descriptors announced but not sent are nonsense") {
   device.broker.send_raw(std::as_bytes(std::span(&opened, 1)));
   device.pump();
   CHECK(device.ended_by_nonsense());
+  CHECK(device.front.count_lines("came with 0 descriptors and announces 2") == 1);
   CHECK(device.read(VGPU_REG_STATUS) == VGPU_COMMAND_LOST);
 }
 

@@ -112,6 +112,32 @@ TEST_CASE("a worker that ends while no broker is there is seen by the device") {
   CHECK(device.state(0) == VGPU_CHANNEL_LOST);
 }
 
+TEST_CASE("why a worker ended is not forgotten when the next broker does not know it") {
+  Device device;
+  device.link_up();
+  const BrokersChannel given;
+  device.open(0, given);
+  device.send_closed(0, false, 7);
+  lose_broker(device);
+  auto hello = meet_next_broker(device);
+  hello.open[0] = 0;
+  device.answer_kept(hello);
+  CHECK(device.exit_class(0) == 7);
+}
+
+TEST_CASE("an event that is not there, as of a descriptor that had the same number before, ends nothing") {
+  Device device;
+  device.link_up();
+  const BrokersChannel given;
+  device.open(0, given);
+  for (const auto& [fd, writable] : std::map(device.front.watched)) vgpu_core_on_ready(device.core, fd);
+  vgpu_core_on_ready(device.core, -1);
+  vgpu_core_on_ready(device.core, 12345);
+  vgpu_core_on_timer(device.core);
+  CHECK(device.state(0) == VGPU_CHANNEL_OPEN);
+  CHECK(device.read(VGPU_REG_LINK) == VGPU_LINK_UP);
+}
+
 TEST_CASE("a command in flight when the link ends is lost, not waited for") {
   Device device;
   device.link_up();
@@ -243,6 +269,7 @@ TEST_CASE("a fresh window in place of the one that was shown: its channels are l
   CHECK(device.front.doorbells.empty());
   device.write(Device::page(0), 1);
   CHECK(given.rings() == 0);
+  CHECK(device.mistakes() == 0);  // its client need not know yet
   CHECK(device.ask_open()->as<vgpu_open>().channel == 1);
   device.send_opened(1, BrokersChannel{}, kPiece);
   device.command(VGPU_COMMAND_CLOSE, 0);
@@ -339,13 +366,27 @@ TEST_CASE("a broker that links and closes on and on is met at the pace of the at
   CHECK(device.front.lines.size() <= VGPU_CORE_LINK_LINES * 2);
 }
 
-TEST_CASE("the end of the device gives everything back") {
-  UniqueFd nothing;
-  Device device;
-  device.link_up();
-  const BrokersChannel given;
-  device.open(0, given);
-  vgpu_core_free(device.core);
-  device.core = nullptr;
-  CHECK(device.broker.is_stub_gone());
+TEST_CASE("the end of the device gives everything back, and leaves no descriptor behind") {
+  const auto count = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  };
+  const auto before = count();
+  {
+    Device device;
+    device.link_up();
+    const BrokersChannel closed, lost, open;
+    device.open(0, closed);
+    device.open(1, lost);
+    device.open(2, open);
+    device.command(VGPU_COMMAND_CLOSE, 0);
+    device.send_closed(0, true);
+    lost.end_worker();
+    device.pump();
+    lose_broker(device);
+    device.answer_kept(meet_next_broker(device));
+    vgpu_core_free(device.core);
+    device.core = nullptr;
+    CHECK(device.broker.is_stub_gone());
+  }
+  CHECK(count() == before);
 }

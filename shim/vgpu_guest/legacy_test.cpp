@@ -1,0 +1,138 @@
+#include "shim/vgpu_guest/legacy_test.hpp"
+
+#include <time.h>
+
+#include <array>
+
+#include "common/abi/device_registers.h"
+#include "common/control/deadline.hpp"
+
+namespace vgpu::guest {
+namespace {
+
+using control::Deadline;
+
+constexpr uint32_t kLeft = 100;
+constexpr uint32_t kRight = 200;
+constexpr uint32_t kHeaderSize = 32;
+constexpr uint32_t kOpcodeKernel = 1;  // adds its two parameters on the GPU
+constexpr uint32_t kFirstResult = VGPU_LEGACY_RESPONSE + kHeaderSize;
+
+constexpr std::array kErrorNames = {"OK",          "INVALID_REQUEST", "REQUEST_TOO_LARGE", "MEDIATOR_UNAVAILABLE",
+                                    "TIMEOUT",     "CUDA_ERROR",      "INVALID_POOL",      "QUEUE_FULL",
+                                    "UNSUPPORTED", "INVALID_LENGTH",  "RATE_LIMITED",      "QUARANTINED"};
+
+struct Moment {
+  uint32_t status;
+  uint64_t done;  // time of the last answer
+  bool operator==(const Moment&) const = default;
+};
+
+Moment look(const guestd::Registers& registers) {
+  return {registers.load(VGPU_LEGACY_STATUS), registers.load64(VGPU_LEGACY_TIME_LO)};
+}
+
+void nap() {
+  constexpr timespec kNap{0, 1'000'000};
+  ::nanosleep(&kNap, nullptr);
+}
+
+template <typename Done>
+bool wait_until(Done done, std::chrono::milliseconds longest) {
+  for (const auto deadline = Deadline::after(longest); !done(); nap())
+    if (deadline.passed()) return false;
+  return true;
+}
+
+bool is_free(const guestd::Registers& registers) { return registers.load(VGPU_LEGACY_STATUS) != VGPU_LEGACY_BUSY; }
+
+void submit(guestd::Registers& registers) {
+  const std::array<uint32_t, 10> request = {
+      VGPU_LEGACY_VERSION, kOpcodeKernel, 0, 2, kHeaderSize + 8, 0, 0, 0, kLeft, kRight};
+  registers.copy_in(VGPU_LEGACY_REQUEST, std::as_bytes(std::span(request)));
+  registers.store(VGPU_LEGACY_REQUEST_LEN, sizeof request);
+  registers.store(VGPU_LEGACY_REQUEST_ID, registers.load(VGPU_LEGACY_REQUEST_ID) + 1);
+  registers.store(VGPU_LEGACY_DOORBELL, 1);
+}
+
+LegacyVerdict read_verdict(const guestd::Registers& registers) {
+  using Kind = LegacyVerdict::Kind;
+  if (registers.load(VGPU_LEGACY_STATUS) == VGPU_LEGACY_ERROR)
+    return {.kind = Kind::answered, .error = registers.load(VGPU_LEGACY_ERROR_CODE)};
+  const uint32_t result = registers.load(kFirstResult);
+  return {.kind = result == kLeft + kRight ? Kind::computed : Kind::wrong, .result = result};
+}
+
+}  // namespace
+
+LegacyVerdict test_legacy_page(guestd::Registers& registers, LegacyTimes times) {
+  using Kind = LegacyVerdict::Kind;
+  if (!wait_until([&] { return is_free(registers); }, times.answer)) return {.kind = Kind::stuck_busy};
+  const Moment before = look(registers);
+  submit(registers);
+  if (!wait_until([&] { return look(registers) != before; }, times.dispatch)) return {.kind = Kind::stayed_idle};
+  if (!wait_until([&] { return is_free(registers); }, times.answer)) return {.kind = Kind::stuck_busy};
+  return read_verdict(registers);
+}
+
+std::string legacy_error_name(uint32_t error) { return error < kErrorNames.size() ? kErrorNames[error] : "unknown"; }
+
+std::string LegacyVerdict::text() const {
+  switch (kind) {
+    case Kind::computed:
+      return "[RESPONSE] Received: " + std::to_string(result) + "; Result: 100 + 200 = " + std::to_string(result);
+    case Kind::answered:
+      return "[ERROR] Device error: code=" + std::to_string(error) + " (" + legacy_error_name(error) + ")";
+    case Kind::stayed_idle:
+      return "STATUS stayed IDLE";
+    case Kind::stuck_busy:
+      return "STATUS stuck BUSY";
+    case Kind::wrong:
+      return "[RESPONSE] Received: " + std::to_string(result) + ", where 300 was expected";
+  }
+  return {};
+}
+
+std::string LegacyVerdict::cause() const {
+  switch (kind) {
+    case Kind::computed:
+      return {};
+    case Kind::answered:
+      if (error == VGPU_LEGACY_MEDIATOR_UNAVAILABLE) return "the doorbell works; the device has no link to the broker";
+      if (error == VGPU_LEGACY_TIMEOUT) return "the doorbell works; the broker took the request and did not answer it";
+      if (error == VGPU_LEGACY_UNSUPPORTED)
+        return "the doorbell works; this broker computes no legacy requests, only CUDA";
+      return "the doorbell works; the host refuses the request";
+    case Kind::stayed_idle:
+      return "the doorbell was never dispatched: the write did not reach the device";
+    case Kind::stuck_busy:
+      return "the mediator did not answer, and the device does not give up by itself";
+    case Kind::wrong:
+      return "the host answered with another result";
+  }
+  return {};
+}
+
+std::string LegacyVerdict::remedy() const {
+  switch (kind) {
+    case Kind::computed:
+      return {};
+    case Kind::answered:
+      if (error == VGPU_LEGACY_MEDIATOR_UNAVAILABLE)
+        return "start vgpu-broker on the host, and see that its socket for this VM is the one that the device was "
+               "given";
+      if (error == VGPU_LEGACY_UNSUPPORTED) return "none is needed for CUDA programs";
+      return "the broker's log on the host says why";
+    case Kind::stayed_idle:
+      return "see that the memory of the device is enabled (lspci -vv: Mem+) and that no driver is bound to it; else "
+             "update the device on the host";
+    case Kind::stuck_busy:
+      return "restart the mediator on the host; if that does not help, update the device there (this one does not know "
+             "deadlines)";
+    case Kind::wrong:
+      return "another program may use the legacy page at the same time: stop it and try again";
+  }
+  return {};
+}
+
+}  // namespace vgpu::guest
