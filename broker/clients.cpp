@@ -12,20 +12,29 @@ namespace {
 // One client's life is about five lines. Who starts programs in a loop gets this many into the log.
 constexpr unsigned kLogBurst = 500;
 constexpr unsigned kLogPerSecond = 50;
+// A guest can open and close channels as fast as it likes.
+constexpr unsigned kGuestLogBurst = 100;
+constexpr unsigned kGuestLogPerSecond = 2;
 constexpr std::chrono::milliseconds kHeartbeat{1000};
 
 }  // namespace
 
 Clients::Clients(event::Loop& loop, std::size_t max_clients, const std::string& roster)
-    : loop_(loop), limiter_(kLogBurst, kLogPerSecond), admission_(max_clients), roster_(roster), heartbeat_(loop) {}
+    : loop_(loop),
+      limiter_(kLogBurst, kLogPerSecond),
+      guest_limiter_(kGuestLogBurst, kGuestLogPerSecond),
+      admission_(max_clients),
+      roster_(roster),
+      heartbeat_(loop) {}
 
 base::Result<vm::Client*> Clients::start(vm::Newcomer& newcomer, vm::Window window, std::uint64_t capacity,
                                          std::optional<restart::ChannelPlace> place, vm::ClientEvents events) {
   const auto id = newcomer.id;
-  auto client = vm::Client::create(loop_, newcomer, std::move(window), capacity, settings_, limiter_,
+  auto& limiter = place ? guest_limiter_ : limiter_;
+  auto client = vm::Client::create(loop_, newcomer, std::move(window), capacity, settings_, limiter,
                                    watch(std::move(events), place.has_value()));
   if (!client) return client.error();
-  limiter_.write(log::Level::info, (*client)->vm(), "client {}: worker {} started", id, (*client)->worker_pid());
+  limiter.write(log::Level::info, (*client)->vm(), "client {}: worker {} started", id, (*client)->worker_pid());
   auto entry = (*client)->roster_entry();
   entry.place = std::move(place);
   // On the roster before it is answered: a broker that comes after us finds every client that may go on.
@@ -99,7 +108,8 @@ bool Clients::take_back(const restart::Entry& entry, const FindEvents& find_even
             entry.vm_name());
   const bool is_wanted = events.has_value();
   auto client = vm::Client::take_back(
-      loop_, std::move(*taken), admission_.take_back(entry.vm_name()), settings_, limiter_,
+      loop_, std::move(*taken), admission_.take_back(entry.vm_name()), settings_,
+      entry.place ? guest_limiter_ : limiter_,
       watch(is_wanted ? std::move(*events) : vm::ClientEvents{}, entry.place.has_value() && is_wanted));
   auto* kept = keep(std::move(client));
   if (!is_wanted) kept->revoke();

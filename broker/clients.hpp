@@ -28,7 +28,9 @@ class Clients {
   /// Numbers of connections and clients: a client keeps that of its connection.
   std::uint64_t take_id() { return next_id_++; }
   Admission& admission() { return admission_; }
+  /// Bounds of what one VM can make us write. Users of this host are given more than guests.
   LogLimiter& limiter() { return limiter_; }
+  LogLimiter& guest_limiter() { return guest_limiter_; }
 
   /// Makes the newcomer a client, with its worker; it is on the roster before this returns, but not yet answered.
   /// `place` is that of a VM's channel: such an entry stays on the roster until forget(), because its memory stays the
@@ -62,6 +64,7 @@ class Clients {
   event::Loop& loop_;
   vm::ClientSettings settings_;
   LogLimiter limiter_;
+  LogLimiter guest_limiter_;
   Admission admission_;
   restart::Roster roster_;
   std::map<std::uint64_t, restart::Entry> entries_;  // of those that have a place in a VM's window

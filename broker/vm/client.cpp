@@ -212,8 +212,8 @@ void Client::reclaim(KillReason reason) {
   reclaiming_ = true;
   peer_gone_.reset();
   if (reason == KillReason::client_gone)
-    limiter_.write(log::Level::info, vm_, "client {} (pid {}) is gone; ending worker {}", id_, guest_->peer.pid,
-                   worker_->pid());
+    limiter_.write(log::Level::info, vm_, "client {}{} is gone; ending worker {}", id_,
+                   peer_socket_ ? fmt::format(" (pid {})", guest_->peer.pid) : "", worker_->pid());
   window_.set_peer_status(VGPU_PEER_REVOKED);
   worker_->kill(reason);
   kill_deadline_.start(kill_timeout_, [this] { on_kill_timeout(); });

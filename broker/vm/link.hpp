@@ -37,6 +37,10 @@ class Link {
                       sizeof message,  control::kVersion.major,          control::kVersion.minor};
     send_bytes(&message, sizeof message, fds);
   }
+  /// Takes what is there now, as it does by itself when there is something.
+  void look() {
+    if (is_open()) on_readable();
+  }
   /// Closes it from our side; `closed` is not called.
   void close();
 

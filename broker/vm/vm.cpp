@@ -81,20 +81,29 @@ void Vm::stop() {
 void Vm::on_connection(base::UniqueFd connection) {
   auto peer = base::identify_peer(connection.get());
   if (!peer) {
-    clients_.limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(), peer.error().text);
+    clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(),
+                                   peer.error().text);
     return;
   }
-  if (link_ && link_->is_open()) {
-    clients_.limiter().write(log::Level::warning, name(), "VM {}: refused pid {} (uid {}): pid {} is its stub already",
-                             name(), peer->pid, peer->uid, link_->peer().pid);
-    return;
-  }
+  if (link_) link_->look();  // a stub that closes and connects at once: its end may be the later event
+  if (link_ && link_->is_open()) return turn_away(connection.get(), *peer);
   if (link_) closed_links_.push_back(std::move(link_));
   sweep_.start(std::chrono::milliseconds(0), [this] { closed_links_.clear(); });
   hello_ = {};
   link_ = std::make_unique<Link>(loop_, std::move(connection), std::move(*peer), hello_timeout_,
                                  LinkEvents{[this](control::Frame& frame) { on_message(frame); },
                                             [this](const std::string& reason) { on_closed(reason); }});
+}
+
+void Vm::turn_away(int connection, const base::Peer& peer) {
+  const auto text = fmt::format("pid {} is the stub of VM {} already", link_->peer().pid, name());
+  clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused pid {} (uid {}): {}", name(), peer.pid,
+                                 peer.uid, text);
+  vgpu_link answer = make_refusal(HelloStatus::limit, text);
+  answer.header = {VGPU_LINK_MAGIC, VGPU_LINK, 0, sizeof answer, control::kVersion.major, control::kVersion.minor};
+  // One that is gone or deaf misses it.
+  (void)control::send_bytes(connection, &answer, sizeof answer, {},
+                            control::Deadline::after(std::chrono::milliseconds(0)));
 }
 
 void Vm::on_message(control::Frame& frame) {
@@ -110,20 +119,24 @@ void Vm::on_message(control::Frame& frame) {
 void Vm::on_closed(const std::string& reason) {
   link_->close();
   const bool was_up = std::exchange(up_, false);
-  clients_.limiter().write(log::Level::info, name(), "VM {}: the link to its stub (pid {}) is down: {}", name(),
-                           link_->peer().pid, reason);
+  clients_.guest_limiter().write(log::Level::info, name(), "VM {}: the link to its stub (pid {}) is down: {}", name(),
+                                 link_->peer().pid, reason);
   if (was_up) end_life();
 }
 
 void Vm::refuse(HelloStatus status, const std::string& text) {
-  clients_.limiter().write(log::Level::warning, name(), "VM {}: refused its stub (pid {}): {}", name(),
-                           link_->peer().pid, text);
+  clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused its stub (pid {}): {}", name(),
+                                 link_->peer().pid, text);
+  link_->send(make_refusal(status, text), MessageType::link);
+  link_->close();
+}
+
+vgpu_link Vm::make_refusal(HelloStatus status, const std::string& text) const {
   vgpu_link answer{};
   answer.status = static_cast<std::uint32_t>(status);
   control::set_text(answer.vm, name());
   control::set_text(answer.text, text);
-  link_->send(answer, MessageType::link);
-  link_->close();
+  return answer;
 }
 
 // ---- lives of the window ----
@@ -169,11 +182,11 @@ void Vm::bring_up() {
   if (!memory) return refuse(HelloStatus::internal, memory.error().text);
   memory_.emplace(std::move(*memory));
   const int window = memory_->descriptor();
-  clients_.limiter().write(log::Level::info, name(),
-                           "VM {}: link up: pid {}, uid {}, window of {} MiB (labels: vm_id={}, pool={}, priority={})",
-                           name(), link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id,
-                           hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?',
-                           hello_.priority);
+  clients_.guest_limiter().write(
+      log::Level::info, name(),
+      "VM {}: link up: pid {}, uid {}, window of {} MiB (labels: vm_id={}, pool={}, priority={})", name(),
+      link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id,
+      hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
   answer_hello({}, {&window, 1});
 }
 
@@ -266,8 +279,8 @@ base::Result<Client*> Vm::open(const vgpu_open& message) {
   auto window = Window::place(memory_->duplicate(), piece.offset, piece.size, newcomer->id);
   const auto id = newcomer->id;
   const auto& channel = channels_[id] = {message.channel, {piece}, Use::running};
-  clients_.limiter().write(log::Level::info, name(), "VM {}: client {} on channel {}: \"{}\"", name(), id,
-                           message.channel, control::get_text(newcomer->hello.label));
+  clients_.guest_limiter().write(log::Level::info, name(), "VM {}: client {} on channel {}: \"{}\"", name(), id,
+                                 message.channel, control::get_text(newcomer->hello.label));
   auto client =
       !window ? base::Result<Client*>(window.error())
               : clients_.start(*newcomer, std::move(*window), memory_->size(), place_of(channel), make_events(id));
@@ -278,7 +291,7 @@ base::Result<Client*> Vm::open(const vgpu_open& message) {
 }
 
 void Vm::refuse_open(const vgpu_open& message, const Error& why) {
-  clients_.limiter().write(log::Level::warning, name(), "VM {}: refused a client: {}", name(), why.text);
+  clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a client: {}", name(), why.text);
   control::HelloReply reply;
   reply.header.type = MessageType::hello_reply;
   reply.header.size = sizeof reply;

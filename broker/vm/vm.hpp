@@ -51,7 +51,9 @@ class Vm {
   void on_connection(base::UniqueFd connection);
   void on_message(control::Frame& frame);
   void on_closed(const std::string& reason);
+  void turn_away(int connection, const base::Peer& peer);
   void refuse(control::HelloStatus status, const std::string& text);
+  vgpu_link make_refusal(control::HelloStatus status, const std::string& text) const;
 
   void on_hello(control::Frame& frame);
   bool recognise(const vgpu_stub_hello& hello, const control::Frame& frame);

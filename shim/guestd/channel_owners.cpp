@@ -3,21 +3,20 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/abi/device_registers.h"
 #include "common/base/log.hpp"
 
 namespace vgpu::guestd {
 
-void ChannelOwners::take_over(uint32_t generation) {
-  generation_ = generation;
+void ChannelOwners::take_over(const std::function<bool(uint32_t)>& is_taken) {
   auto saved = load_state(state_file_);
   if (!saved) {
     if (saved.error().code != ENOENT) log::warning("{}: channels of an earlier run are given back", saved.error().text);
     return save();
   }
-  const bool is_current = saved->device == device_ && saved->generation == generation;
   for (const SavedOwner& owner : saved->owners) {
     auto pidfd = base::open_process(owner.process);
-    if (!is_current || !pidfd) continue;
+    if (saved->device != device_ || owner.channel >= VGPU_CHANNEL_MAX || !is_taken(owner.channel) || !pidfd) continue;
     Client client;
     client.pidfd = std::move(*pidfd);
     client.process = owner.process;
@@ -28,8 +27,7 @@ void ChannelOwners::take_over(uint32_t generation) {
   save();
 }
 
-void ChannelOwners::add(uint32_t channel, Client client, uint32_t generation) {
-  generation_ = generation;
+void ChannelOwners::add(uint32_t channel, Client client) {
   owners_.insert_or_assign(channel, std::move(client));
   save();
 }
@@ -38,10 +36,10 @@ void ChannelOwners::remove(uint32_t channel) {
   if (owners_.erase(channel) != 0) save();
 }
 
-void ChannelOwners::forget_all(uint32_t generation) {
-  generation_ = generation;
-  owners_.clear();
-  save();
+size_t ChannelOwners::forget_unless(const std::function<bool(uint32_t)>& is_taken) {
+  const size_t forgotten = std::erase_if(owners_, [&](const auto& entry) { return !is_taken(entry.first); });
+  if (forgotten != 0) save();
+  return forgotten;
 }
 
 size_t ChannelOwners::count_of(uid_t uid) const {
@@ -61,7 +59,7 @@ void ChannelOwners::watch(PollSet& polls, const std::function<void(uint32_t)>& o
 }
 
 void ChannelOwners::save() {
-  SavedState state{device_, generation_, {}};
+  SavedState state{device_, {}};
   for (const auto& [channel, client] : owners_)
     state.owners.push_back({channel, client.process, client.uid, client.name});
   const auto saved = save_state(state_file_, state);

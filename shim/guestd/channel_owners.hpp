@@ -17,13 +17,14 @@ class ChannelOwners {
   ChannelOwners(std::string state_file, std::string device)
       : state_file_(std::move(state_file)), device_(std::move(device)) {}
 
-  /// Takes over whom an earlier vgpu-guestd served in this generation, as far as they live.
-  void take_over(uint32_t generation);
+  /// Takes over whom an earlier vgpu-guestd served, as far as they live and `is_taken` says that their channel is not
+  /// free: a reset may have come between.
+  void take_over(const std::function<bool(uint32_t)>& is_taken);
   /// Notes the owner, in the file too: before the client is answered.
-  void add(uint32_t channel, Client client, uint32_t generation);
+  void add(uint32_t channel, Client client);
   void remove(uint32_t channel);
-  /// The channels of earlier generations are gone: forgets all owners. Their connections end.
-  void forget_all(uint32_t generation);
+  /// Forgets those whose channel is free by now. Their connections end. How many there were.
+  size_t forget_unless(const std::function<bool(uint32_t)>& is_taken);
 
   const std::map<uint32_t, Client>& all() const { return owners_; }
   size_t count_of(uid_t uid) const;
@@ -36,7 +37,6 @@ class ChannelOwners {
 
   const std::string state_file_;
   const std::string device_;
-  uint32_t generation_ = 0;
   std::map<uint32_t, Client> owners_;
   bool is_unsaved_told_ = false;
 };

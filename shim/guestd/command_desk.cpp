@@ -13,7 +13,6 @@ constexpr int kSlowMs = 5;
 }  // namespace
 
 void CommandDesk::begin(Finished command) {
-  command.generation = device_->generation();
   current_ = std::move(command);
   deadline_ = control::Deadline::after(open_time_);
   looks_ = 0;

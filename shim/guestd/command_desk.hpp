@@ -16,7 +16,6 @@ struct Finished {
   enum class Kind { open, close, unknown };  // unknown: an earlier vgpu-guestd began it
   Kind kind = Kind::unknown;
   uint32_t status = VGPU_COMMAND_IDLE;  // enum vgpu_command_status
-  uint32_t generation = 0;              // in which it was begun
   uint32_t channel = 0;                 // of a close
   std::optional<Waiting> client;        // of an open; absent if it has ended, or was told to go meanwhile
 };

@@ -98,6 +98,10 @@ ChannelEntry Device::channel(uint32_t number) const {
           registers_->load64(at + VGPU_CHANNEL_OFFSET_LO), registers_->load64(at + VGPU_CHANNEL_CLIENT_LO)};
 }
 
+uint32_t Device::channel_state(uint32_t number) const {
+  return registers_->load(VGPU_CHANNEL_TABLE + number * VGPU_CHANNEL_ENTRY + VGPU_CHANNEL_STATE);
+}
+
 base::Result<Device> open_device(const std::string& root, const std::string& address) {
   if (!address.empty()) {
     auto function = find_function(root, address);

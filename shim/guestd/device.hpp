@@ -37,6 +37,7 @@ class Device {
   uint32_t channels() const;  // that may be open at once
   uint32_t load(uint32_t offset) const { return registers_->load(offset); }
   ChannelEntry channel(uint32_t number) const;
+  uint32_t channel_state(uint32_t number) const;
 
  private:
   PciFunction function_;

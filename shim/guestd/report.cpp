@@ -28,8 +28,7 @@ std::string make_report(const Device& device, const std::map<uint32_t, Client>& 
       device.link_text(), device.generation(), device.load(VGPU_REG_BROKER_PID), device.load(VGPU_REG_MISTAKES),
       device.window_size(), device.channels(), waiting);
   for (uint32_t number = 0; number < VGPU_CHANNEL_MAX; ++number) {
-    const uint32_t state = device.load(VGPU_CHANNEL_TABLE + number * VGPU_CHANNEL_ENTRY + VGPU_CHANNEL_STATE);
-    if (state != VGPU_CHANNEL_FREE) text += channel_line(number, device.channel(number), owners);
+    if (device.channel_state(number) != VGPU_CHANNEL_FREE) text += channel_line(number, device.channel(number), owners);
   }
   return text + "end\n";
 }

@@ -51,7 +51,7 @@ Server::Server(Settings settings, Device& device, Listeners listeners)
 
 void Server::start() {
   generation_ = device_->generation();
-  owners_.take_over(generation_);
+  owners_.take_over([this](uint32_t channel) { return is_taken(channel); });
   for (const auto& [channel, client] : owners_.all())
     log::info("channel {}: process {} ({}) goes on", channel, client.process.pid, client.name);
   desk_.take_over();
@@ -83,8 +83,13 @@ void Server::watch(PollSet& polls) {
 // ---- the device ----
 
 void Server::look_at_device() {
-  const uint32_t generation = device_->generation();
-  if (generation != generation_) on_generation(generation);
+  // A new window: workers and memory of all channels are gone. Their entries stay until we close them, unless the
+  // device was reset, which frees all.
+  if (const uint32_t generation = device_->generation(); generation != generation_) {
+    generation_ = generation;
+    const size_t forgotten = owners_.forget_unless([this](uint32_t channel) { return is_taken(channel); });
+    if (forgotten != 0) log::warning("the device was reset: the channels of {} programs are gone", forgotten);
+  }
   const uint32_t link = device_->link();
   if (link == link_) return;
   link_ = link;
@@ -95,17 +100,9 @@ void Server::look_at_device() {
     log::warning("the link to the broker is {}: {}", link_word(link), device_->link_text());
 }
 
-void Server::on_generation(uint32_t generation) {
-  if (!owners_.all().empty())
-    log::warning("the device has a new window: the channels of {} programs are gone", owners_.all().size());
-  generation_ = generation;
-  to_close_.clear();
-  owners_.forget_all(generation);
-}
-
 void Server::give_back_the_unowned() {
   for (uint32_t channel = 0; channel < VGPU_CHANNEL_MAX; ++channel) {
-    const uint32_t state = device_->channel(channel).state;
+    const uint32_t state = device_->channel_state(channel);
     if ((state == VGPU_CHANNEL_OPEN || state == VGPU_CHANNEL_LOST) && !owners_.all().contains(channel)) {
       log::info("channel {}: its program is gone", channel);
       to_close_.insert(channel);
@@ -163,10 +160,9 @@ void Server::on_end(uint32_t channel) {
 
 void Server::on_finished(Finished finished) {
   if (finished.kind == Finished::Kind::unknown) return give_back_the_unowned();
-  const bool is_same_life = finished.generation == generation_;
-  const bool is_lost = finished.status == VGPU_COMMAND_LOST || !is_same_life;
+  const bool is_lost = finished.status == VGPU_COMMAND_LOST;
   if (finished.kind == Finished::Kind::close) {
-    if (is_lost && is_same_life) to_close_.insert(finished.channel);  // again when the link is back
+    if (is_lost && is_taken(finished.channel)) to_close_.insert(finished.channel);  // again when the link is back
     return;
   }
   if (is_lost) {
@@ -209,7 +205,7 @@ void Server::hand_out(Waiting waiting, uint32_t channel, control::HelloReply rep
   reply.features |= control::kFeatureDevice;
   reply.doorbell_offset = VGPU_CHANNEL_PAGES + uint64_t{channel} * VGPU_CHANNEL_PAGE_SIZE;
   const int connection = client.connection.get();
-  owners_.add(channel, std::move(waiting.client), generation_);
+  owners_.add(channel, std::move(waiting.client));
   const std::array<int, 2> descriptors = {device_->bar1(), device_->bar0()};
   // If it fails the client is gone, which the next turn notices.
   (void)control::send_message(connection, reply, descriptors, Deadline::after(milliseconds(0)));

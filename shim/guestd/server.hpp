@@ -39,7 +39,7 @@ class Server {
  private:
   void watch(PollSet& polls);
   void look_at_device();
-  void on_generation(uint32_t generation);
+  bool is_taken(uint32_t channel) const { return device_->channel_state(channel) != VGPU_CHANNEL_FREE; }
   void give_back_the_unowned();
   void expire();
   void serve_next();

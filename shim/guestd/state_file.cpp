@@ -44,9 +44,7 @@ constexpr const char* kTail = "]}";
 
 // One owner a line, numbers first: JSON for others, and readable for us line by line.
 std::string to_text(const SavedState& state) {
-  std::string text = fmt::format(R"({{"version": 1, "device": {}, "generation": {}, "channels": [)"
-                                 "\n",
-                                 quoted(state.device), state.generation);
+  std::string text = fmt::format(R"({{"version": 1, "device": {}, "channels": [{})", quoted(state.device), "\n");
   for (size_t i = 0; i < state.owners.size(); ++i) {
     const SavedOwner& owner = state.owners[i];
     text += fmt::format(R"({{"channel": {}, "pid": {}, "started": {}, "uid": {}, "name": {}}}{})"
@@ -59,8 +57,7 @@ std::string to_text(const SavedState& state) {
 
 bool read_head(const std::string& line, SavedState& state) {
   char device[64] = {};
-  if (std::sscanf(line.c_str(), "{\"version\": 1, \"device\": \"%63[^\"]\", \"generation\": %u, \"channels\": [",
-                  device, &state.generation) != 2)
+  if (std::sscanf(line.c_str(), "{\"version\": 1, \"device\": \"%63[^\"]\", \"channels\": [", device) != 1)
     return false;
   state.device = device;
   return true;

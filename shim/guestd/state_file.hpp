@@ -21,8 +21,7 @@ struct SavedOwner {
 };
 
 struct SavedState {
-  std::string device;       // its address
-  uint32_t generation = 0;  // of the window that the channels are in
+  std::string device;  // its address
   std::vector<SavedOwner> owners;
 };
 

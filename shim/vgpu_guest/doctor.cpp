@@ -143,8 +143,9 @@ std::vector<Finding> examine(const Options& options, const std::function<CudaChe
                              const std::function<void(const Finding&)>& on_finding) {
   Patient patient{options, cuda, {}, {}};
   Findings all;
-  constexpr auto kSteps = {look_for_device, look_at_revision, look_whether_enabled, look_at_magic,
-                           ask_guestd,      look_at_link,     look_at_broker,       try_cuda};
+  static constexpr Findings (*kSteps[])(Patient&) = {look_for_device, look_at_revision, look_whether_enabled,
+                                                     look_at_magic,   ask_guestd,       look_at_link,
+                                                     look_at_broker,  try_cuda};
   for (const auto step : kSteps) {
     bool is_broken = false;
     for (Finding& finding : step(patient)) {

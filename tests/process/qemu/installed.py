@@ -37,3 +37,8 @@ def require_front(name: str) -> tuple[pathlib.Path, dict[str, str]]:
     if name == "built":
         return built, environment
     return require_distribution(), environment | {"LD_PRELOAD": str(PRELOAD)}
+
+
+def require_accel(name: str) -> None:
+    if name == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        skip("no access to /dev/kvm")

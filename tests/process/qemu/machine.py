@@ -54,11 +54,11 @@ class Peer:
 
 
 class Machine:
-    def __init__(self, program: pathlib.Path, environment: dict[str, str], folder: pathlib.Path, device: str, machine: str = "q35"):
+    def __init__(self, program: pathlib.Path, environment: dict[str, str], folder: pathlib.Path, device: str, machine: str, accel: str):
         """device: the properties behind "vgpu-stub,"; the device gets its BARs and is ready for use."""
         self.log = folder / "qemu.log"
         self._qtest, self._qmp = Peer(folder / "qtest"), Peer(folder / "qmp")
-        command = [str(program), "-machine", machine, "-accel", "tcg", "-S", "-display", "none", "-nodefaults", "-m", "64M"]
+        command = [str(program), "-machine", machine, "-accel", accel, "-S", "-display", "none", "-nodefaults", "-m", "64M"]
         command += ["-qtest", f"unix:{folder}/qtest", "-qtest-log", "/dev/null", "-qmp", f"unix:{folder}/qmp"]
         command += ["-device", f"vgpu-stub,id=gpu,addr={SLOT},{device}"]
         self._events: list[str] = []

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_device.py --front built|preloaded: what a guest would see of the PCI device in QEMU, and what a broker does."""
+"""test_device.py [--front built|preloaded] [--accel tcg|kvm]: what a guest would see of the PCI device in QEMU, and what
+a broker makes of it.
+
+No guest runs, so that KVM is of use even where it cannot run one: windows and doorbells are registered with it."""
 import argparse
 import os
 import pathlib
@@ -13,7 +16,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 from fake_broker import FakeBroker, Window  # noqa: E402
-from installed import require_front  # noqa: E402
+from installed import require_accel, require_front  # noqa: E402
 from machine import BAR0, BAR1, SLOT, Machine, MachineFailed  # noqa: E402
 from harness.processes import wait_until  # noqa: E402
 
@@ -30,8 +33,10 @@ OPEN_COMMAND, BUSY, DONE = 1, 1, 2
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--front", choices=("built", "preloaded"), default="built")
+arguments.add_argument("--accel", choices=("tcg", "kvm"), default="tcg")
 OPTIONS, REST = arguments.parse_known_args()
 PROGRAM, ENVIRONMENT = require_front(OPTIONS.front)
+require_accel(OPTIONS.accel)
 
 
 class Device(unittest.TestCase):
@@ -41,7 +46,7 @@ class Device(unittest.TestCase):
         self.socket = self.folder / "s"
 
     def start(self, properties: str = "", machine: str = "q35") -> Machine:
-        started = Machine(PROGRAM, ENVIRONMENT, self.folder, f"socket={self.socket},window-size=64M,{properties}".rstrip(","), machine)
+        started = Machine(PROGRAM, ENVIRONMENT, self.folder, f"socket={self.socket},window-size=64M,{properties}".rstrip(","), machine, OPTIONS.accel)
         self.addCleanup(started.end)
         return started
 
@@ -177,11 +182,14 @@ class Device(unittest.TestCase):
 
     # ---- channels -----------------------------------------------------------------------------------------------
 
-    def open_channel(self, machine: Machine, broker: FakeBroker) -> tuple[int, int, subprocess.Popen]:
-        """Number, doorbell, worker."""
-        worker = subprocess.Popen(["sleep", "600"])
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.kill)
+    def worker(self) -> subprocess.Popen:
+        process = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def open_channel(self, machine: Machine, broker: FakeBroker, worker: subprocess.Popen) -> tuple[int, int]:
+        """Number and doorbell."""
         machine.write_bytes(BAR0 + REQUEST, b"hello of a client")
         machine.set_register(ARGUMENT, 4096)
         machine.set_register(COMMAND, OPEN_COMMAND)
@@ -195,7 +203,7 @@ class Device(unittest.TestCase):
         machine.await_register(STATUS, DONE)
         self.assertEqual(machine.register(RESULT), channel)
         self.assertEqual(machine.read_bytes(BAR0 + REPLY, 19), b"reply of the broker")
-        return channel, doorbell, worker
+        return channel, doorbell
 
     def rings(self, doorbell: int, seconds: float = 10) -> int:
         return os.eventfd_read(doorbell) if select.select([doorbell], [], [], seconds)[0] else 0
@@ -205,7 +213,7 @@ class Device(unittest.TestCase):
             with self.subTest(properties):
                 self.socket = self.folder / f"s.{properties[10:]}"
                 machine, broker, _ = self.joined(properties)
-                channel, doorbell, _ = self.open_channel(machine, broker)
+                channel, doorbell = self.open_channel(machine, broker, self.worker())
                 page = BAR0 + PAGES + 4096 * channel
                 for size in (1, 2, 4, 8):
                     machine.write(page, size, size)
@@ -223,9 +231,19 @@ class Device(unittest.TestCase):
                 for name in ("qtest", "qmp"):
                     (self.folder / name).unlink()
 
+    def test_every_channel_has_its_doorbell(self):
+        machine, broker, _ = self.joined()
+        worker = self.worker()
+        doorbells = dict(self.open_channel(machine, broker, worker) for _ in range(machine.register(CHANNELS)))
+        self.assertEqual(len(doorbells), 128)
+        for channel in doorbells:
+            machine.write(BAR0 + PAGES + 4096 * channel, 1)
+        self.assertEqual([self.rings(doorbell) for doorbell in doorbells.values()], [1] * 128)
+
     def test_end_of_a_worker_without_a_broker_is_shown(self):
         machine, broker, _ = self.joined()
-        channel, _, worker = self.open_channel(machine, broker)
+        worker = self.worker()
+        channel, _ = self.open_channel(machine, broker, worker)
         broker.leave()
         machine.await_register(LINK, DOWN)
         worker.kill()
@@ -235,7 +253,7 @@ class Device(unittest.TestCase):
 
     def test_unplugged_it_leaves_nothing(self):
         machine, broker, _ = self.joined(machine="pc")
-        self.open_channel(machine, broker)
+        self.open_channel(machine, broker, self.worker())
         before = machine.address_space()
         machine.ask("device_del", id="gpu")
         machine.out32(0xAE10, 0)  # what the guest's ACPI does: bus 0, eject

@@ -1,0 +1,210 @@
+// vgpu-guest: the verdicts of its self-test, and the doctor's chain.
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "guestd_fixture.hpp"
+#include "shim/vgpu_guest/daemon_report.hpp"
+#include "shim/vgpu_guest/doctor.hpp"
+#include "shim/vgpu_guest/legacy_test.hpp"
+#include "shim/vgpu_guest/status.hpp"
+
+using namespace vgpu;
+using test::FakeDevice;
+using test::Guestd;
+using Kind = guest::LegacyVerdict::Kind;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr guest::LegacyTimes kQuick{milliseconds(50), milliseconds(100)};
+
+guest::LegacyVerdict test_legacy(FakeDevice& device, std::function<void()> on_doorbell) {
+  device.on_write = [&](uint32_t offset, uint32_t value) {
+    if (offset == VGPU_LEGACY_DOORBELL && value == 1) on_doorbell();
+  };
+  auto opened = device.open();
+  return guest::test_legacy_page(opened.registers(), kQuick);
+}
+
+std::string names_of(const std::vector<guest::Finding>& findings) {
+  std::string names;
+  for (const auto& finding : findings)
+    names += (finding.outcome == guest::Finding::Outcome::broken ? "!" : "") + finding.what + " ";
+  return names;
+}
+
+/// A machine as the doctor sees it; what a test changes is what is broken.
+struct Machine {
+  Machine() { function.write(root.path); }
+  std::vector<guest::Finding> examine() {
+    options.pci_root = root.path;
+    options.socket = guestd.socket();
+    function.write(root.path);
+    if (is_enabled && !guestd::enable(function_of())) throw std::runtime_error("enable");
+    std::atomic<bool> is_done{false};
+    std::thread serving([&] {
+      while (!is_done && is_serving) guestd.turn();
+    });
+    const auto findings = guest::examine(
+        options, [this] { return cuda; }, [](const guest::Finding&) {});
+    is_done = true;
+    serving.join();
+    return findings;
+  }
+  guestd::PciFunction function_of() { return *guestd::find_function(root.path, function.address); }
+
+  test::TemporaryFolder root;
+  test::FakeFunction function;
+  FakeDevice device;
+  Guestd guestd{device};
+  guest::Options options;
+  guest::CudaCheck cuda{
+      .reached = guest::CudaCheck::Reached::copies, .library = "/usr/lib/libcuda.so.1", .device_name = "Sim"};
+  bool is_enabled = true;
+  bool is_serving = true;
+};
+
+}  // namespace
+
+TEST_CASE("the self-test's verdicts are the field's") {
+  FakeDevice device;
+  SECTION("the host computes") {
+    const auto verdict = test_legacy(device, [&] {
+      CHECK(device.get(VGPU_LEGACY_REQUEST_LEN) == 40);
+      CHECK(device.get(VGPU_LEGACY_REQUEST + 4) == 1);
+      device.set(VGPU_LEGACY_RESPONSE + 32,
+                 device.get(VGPU_LEGACY_REQUEST + 32) + device.get(VGPU_LEGACY_REQUEST + 36));
+      device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_DONE);
+    });
+    CHECK(verdict.kind == Kind::computed);
+    CHECK_THAT(verdict.text(), Catch::Contains("Result: 100 + 200 = 300"));
+  }
+  SECTION("the device has no link") {
+    const auto verdict = test_legacy(device, [&] {
+      device.set(VGPU_LEGACY_ERROR_CODE, VGPU_LEGACY_MEDIATOR_UNAVAILABLE);
+      device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_ERROR);
+    });
+    CHECK(verdict.is_pass());
+    CHECK(verdict.text() == "[ERROR] Device error: code=3 (MEDIATOR_UNAVAILABLE)");
+    CHECK_THAT(verdict.remedy(), Catch::Contains("start vgpu-broker"));
+  }
+  SECTION("nothing happens") {
+    const auto verdict = test_legacy(device, [] {});
+    CHECK_FALSE(verdict.is_pass());
+    CHECK(verdict.text() == "STATUS stayed IDLE");
+  }
+  SECTION("nothing happens after an earlier answer") {
+    device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_DONE);
+    CHECK(test_legacy(device, [] {}).kind == Kind::stayed_idle);
+  }
+  SECTION("the same answer comes again") {
+    device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_DONE);
+    device.set(VGPU_LEGACY_RESPONSE + 32, 300);
+    CHECK(test_legacy(device, [&] { device.set(VGPU_LEGACY_TIME_LO, 4711); }).kind == Kind::computed);
+  }
+  SECTION("nobody answers") {
+    const auto verdict = test_legacy(device, [&] { device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_BUSY); });
+    CHECK(verdict.text() == "STATUS stuck BUSY");
+    CHECK_FALSE(verdict.is_pass());
+  }
+  SECTION("the sum is wrong") {
+    const auto verdict = test_legacy(device, [&] { device.set(VGPU_LEGACY_STATUS, VGPU_LEGACY_DONE); });
+    CHECK(verdict.kind == Kind::wrong);
+    CHECK_FALSE(verdict.is_pass());
+  }
+}
+
+TEST_CASE("the doctor walks the whole chain, and stops where it is broken") {
+  Machine machine;
+  SECTION("all is well") {
+    CHECK(names_of(machine.examine()) ==
+          "device revision window enabled registers guestd link broker library driver memory bandwidth ");
+  }
+  SECTION("no device") {
+    std::filesystem::remove_all(machine.root.path / machine.function.address);
+    machine.function.address = "0000:00:09.0";
+    machine.function.device_class = 0x0200;
+    machine.function.vendor = 0x1af4;
+    machine.is_enabled = false;
+    const auto findings = machine.examine();
+    CHECK(names_of(findings) == "!device ");
+    CHECK_THAT(findings.back().remedy, Catch::Contains("-device vgpu-stub"));
+  }
+  SECTION("an old device") {
+    machine.function.revision = 1;
+    CHECK(names_of(machine.examine()) == "device !revision ");
+  }
+  SECTION("not enabled") {
+    machine.is_enabled = false;
+    const auto findings = machine.examine();
+    CHECK(names_of(findings) == "device revision window !enabled ");
+    CHECK_THAT(findings.back().remedy, Catch::Contains("systemctl start vgpu-guestd"));
+  }
+  SECTION("another device at this place") {
+    machine.function.magic = 0;
+    CHECK(names_of(machine.examine()) == "device revision window enabled !registers ");
+  }
+  SECTION("no daemon") {
+    machine.options.socket = "/nonexistent/guestd.sock";
+    REQUIRE(guestd::enable(machine.function_of()));
+    machine.options.pci_root = machine.root.path;
+    const auto findings = guest::examine(
+        machine.options, [&] { return machine.cuda; }, [](const guest::Finding&) {});
+    CHECK(names_of(findings) == "device revision window enabled registers !guestd ");
+  }
+  SECTION("no link") {
+    machine.device.set_link(VGPU_LINK_DOWN, "connect: Connection refused");
+    const auto findings = machine.examine();
+    CHECK(names_of(findings) == "device revision window enabled registers guestd !link ");
+    CHECK(findings.back().cause == "connect: Connection refused");
+  }
+  SECTION("a driver that fails") {
+    machine.cuda = {.reached = guest::CudaCheck::Reached::library,
+                    .library = "/usr/lib/libcuda.so.1",
+                    .error = 100,
+                    .failed = "cuInit",
+                    .said = "vgpu: no GPU: nobody is there"};
+    const auto findings = machine.examine();
+    CHECK(findings.back().what == "driver");
+    CHECK(findings.back().text == "cuInit: error 100");
+    CHECK(findings.back().cause == "vgpu: no GPU: nobody is there");
+    CHECK(guest::exit_code_of(findings) == guest::kBroken);
+  }
+}
+
+TEST_CASE("a report is taken apart as it was made") {
+  const auto report = guest::parse_report(
+      "vgpu-guestd 1\nlink up\nlink_text my vm\nwindow_size 67108864\n"
+      "channel 3 open pid 11 uid 12 client 13 offset 14 exit 0 name a b \"c\nchannel 4 lost pid 0 uid 0 client 0 "
+      "offset 0 "
+      "exit 2311 name \nend\n");
+  REQUIRE(report);
+  CHECK(report->word("link_text") == "my vm");
+  CHECK(report->number("window_size") == 67108864);
+  REQUIRE(report->channels.size() == 2);
+  CHECK(report->channels[0].number == 3);
+  CHECK(report->channels[0].pid == 11);
+  CHECK(report->channels[0].name == "a b \"c");
+  CHECK_THAT(guest::status_json(*report), Catch::Contains(R"("name": "a b \"c")"));
+  CHECK_THAT(guest::status_text(*report), Catch::Contains("killed by signal 9"));
+  CHECK_FALSE(guest::parse_report("link up\n"));
+}
+
+TEST_CASE("JSON is closed and escaped") {
+  guest::JsonText json;
+  json.begin()
+      .add("a", 1)
+      .add("b", "x\ny\"")
+      .begin_list("c")
+      .begin()
+      .end()
+      .begin()
+      .add("d", true)
+      .end()
+      .end_list()
+      .end();
+  CHECK(json.text() == R"({"a": 1, "b": "x\u000ay\"", "c": [{}, {"d": true}]})");
+}
