@@ -21,6 +21,7 @@ from vm.vgpu_guest import VgpuGuest  # noqa: E402
 
 # Beside the demo programs; of these only what computes is known to CUDA.
 PROGRAMS = ("round_trips", "vgpu-vm-attacker")
+SKIPPED = 77  # as ctest is told
 ON_SOFTWARE_GPU = {"LD_LIBRARY_PATH": "/opt/simulated"}
 
 parser = argparse.ArgumentParser()
@@ -129,6 +130,11 @@ def print_lives() -> None:
 
 
 def main() -> None:
+    try:
+        _qemu()
+    except FileNotFoundError as missing:
+        print(f"skipped: {missing}")
+        sys.exit(SKIPPED)
     result = unittest.main("__main__", argv=[sys.argv[0], *WORDS], verbosity=2, exit=False).result
     print_lives()
     sys.exit(not result.wasSuccessful())
