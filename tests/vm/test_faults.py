@@ -107,6 +107,9 @@ class Machines(bench.VmTest):
             result = guest.run(["demo_driver"], SECONDS)
             self.assertEqual(result.status, 1, result.stdout)
             self.assertIn("cannot start: error", result.stderr)
+            doctor = guest.run(["vgpu-guest", "doctor"], SECONDS)
+            self.assertEqual(doctor.status, 1, doctor.stdout)
+            self.assertRegex(doctor.stdout, r"(?s)FAIL  link .*No such file or directory.*remedy: .*start vgpu-broker")
             waiting_since = guest.boot_id
             with self.broker:
                 guest.await_link()
