@@ -15,20 +15,12 @@
 #include "broker/log_limiter.hpp"
 #include "broker/restart/take_back.hpp"
 #include "broker/supervisor/worker_process.hpp"
+#include "broker/vm/newcomer.hpp"
 #include "broker/vm/vm_name.hpp"
 #include "broker/vm/window.hpp"
 #include "common/shm/segment.hpp"
 
 namespace vgpu::broker::vm {
-
-/// Whoever is to become a client, by whatever way.
-struct Newcomer {
-  std::uint64_t id = 0;
-  std::string vm;
-  std::optional<listener::Guest> guest;  // always there; a channel of a VM: the process behind the stub, unconnected
-  control::Hello hello;
-  control::Agreement agreement;
-};
 
 /// What becomes of a client is told here. Callbacks may destroy the client only by event::defer.
 struct ClientEvents {

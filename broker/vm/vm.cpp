@@ -37,22 +37,6 @@ std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings
   return {};
 }
 
-/// The guest's hello inside a stub's message: checked like one on a socket.
-base::Result<Newcomer> read_newcomer(const vgpu_open& message) {
-  Newcomer newcomer;
-  static_assert(sizeof newcomer.hello <= sizeof message.hello);
-  std::memcpy(static_cast<void*>(&newcomer.hello), message.hello, sizeof newcomer.hello);
-  const auto& header = newcomer.hello.header;
-  if (message.size != sizeof newcomer.hello || header.magic != control::kMagic || header.type != MessageType::hello ||
-      header.fd_count != 0)
-    return Error{EBADMSG, "the guest's hello is not one"};
-  auto agreement = control::negotiate({header.version, newcomer.hello.oldest_minor, newcomer.hello.features},
-                                      control::host_offer(control::kVersion, control::kFeatures));
-  if (!agreement) return agreement.error();
-  newcomer.agreement = *agreement;
-  return newcomer;
-}
-
 }  // namespace
 
 Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout)

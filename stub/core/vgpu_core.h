@@ -85,6 +85,7 @@ void vgpu_core_bar0_write(struct vgpu_core* core, uint64_t offset, uint64_t valu
  * reclaims on its own, and the next link-up brings a fresh window when it has. */
 void vgpu_core_reset(struct vgpu_core* core);
 
+/* Either may be called when there is nothing to do: both look for themselves. */
 void vgpu_core_on_ready(struct vgpu_core* core, int fd);
 void vgpu_core_on_timer(struct vgpu_core* core);
 

@@ -4,7 +4,7 @@
     through_shim.py - a suite of cases through the shim, with a broker of its own
 
 SYNOPSIS
-    tests/conformance/through_shim.py [--suite conformance|traps] [--build BUILD] [--driver DRIVER] [--expect FILE] [--tsv FILE] [-- WORD...]
+    tests/conformance/through_shim.py [--suite conformance|traps] [--transport direct|device] [--build BUILD] [--driver DRIVER] [--expect FILE] [--tsv FILE] [-- WORD...]
 
 DESCRIPTION
     Starts a broker on a private socket, runs vgpu-SUITE against the shim, and stops the broker. The words behind
@@ -13,6 +13,7 @@ DESCRIPTION
 
 OPTIONS
     --suite SUITE    conformance (the default) or traps
+    --transport T    direct (the default): the broker's socket; device: vgpu-guestd and the device's core, without a machine
     --build BUILD    folder that holds bin/ and lib/ (default: build/release, else build/dev)
     --driver DRIVER  what the broker's workers open: sim (the default) or nvidia
     --expect FILE    expected differences (default: the suite's expected/shim-sim.txt or shim-real.txt, after the driver)
@@ -32,6 +33,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+from harness.device_stage import BrokerWithVm, DeviceStage  # noqa: E402
 from harness.layout import Layout  # noqa: E402
 from harness.private_broker import BrokerFailed, PrivateBroker  # noqa: E402
 
@@ -41,6 +43,7 @@ STOP_SECONDS = 15
 def parse():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--suite", choices=("conformance", "traps"), default="conformance")
+    parser.add_argument("--transport", choices=("direct", "device"), default="direct")
     parser.add_argument("--build", type=pathlib.Path)
     parser.add_argument("--driver", default="sim")
     parser.add_argument("--expect", type=pathlib.Path)
@@ -79,6 +82,9 @@ def main() -> int:
     options = parse()
     layout = Layout(options.build.resolve()) if options.build else Layout.find(ROOT)
     try:
+        if options.transport == "device":
+            with BrokerWithVm(layout, options.driver) as broker, DeviceStage(layout, broker) as stage:
+                return run_suite(command(options, layout), stage.environment(), options.seconds)
         with PrivateBroker(layout, options.driver) as broker:
             return run_suite(command(options, layout), broker.environment(), options.seconds)
     except BrokerFailed as failure:

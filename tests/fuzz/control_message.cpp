@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "broker/vm/newcomer.hpp"
 #include "common/control/environment.hpp"
 #include "common/control/frame.hpp"
 #include "common/control/negotiate.hpp"
@@ -46,10 +47,16 @@ void use_hello(const Hello& hello) {
   }
 }
 
+void use_open(const vgpu_open& message) {
+  const auto newcomer = vgpu::broker::vm::read_newcomer(message);
+  if (newcomer) use_hello(newcomer.value().hello);
+}
+
 void use(const Frame& frame) {
   const auto header = frame.header();
   if (!is_fd_count_valid(header.type, frame.fds.size()) || header.size != message_size(header.type)) std::abort();
   if (header.type == MessageType::hello) use_hello(frame.as<Hello>());
+  if (header.type == MessageType::open) use_open(frame.as<vgpu_open>());
   if (header.type == MessageType::hello_reply) (void)get_text(frame.as<HelloReply>().text);
   if (header.type == MessageType::worker_ready) (void)get_text(frame.as<WorkerReady>().device_name);
   if (header.type == MessageType::worker_status) (void)get_text(frame.as<WorkerStatus>().text);
@@ -93,7 +100,8 @@ void correct(std::span<std::byte> message, const Plan& plan, unsigned right) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   vgpu::fuzz::Input input(data, size);
   Plan plan{};
-  plan.type = static_cast<MessageType>(input.byte() % 6);
+  // 1 to 7 between clients, workers and the broker; 16 to 23 on a link; the rest do not exist
+  plan.type = static_cast<MessageType>(input.byte() % 26);
   plan.step = 1 + input.byte() * 4u;
   const unsigned fds = input.byte(), right = input.byte();
   plan.fds = fds % 16;

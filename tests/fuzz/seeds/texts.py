@@ -83,6 +83,11 @@ def control_seeds():
     for kind, body, fds in ((1, hello, 0), (2, bytes(16) + struct.pack("<I", 0), 2), (3, bytes(24) + b"GPU", 0), (4, bytes(24) + b"text", 0)):
         for step in (255, 3):
             yield f"type{kind}-step{step}", bytes([kind, step, fds, 63]) + body
+    greeting = b"VGPC" + struct.pack("<HHIHH", 1, 0, 4096, 1, 0) + hello[16:]
+    opening = bytes(16) + struct.pack("<II", 0, 4096) + greeting.ljust(4096, b"\0")
+    for kind, body, fds in ((5, bytes(24), 0), (6, bytes(40), 0), (16, bytes(64), 1), (17, bytes(376), 1), (18, opening, 0), (19, bytes(552), 2), (20, bytes(24), 0),
+                            (22, bytes(1048), 0)):
+        yield f"link{kind}", bytes([kind, 255, fds, 63]) + body
     yield "surplus-descriptors", bytes([2, 255, 0x12, 63]) + bytes(20)
     yield "no-descriptor", bytes([2, 255, 0x00, 59]) + bytes(6) + b"\2" + bytes(20)
     yield "other-major", bytes([1, 255, 0, 47]) + bytes(12) + b"\2\0\0\0" + bytes(20)

@@ -9,8 +9,9 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
-from harness.layout import Layout, remoted_environment  # noqa: E402
-from harness.private_broker import PrivateBroker, SteadyClient  # noqa: E402
+from harness.device_stage import BrokerWithVm, DeviceStage  # noqa: E402
+from harness.layout import Layout  # noqa: E402
+from harness.private_broker import SteadyClient  # noqa: E402
 from harness.processes import is_alive, wait_until  # noqa: E402
 
 LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)))
@@ -18,48 +19,10 @@ SECONDS = 60
 RIGHT = "demo: all results are right"
 
 
-class BrokerWithVm(PrivateBroker):
-    @property
-    def vm_socket(self) -> pathlib.Path:
-        return self.folder / "vm-a.sock"
-
-    def command(self) -> list[str]:
-        (self.folder / "broker.toml").write_text(f'[vm.a]\nsocket = "{self.vm_socket}"\n')
-        return super().command()
-
-
-class Stage:
-    """guest_stage while a with-block lasts."""
-
-    def __init__(self, broker: BrokerWithVm):
-        self.socket = broker.folder / "guestd.sock"
-        command = [LAYOUT.program("vgpu-test-guest-stage"), broker.vm_socket, broker.folder]
-        self.log = (broker.folder / "stage.log").open("w+b")
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        assert self._process.stdout.readline() == "ready\n"
-
-    def __enter__(self) -> "Stage":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._process.stdin.close()
-        self._process.wait(SECONDS)
-        self._process.stdout.close()
-        self.log.close()
-
-    def say(self, what: str) -> None:
-        self._process.stdin.write(what + "\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "done\n"
-
-    def environment(self) -> dict[str, str]:
-        return remoted_environment(LAYOUT, self.socket)
-
-
 class Guest(unittest.TestCase):
     def setUp(self):
         self.broker = self.enterContext(BrokerWithVm(LAYOUT, "sim"))
-        self.stage = self.enterContext(Stage(self.broker))
+        self.stage = self.enterContext(DeviceStage(LAYOUT, self.broker))
         self.program = LAYOUT.program("demo_driver")
 
     def steady(self) -> SteadyClient:
@@ -101,6 +64,15 @@ class Guest(unittest.TestCase):
         self.assertEqual(first.finish(), (0, ""))
         self.await_workers(1)
         self.assertEqual(second.ask(), "right")
+
+    def test_waits_without_futexes_behave_as_the_driver(self):
+        """What sleeps on words of the window: answers, host functions, full queues, pinned memory, device printf."""
+        groups = ["callback.*", "host_function.*", "launch_streams.*", "pinned.*", "print.*", "sticky.*", "stream_order.*"]
+        command = [LAYOUT.program("vgpu-conformance"), "--expect", ROOT / "tests/conformance/expected/shim-sim.txt"]
+        for group in groups:
+            command += ["--run", group]
+        done = subprocess.run(command, env=self.stage.environment(), capture_output=True, text=True, timeout=2 * SECONDS)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_killed_program_leaves_nothing(self):
         client = self.steady()
