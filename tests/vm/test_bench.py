@@ -16,6 +16,9 @@ class Commands(bench.VmTest):
         cls.guest = cls.enterClassContext(bench.plain_guest())
         cls.guests = (cls.guest,)
 
+    def test_the_image_is_small(self):
+        self.assertLess(sum(self.guest.image.sizes().values()), 25_000_000)
+
     def test_status_and_both_outputs(self):
         result = self.guest.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
         self.assertEqual((result.status, result.stdout, result.stderr), (3, "out\n", "err\n"))
@@ -52,7 +55,7 @@ class Commands(bench.VmTest):
         begun = time.monotonic()
         with self.assertRaisesRegex(GuestFailed, r"(?s)'sleep 1000' in guest .* did not end within 0.5 s.*a line for the console"):
             self.guest.run(["sleep", "1000"], timeout=0.5)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 15)
         self.assertTrue(wait_until(lambda: self.guest.run(["pidof", "sleep"]).status == 1, SECONDS), "what took too long still runs")
 
     def test_a_cuda_program_on_the_software_gpu_inside(self):
@@ -87,7 +90,7 @@ class Ends(bench.VmTest):
                 waiting.wait(SECONDS)
             with self.assertRaises(GuestFailed):
                 guest.run(["true"])
-            self.assertLess(time.monotonic() - begun, 5)
+            self.assertLess(time.monotonic() - begun, 15)
 
     def test_a_panic_says_so_at_once(self):
         with bench.plain_guest() as guest:

@@ -56,9 +56,9 @@ class OneGuest(bench.VmTest):
 
 
 class TwoGuests(bench.VmTest):
-    def test_both_compute_at_once(self):
+    def test_both_compute_at_once_one_of_them_with_an_old_processor(self):
         with bench.vm_broker("one", "two") as self.broker:
-            one, two = self.guests = [bench.vgpu_guest(self.broker.device(name), name, processors=1) for name in ("one", "two")]
+            one, two = self.guests = [bench.vgpu_guest(self.broker.device(name), name, processors=1, cpu=cpu) for name, cpu in (("one", "max"), ("two", "qemu64"))]
             with bench.booted(*self.guests):
                 programs = [guest.start(["round_trips", "500"]) for guest in (one, two)]
                 self.assertTrue(wait_until(lambda: len(self.broker.workers()) == 2, SECONDS), "not every guest has a worker")

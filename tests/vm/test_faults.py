@@ -107,29 +107,51 @@ class Machines(bench.VmTest):
             result = guest.run(["demo_driver"], SECONDS)
             self.assertEqual(result.status, 1, result.stdout)
             self.assertIn("cannot start: error", result.stderr)
+            doctor = guest.run(["vgpu-guest", "doctor"], SECONDS)
+            self.assertEqual(doctor.status, 1, doctor.stdout)
+            self.assertRegex(doctor.stdout, r"(?s)FAIL  link .*No such file or directory.*remedy: .*start vgpu-broker")
             waiting_since = guest.boot_id
             with self.broker:
                 guest.await_link()
                 self.check_right(guest.run(["round_trips", "50"], SECONDS))
             self.assertEqual(guest.boot_id, waiting_since)
 
+
+class TwoGuests(bench.VmTest):
+    def setUp(self):
+        self.broker = self.enterContext(bench.vm_broker("one", "two"))
+        self.guests = [bench.vgpu_guest(self.broker.device(name), name, processors=1) for name in ("one", "two")]
+        self.enterContext(bench.booted(*self.guests))
+        self.programs = [guest.start(["round_trips", "0"]) for guest in self.guests]
+        for program in self.programs:
+            program.wait_for("at 100", SECONDS)
+        self.broker.await_accounts(clients=2, workers=2)
+
+    def end_well(self, program) -> None:
+        program.close_input()
+        self.check_right(program.wait(SECONDS))
+
     def test_qemu_is_killed(self):
-        with bench.vm_broker("one", "two") as self.broker:
-            one, two = self.guests = [bench.vgpu_guest(self.broker.device(name), name, processors=1) for name in ("one", "two")]
-            with bench.booted(one, two):
-                programs = [guest.start(["round_trips", "0"]) for guest in (one, two)]
-                for program in programs:
-                    program.wait_for("at 100", SECONDS)
-                self.broker.await_accounts(clients=2, workers=2)
-                one.kill()
-                self.broker.await_accounts(clients=1, workers=1)
-                programs[1].close_input()
-                self.check_right(programs[1].wait(SECONDS))
-                self.broker.await_accounts(clients=0, workers=0)
-            with bench.vgpu_guest(self.broker.device("one"), "one") as again:
-                self.guests = (again,)
-                self.check_right(again.run(["round_trips", "50"], SECONDS))
-        self.assertEqual(self.broker.exit_status, 0)
+        self.guests[0].kill()
+        self.broker.await_accounts(clients=1, workers=1)
+        self.end_well(self.programs[1])
+        self.broker.await_accounts(clients=0, workers=0)
+        with bench.vgpu_guest(self.broker.device("one"), "one") as again:
+            self.guests = (again,)
+            self.check_right(again.run(["round_trips", "50"], SECONDS))
+
+    def test_brokers_come_and_go(self):
+        workers = self.broker.workers()
+        for _ in range(3):
+            self.broker.kill()
+            self.broker.start_again()
+            self.broker.await_accounts(clients=2)
+        self.assertTrue(all(map(is_alive, workers)))
+        for guest, program in zip(self.guests, self.programs):
+            self.check_right(guest.run(["round_trips", "50"], SECONDS))
+            self.end_well(program)
+        self.broker.await_accounts(clients=0)
+        self.assertTrue(wait_until(lambda: not any(map(is_alive, workers)), SECONDS), "a worker outlives its program")
 
 
 if __name__ == "__main__":
