@@ -97,6 +97,14 @@ class OneGuest(bench.VmTest):
         found = self.guest.run(["vgpu-vm-attacker", "look", "0x5ec3e75ec3e75ec3"], SECONDS, user=0)
         self.assertIn("found 0 words", found.stdout, "the new window holds memory of the old life")
 
+    def test_resets_in_a_row(self):
+        self.computing()
+        for _ in range(5):
+            self.guest.press_reset()
+        self.guest.reset()
+        self.broker.await_accounts(clients=0, workers=0)
+        self.check_right(self.guest.run(["round_trips", "50"], SECONDS))
+
 
 class Machines(bench.VmTest):
     def test_the_broker_comes_after_the_guest(self):
@@ -139,6 +147,16 @@ class TwoGuests(bench.VmTest):
         with bench.vgpu_guest(self.broker.device("one"), "one") as again:
             self.guests = (again,)
             self.check_right(again.run(["round_trips", "50"], SECONDS))
+
+    def test_a_paused_guest_loses_nothing(self):
+        self.guests[0].pause()
+        rounds = self.programs[0].stdout.count("at ")
+        self.check_right(self.guests[1].run(["round_trips", "500"], SECONDS))
+        self.broker.await_accounts(clients=2, workers=2)
+        self.guests[0].resume()
+        self.assertTrue(wait_until(lambda: self.programs[0].stdout.count("at ") > rounds + 1, SECONDS), "it hangs")
+        for program in self.programs:
+            self.end_well(program)
 
     def test_brokers_come_and_go(self):
         workers = self.broker.workers()

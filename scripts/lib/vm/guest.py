@@ -105,13 +105,24 @@ class Guest:
         """As the reset button does: the guest boots again in the same QEMU. Its programs are gone."""
         self._begun = time.monotonic()
         self._delegate.close()  # what is under way to or from the old life must not reach the new one
-        self._qmp.forget_events()
-        self._qmp.execute("system_reset")
-        self._qmp.await_event("RESET")
+        self.press_reset()
         self._console_of_life = self.console.stat().st_size
         self._connect()
         self._delegate.await_ready(timeout)
         self.boot_seconds = time.monotonic() - self._begun
+
+    def press_reset(self) -> None:
+        """Only that: the guest begins to boot, and nobody waits for it."""
+        self._qmp.forget_events()
+        self._qmp.execute("system_reset")
+        self._qmp.await_event("RESET")
+
+    def pause(self) -> None:
+        """No instruction of the guest is executed until resume()."""
+        self._qmp.execute("stop")
+
+    def resume(self) -> None:
+        self._qmp.execute("cont")
 
     def kill(self) -> None:
         """As if QEMU had crashed."""
