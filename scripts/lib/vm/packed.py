@@ -17,7 +17,9 @@ OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", 
 def find(root: pathlib.Path, layout: Layout, programs: tuple[str, ...]) -> tuple[Qemu, Image]:
     """Of the bundle that root is, else of the source tree. FileNotFoundError says what is missing."""
     folder = root / "vm"
-    if not (folder / "kernel").exists():
+    if (root / "VERSION").exists() and not folder.exists():
+        raise FileNotFoundError("this bundle has no guest in it: scripts/bundle --vm makes one that has")
+    if not folder.exists():
         return overlay(root), build(root, layout, programs)
     qemu = Qemu(folder / "qemu" / "qemu-system-x86_64", {"LD_LIBRARY_PATH": str(folder / "lib")}, "bundle's")
     return qemu, Image(folder / "kernel", folder / "initrd")
