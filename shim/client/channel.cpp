@@ -64,13 +64,17 @@ void give_back_slot(uint32_t slot) {
 }
 
 Channel::Channel(std::unique_ptr<transport::Transport> transport, shm::Window window, Arena arena)
-    : transport_(std::move(transport)), window_(std::move(window)), arena_(arena), producer_(window_) {}
+    : transport_(std::move(transport)),
+      is_device_(!transport_->has_futex()),
+      window_(std::move(window)),
+      arena_(arena),
+      producer_(window_) {}
 
 CUresult Channel::unhealthy() const {
   static constinit Once once;
   // acquire: pairs with the worker's store; whoever says "lost" says it after the worker's last word.
   uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_acquire);
-  if (sticky == kNoMemory) sticky = 0;
+  if (sticky == kNoMemory || !is_still_ours()) sticky = 0;  // then the words are another client's
   if (once.first()) {
     if (sticky != 0) {
       say("the GPU reported error %u; every later CUDA call of this process returns it", sticky);

@@ -43,7 +43,7 @@ class Channel {
   CUresult health() const {
     const uint32_t sticky = word(offsetof(vgpu_control, sticky_error)).load(std::memory_order_relaxed);
     const uint32_t peer = word(offsetof(vgpu_control, peer_status)).load(std::memory_order_relaxed);
-    if ((sticky | peer) == 0 && !lost_.load(std::memory_order_relaxed)) [[likely]]
+    if ((sticky | peer) == 0 && !lost_.load(std::memory_order_relaxed) && is_still_ours()) [[likely]]
       return CUDA_SUCCESS;
     return unhealthy();
   }
@@ -90,7 +90,7 @@ class Channel {
   /// False if the memory behind the window is another life's: its host side was stopped and started, and somebody else
   /// may have the place. Only behind a device.
   bool is_still_ours() const {
-    return transport_->has_futex() ||
+    return !is_device_ ||
            word64(offsetof(vgpu_control, client)).load(std::memory_order_relaxed) == transport_->client_id();
   }
   CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail);
@@ -99,6 +99,7 @@ class Channel {
   void read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const;
 
   const std::unique_ptr<transport::Transport> transport_;
+  const bool is_device_;
   shm::Window window_;
   const Arena arena_;
   std::mutex append_;

@@ -6,6 +6,7 @@
 // channels are whose.
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -49,8 +50,16 @@ int fail(const base::Error& error) {
   return 1;
 }
 
+/// Where no service manager has made it: the folder of the default socket is on a file system that is empty after a
+/// start.
+void make_folder_of(const std::string& path) {
+  const auto folder = path.substr(0, path.rfind('/'));
+  if (!folder.empty()) ::mkdir(folder.c_str(), 0755);  // what is wrong with it is said by what needs it
+}
+
 int serve(const guestd::Options& options, guestd::Device& device, int stop) {
   const base::ListenSocket::Access access{options.socket_mode, options.socket_group, "vgpu-guestd"};
+  make_folder_of(options.socket);
   auto clients = base::ListenSocket::create(options.socket, access);
   if (!clients) return fail(clients.error());
   auto status = base::ListenSocket::create(options.socket + guestd::kStatusSuffix, access);
