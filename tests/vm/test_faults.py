@@ -71,6 +71,26 @@ class OneGuest(bench.VmTest):
         self.assertTrue(wait_until(lambda: not any(map(is_alive, workers)), SECONDS), "the worker outlives its program")
         self.broker.await_accounts(clients=0)
 
+    def test_the_broker_is_stopped_and_another_comes(self):
+        lost = self.computing()
+        idle = self.guest.start(["demo_driver", "--steady"])
+        idle.wait_for("right", SECONDS)
+        ups = self.guest.link_ups()
+        self.broker.end()
+        result = lost.wait(SECONDS)
+        self.assertEqual(result.status, 2, result.stdout[-500:])
+        self.assertIn(" 0 wrong, CUDA_ERROR_", result.stdout)
+        self.broker.start_again()
+        self.guest.await_link(ups + 1, SECONDS)
+        # The old window is gone. Who still has it wakes up beside a program that computes in the new one.
+        other = self.computing()
+        idle.write(b"\n")
+        idle.wait_for("CUDA_ERROR_", SECONDS)
+        self.goes_on(other)
+        idle.close_input()
+        self.assertEqual(idle.wait(SECONDS).status, 1)
+        self.end_well(other)
+
     def test_guestd_is_killed_and_another_comes(self):
         program, leaving = self.computing(), self.computing()
         self.guest.guestd.kill()
