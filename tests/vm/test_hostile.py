@@ -53,7 +53,7 @@ class Neighbours(bench.VmTest):
         victim = self.bad.start(["round_trips", "0"])  # so that there is a worker that reads the noise
         victim.wait_for("at 100", SECONDS)
         attackers = self.attack("noise")
-        self.check_right(self.good.run(["round_trips", "2000"], SECONDS))
+        self.check_right(self.good.run(["round_trips", str(ROUNDS)], SECONDS))
         self.end_attack(attackers)
         self.bad_guest_works_again_after_a_reset()
 
