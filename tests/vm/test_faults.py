@@ -62,7 +62,7 @@ class OneGuest(bench.VmTest):
         self.goes_on(program)
         self.broker.start_again()
         self.broker.await_accounts(clients=1)
-        self.guest.await_link(self.guest.link_ups(), SECONDS)
+        self.guest.await_link_now(SECONDS)
         self.goes_on(program)
         self.assertTrue(all(map(is_alive, workers)))
         self.check_right(self.guest.run(["round_trips", "50"], SECONDS))
@@ -186,6 +186,7 @@ class TwoGuests(bench.VmTest):
             self.broker.await_accounts(clients=2)
         self.assertTrue(all(map(is_alive, workers)))
         for guest, program in zip(self.guests, self.programs):
+            guest.await_link_now(SECONDS)
             self.check_right(guest.run(["round_trips", "50"], SECONDS))
             self.end_well(program)
         self.broker.await_accounts(clients=0)

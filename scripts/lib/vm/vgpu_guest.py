@@ -42,3 +42,8 @@ class VgpuGuest(Guest):
     def await_link(self, times: int = 1, timeout: float = CALL_SECONDS) -> None:
         if not wait_until(lambda: self.link_ups() >= times or not self.guestd.is_running, timeout) or not self.guestd.is_running:
             raise self.failure(f"the link of guest {self.name} did not come up within {timeout} s; vgpu-guestd said:\n{self.guestd.stderr[-2000:]}")
+
+    def await_link_now(self, timeout: float = CALL_SECONDS) -> None:
+        """Whatever happened to it before. A device that was left without an answer asks again after 2 s."""
+        if not wait_until(lambda: self.run(["vgpu-guest", "status"]).status == 0, timeout):
+            raise self.failure(f"the link of guest {self.name} is not up after {timeout} s; vgpu-guestd said:\n{self.guestd.stderr[-2000:]}")
