@@ -100,7 +100,8 @@ static void lose_by_end(struct vgpu_core* core) {
     tell(core, VGPU_CORE_WARNING, "the broker at %s closed the connection without an answer; see its log", core->path);
   if (was_up) core->link.told_connected = false;
   lose(core, VGPU_LINK_DOWN, "the broker has ended; the link is sought again");
-  retry_in(core, was_up ? 0 : VGPU_CORE_REFUSED_RETRY_MS);
+  /* One that was killed just after it took us: the next may be there already. */
+  retry_in(core, was_up ? 0 : VGPU_CORE_RETRY_MS);
 }
 
 static void send_failed(struct vgpu_core* core, int error) {

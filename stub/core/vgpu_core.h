@@ -62,7 +62,7 @@ struct vgpu_core_config {
 #define VGPU_CORE_LEGACY_TIMEOUT_MS 5000u
 #define VGPU_CORE_DEFAULT_SOCKET "/tmp/vgpu-mediator.sock"
 #define VGPU_CORE_RETRY_MS 200u          /* between attempts while nobody answers */
-#define VGPU_CORE_REFUSED_RETRY_MS 2000u /* after an answer that was no link: a refusal, nonsense, silence */
+#define VGPU_CORE_REFUSED_RETRY_MS 2000u /* after an answer that was no link: a refusal, nonsense */
 /* Lines a minute at most; how many were left out is said with the next one. */
 #define VGPU_CORE_LINK_LINES 30u
 #define VGPU_CORE_MISTAKE_LINES 10u
