@@ -17,11 +17,14 @@ namespace {
 std::vector<std::string> socket_paths() {
   // secure_getenv: a program with raised privileges does not take its GPU from whoever started it.
   if (const char* path = ::secure_getenv("VGPU_SOCKET"); path != nullptr && *path != '\0') return {path};
-  std::vector<std::string> paths;
-  if (::access(control::kGuestSocket, F_OK) == 0) paths.emplace_back(control::kGuestSocket);
-  paths.emplace_back(control::kDefaultSocket);
+  std::vector<std::string> paths = {control::kGuestSocket, control::kDefaultSocket};
   if (const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime != '\0')
     paths.push_back(std::string(runtime) + "/vgpu/mediator.sock");
+  // Where vgpu-guestd is, a broker that is not there is no news; elsewhere the same of vgpu-guestd.
+  const auto is_absent = [](const std::string& path) { return ::access(path.c_str(), F_OK) != 0; };
+  const bool is_guest = !is_absent(control::kGuestSocket);
+  std::erase_if(
+      paths, [&](const std::string& path) { return is_absent(path) && (is_guest || path == control::kGuestSocket); });
   return paths;
 }
 
