@@ -14,13 +14,13 @@
 
 #include "common/control/exit_class.hpp"
 #include "common/control/messages.hpp"
+#include "common/control/worker_descriptors.hpp"
 #include "worker/dispatch/replies.hpp"
 #include "worker/driver/confine.hpp"
 
 namespace vgpu::worker {
 namespace {
 
-constexpr int kFirstDescriptor = 3;
 constexpr uint64_t kGuestReadyMs = 30'000;
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
@@ -29,6 +29,8 @@ base::UniqueFd take(int fd) {
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return base::UniqueFd(fd);
 }
+
+base::UniqueFd take_if_open(int fd) { return is_open(fd) ? take(fd) : base::UniqueFd(); }
 
 /// What the client wrote into the control page, read once.
 struct GuestPlaces {
@@ -96,15 +98,18 @@ base::Result<DriverLibrary> open_and_initialise(const shm::Window& window, const
 }  // namespace
 
 base::Result<Inherited> take_inherited() {
-  for (int fd = kFirstDescriptor; fd < kFirstDescriptor + 4; ++fd) {
+  for (int fd = control::kWindowDescriptor; fd <= control::kControlDescriptor; ++fd) {
     if (!is_open(fd))
       return base::Error{control::kExitUsage,
                          fmt::format("descriptor {} is not open: vgpu-worker is started by vgpu-broker", fd)};
   }
-  Inherited inherited{take(3), take(4), take(5), take(6), {}, {}, {}};
-  if (is_open(7)) inherited.client = take(7);
-  if (is_open(8)) inherited.brokers_control = take(8);
-  if (is_open(9)) inherited.brokers_connection = take(9);
+  Inherited inherited{take(control::kWindowDescriptor),
+                      take(control::kDoorbellDescriptor),
+                      take(control::kGrantDescriptor),
+                      take(control::kControlDescriptor),
+                      take_if_open(control::kClientDescriptor),
+                      take_if_open(control::kBrokersControlDescriptor),
+                      take_if_open(control::kBrokersConnectionDescriptor)};
   return inherited;
 }
 

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include "broker/supervisor/worker_launch.hpp"
 #include "broker/vm/shared_memory.hpp"
+#include "common/control/worker_descriptors.hpp"
 
 namespace vgpu::broker::restart {
 namespace {
@@ -48,7 +48,7 @@ base::Result<base::Peer> identify_client(int connection, const Entry& entry) {
 }
 
 base::Result<base::Peer> fetch_client(int worker, const Entry& entry, UniqueFd& connection) {
-  auto fetched = fetch(worker, supervisor::kBrokersConnectionDescriptor);
+  auto fetched = fetch(worker, control::kBrokersConnectionDescriptor);
   if (!fetched) return fetched.error();
   connection = std::move(*fetched);
   return identify_client(connection.get(), entry);
@@ -80,11 +80,11 @@ base::Result<TakenBack> take_back(const Entry& entry) {
     (void)supervisor::take_exit(worker->get(), ignored);
     return Error{ESRCH, "it has ended"};
   }
-  auto window = fetch(worker->get(), supervisor::kWindowDescriptor);
+  auto window = fetch(worker->get(), control::kWindowDescriptor);
   if (!window) return window.error();
-  auto segment = fetch(worker->get(), supervisor::kGrantDescriptor);
+  auto segment = fetch(worker->get(), control::kGrantDescriptor);
   if (!segment) return segment.error();
-  auto control = fetch(worker->get(), supervisor::kBrokersControlDescriptor);
+  auto control = fetch(worker->get(), control::kBrokersControlDescriptor);
   if (!control) return control.error();
   auto checked_window = check_window(std::move(*window), entry);
   if (!checked_window) return checked_window.error();

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "common/control/worker_descriptors.hpp"
+
 namespace vgpu::broker::supervisor {
 namespace {
 
@@ -40,9 +42,17 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
                              {"--window-offset", std::to_string(place.offset), "--window-size",
                               std::to_string(place.size), "--window-capacity", std::to_string(place.capacity)});
   request.environment = environment_of(launch);
-  request.descriptors = {
-      null.get(),   STDERR_FILENO,  STDERR_FILENO,       launch.window,          launch.doorbell,
-      launch.grant, launch.control, launch.client_pidfd, launch.brokers_control, launch.client_connection};
+  request.descriptors.assign(control::kWorkerDescriptorEnd, -1);
+  auto& place_in = request.descriptors;
+  place_in[STDIN_FILENO] = null.get();
+  place_in[STDOUT_FILENO] = place_in[STDERR_FILENO] = STDERR_FILENO;
+  place_in[control::kWindowDescriptor] = launch.window;
+  place_in[control::kDoorbellDescriptor] = launch.doorbell;
+  place_in[control::kGrantDescriptor] = launch.grant;
+  place_in[control::kControlDescriptor] = launch.control;
+  place_in[control::kClientDescriptor] = launch.client_pidfd;
+  place_in[control::kBrokersControlDescriptor] = launch.brokers_control;
+  place_in[control::kBrokersConnectionDescriptor] = launch.client_connection;
   if (launch.client_connection < 0) request.descriptors.pop_back();
   return spawn(request);
 }

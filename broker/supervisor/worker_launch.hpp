@@ -9,12 +9,6 @@
 
 namespace vgpu::broker::supervisor {
 
-/// A worker's descriptors (docs/design/001-contracts.md). The last two are only kept there: for the next broker.
-inline constexpr int kWindowDescriptor = 3;
-inline constexpr int kGrantDescriptor = 5;
-inline constexpr int kBrokersControlDescriptor = 8;
-inline constexpr int kBrokersConnectionDescriptor = 9;
-
 struct WorkerLaunch {
   std::string path;
   std::uint64_t client = 0;

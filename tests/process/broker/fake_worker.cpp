@@ -28,13 +28,15 @@
 #include "common/abi/window_layout.h"
 #include "common/control/exit_class.hpp"
 #include "common/control/socket_io.hpp"
+#include "common/control/worker_descriptors.hpp"
 #include "common/shm/segment.hpp"
 
 namespace {
 
 using namespace vgpu;
 
-enum Descriptor { kWindow = 3, kDoorbell = 4, kGrant = 5, kControl = 6 };
+constexpr int kWindow = control::kWindowDescriptor, kDoorbell = control::kDoorbellDescriptor,
+              kGrant = control::kGrantDescriptor, kControl = control::kControlDescriptor;
 
 off_t window_offset(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; ++i)
