@@ -6,7 +6,12 @@
 
 namespace vgpu::shim::transport {
 
-inline uint32_t load_register(const void* at) { return *static_cast<const volatile uint32_t*>(at); }
-inline void store_register(void* at, uint32_t value) { *static_cast<volatile uint32_t*>(at) = value; }
+inline uint32_t load_register(const void* at) {
+  return __atomic_load_n(static_cast<const volatile uint32_t*>(at), __ATOMIC_RELAXED);
+}
+/// Threads may ring a doorbell at the same time.
+inline void store_register(void* at, uint32_t value) {
+  __atomic_store_n(static_cast<volatile uint32_t*>(at), value, __ATOMIC_RELAXED);
+}
 
 }  // namespace vgpu::shim::transport

@@ -65,15 +65,6 @@ class Guest(unittest.TestCase):
         self.await_workers(1)
         self.assertEqual(second.ask(), "right")
 
-    def test_waits_without_futexes_behave_as_the_driver(self):
-        """What sleeps on words of the window: answers, host functions, full queues, pinned memory, device printf."""
-        groups = ["callback.*", "host_function.*", "launch_streams.*", "pinned.*", "print.*", "sticky.*", "stream_order.*"]
-        command = [LAYOUT.program("vgpu-conformance"), "--expect", ROOT / "tests/conformance/expected/shim-sim.txt"]
-        for group in groups:
-            command += ["--run", group]
-        done = subprocess.run(command, env=self.stage.environment(), capture_output=True, text=True, timeout=2 * SECONDS)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
     def test_killed_program_leaves_nothing(self):
         client = self.steady()
         os.kill(client.pid, 9)
