@@ -22,7 +22,7 @@ class Flagged {
   void start(CUstream stream) {
     launch(spin_, {}, {}, stream, flag_.device());
     watchdog_ = std::thread([this] {
-      if (comes_true([this] { return flag_.word() != 0; }, kPatience / 2)) return;
+      if (comes_true([this] { return flag_.word() != 0; }, kPatience)) return;
       expired_ = true;
       flag_.set_word(1);
     });
@@ -179,7 +179,7 @@ CASE(queue, eight_streams_of_nine_hundred_then_the_release_by_the_same_thread) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kBeside = 7000;
 #else
-constexpr int kBeside = 20'000;
+constexpr int kBeside = 12'000;
 #endif
 
 /// A kernel that stays for the whole of a program's life, as schedulers on the GPU do, and ordinary work beside it.
