@@ -63,6 +63,7 @@ def environment_words():
 def config_seeds():
     example = (ROOT / "docs" / "broker.example.toml").read_text()
     yield "example.toml", example.encode()
+    yield "machine.toml", example[example.index("#[vm"):].replace("#", "", 1).replace("\n#", "\n").encode()
     yield "bad.toml", b'[broker]\nsocket = 5\nsocket_mode = "999"\nmax_clients = 0\nunknown = 1\n[gpu]\ndriver = "x"\n[nowhere]\n'
     yield "sizes.toml", b'client.window_size = "6MiB"\n[client.hello_timeout_ms]\n'
     yield "toml.toml", b'a = [1, 2.5, 1979-05-27T07:32:00Z, true, {b = "\\u00e9"}]\n[[t]]\nx = """\nlong\n"""\ny = 0x1f\n'
