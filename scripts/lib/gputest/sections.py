@@ -130,7 +130,7 @@ def run_idle(context: Context, seconds: int = 5) -> Result:
             # One more than one a second: both ends of the interval may cut a second.
             if ours > seconds + 1:
                 result.fail(f"{who} woke {ours} times in {seconds} s: {used.wakeups}")
-            if used.cpu_seconds > 0.011:  # the clock counts in 0.01 s
+            if used.cpu_seconds > 0.011:  # where the kernel counts in ticks, one
                 result.fail(f"{who} used {used.cpu_seconds:.2f} s of CPU time in {seconds} idle seconds")
         answer = client.ask()
         status, _ = client.finish()
