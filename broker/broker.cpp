@@ -12,6 +12,7 @@
 #include "common/base/log.hpp"
 #include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
+#include "common/control/socket_io.hpp"
 
 namespace vgpu::broker {
 namespace {
@@ -152,14 +153,14 @@ void Broker::on_connection(base::UniqueFd connection) {
   auto peer = base::identify_peer(connection.get());
   if (!peer) {
     clients_.limiter().write(log::Level::warning, "unknown peers", "refused a connection: {}", peer.error().text);
-    return listener::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
+    return control::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
   }
   std::string refusal;
   const auto vm = vm::vm_name(peer->uid);
   auto ticket = clients_.admission().admit(vm, {config_.max_clients_per_uid, "max_clients_per_uid"}, refusal);
   if (!ticket) {
     clients_.limiter().write(log::Level::warning, vm, "refused pid {} (uid {}): {}", peer->pid, peer->uid, refusal);
-    return listener::send_refusal(connection.get(), HelloStatus::limit, refusal);
+    return control::send_refusal(connection.get(), HelloStatus::limit, refusal);
   }
   const auto id = clients_.take_id();
   greetings_[id] = std::make_unique<listener::Greeting>(
@@ -180,7 +181,7 @@ void Broker::refuse(const listener::Guest& guest, HelloStatus status, const std:
   const auto& peer = guest.peer;
   clients_.limiter().write(log::Level::warning, vm::vm_name(peer.uid), "refused pid {} (uid {}): {}", peer.pid,
                            peer.uid, text);
-  listener::send_refusal(guest.connection.get(), status, text);
+  control::send_refusal(guest.connection.get(), status, text);
 }
 
 void Broker::admit(std::uint64_t id, listener::Greeted greeted) {

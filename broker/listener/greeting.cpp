@@ -51,12 +51,4 @@ void Greeting::finish(HelloStatus status, std::string text) {
   on_done_({std::move(guest_), status, std::move(text), hello, agreement_});
 }
 
-void send_refusal(int connection, HelloStatus status, const std::string& text) {
-  control::HelloReply reply;
-  reply.status = status;
-  control::set_text(reply.text, text);
-  // An error means that the peer is gone or deaf: nobody is left to be told.
-  (void)control::send_message(connection, reply, {}, control::Deadline::after(std::chrono::milliseconds(0)));
-}
-
 }  // namespace vgpu::broker::listener

@@ -48,7 +48,4 @@ class Greeting {
   std::optional<event::Readable> readable_;
 };
 
-/// Sends a refusal and closes nothing. Never blocks: a peer that cannot take 512 bytes gets none.
-void send_refusal(int connection, control::HelloStatus status, const std::string& text);
-
 }  // namespace vgpu::broker::listener

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "common/base/log.hpp"
+#include "common/base/replace_file.hpp"
 
 namespace vgpu::broker::restart {
 namespace {
@@ -83,18 +83,6 @@ base::Result<void> check_owner(int file, const std::string& path) {
   return {};
 }
 
-base::Result<void> write_file(const std::string& path, const std::string& text) {
-  unlink(path.c_str());  // of a broker that died between writing and renaming
-  UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return os_error("cannot create " + path);
-  for (std::size_t done = 0; done < text.size();) {
-    const auto count = ::write(file.get(), text.data() + done, text.size() - done);
-    if (count < 0) return os_error("cannot write " + path);
-    done += static_cast<std::size_t>(count);
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries) {
@@ -146,11 +134,8 @@ void Roster::remove(std::uint64_t id) {
 
 void Roster::discard() { unlink(path_.c_str()); }
 
-// Written beside and renamed: a broker that dies meanwhile leaves the old or the new roster, never half of one.
 void Roster::write() {
-  const auto fresh = path_ + ".new";
-  auto written = write_file(fresh, to_text(next_id_, entries_));
-  if (written && rename(fresh.c_str(), path_.c_str()) != 0) written = os_error("cannot rename " + fresh);
+  const auto written = base::replace_file(path_, to_text(next_id_, entries_), 0600);
   if (!written && !failing_)
     log::error("{}; a broker that comes after this one will not know its clients", written.error().text);
   failing_ = !written;

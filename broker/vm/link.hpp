@@ -14,6 +14,15 @@
 
 namespace vgpu::broker::vm {
 
+inline vgpu_link_header make_link_header(control::MessageType type, std::size_t size, std::size_t fd_count) {
+  return {VGPU_LINK_MAGIC,
+          static_cast<std::uint16_t>(type),
+          static_cast<std::uint16_t>(fd_count),
+          static_cast<std::uint32_t>(size),
+          control::kVersion.major,
+          control::kVersion.minor};
+}
+
 /// Callbacks may destroy the link only by event::defer.
 struct LinkEvents {
   /// A message of a right type and size. The first one is the hello.
@@ -33,8 +42,7 @@ class Link {
   /// Sends without blocking. A stub that lets its socket fill up is closed.
   template <typename Message>
   void send(Message message, control::MessageType type, std::span<const int> fds = {}) {
-    message.header = {VGPU_LINK_MAGIC, static_cast<std::uint16_t>(type), static_cast<std::uint16_t>(fds.size()),
-                      sizeof message,  control::kVersion.major,          control::kVersion.minor};
+    message.header = make_link_header(type, sizeof message, fds.size());
     send_bytes(&message, sizeof message, fds);
   }
   /// Takes what is there now, as it does by itself when there is something.

@@ -84,7 +84,7 @@ void Vm::turn_away(int connection, const base::Peer& peer) {
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused pid {} (uid {}): {}", name(), peer.pid,
                                  peer.uid, text);
   vgpu_link answer = make_refusal(HelloStatus::limit, text);
-  answer.header = {VGPU_LINK_MAGIC, VGPU_LINK, 0, sizeof answer, control::kVersion.major, control::kVersion.minor};
+  answer.header = make_link_header(MessageType::link, sizeof answer, 0);
   // One that is gone or deaf misses it.
   (void)control::send_bytes(connection, &answer, sizeof answer, {},
                             control::Deadline::after(std::chrono::milliseconds(0)));
@@ -228,12 +228,7 @@ void Vm::on_open(const vgpu_open& message) {
   answer.channel = message.channel;
   answer.window_offset = channels_.at((*client)->id()).pieces.front().offset;
   answer.client = (*client)->id();
-  const auto reply = [&] {
-    auto made = (*client)->reply();
-    made.header.type = MessageType::hello_reply;
-    made.header.size = sizeof made;
-    return made;
-  }();
+  const auto reply = control::complete((*client)->reply());
   static_assert(sizeof reply == sizeof answer.reply);
   std::memcpy(answer.reply, &reply, sizeof reply);
   const int fds[] = {(*client)->doorbell(), (*client)->worker_descriptor()};
@@ -277,8 +272,6 @@ base::Result<Client*> Vm::open(const vgpu_open& message) {
 void Vm::refuse_open(const vgpu_open& message, const Error& why) {
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a client: {}", name(), why.text);
   control::HelloReply reply;
-  reply.header.type = MessageType::hello_reply;
-  reply.header.size = sizeof reply;
   reply.status = why.code == EPROTONOSUPPORT                                     ? HelloStatus::version
                  : why.code == EBADMSG                                           ? HelloStatus::malformed
                  : why.code == EAGAIN || why.code == EBUSY || why.code == ENOMEM ? HelloStatus::limit
@@ -287,6 +280,7 @@ void Vm::refuse_open(const vgpu_open& message, const Error& why) {
   vgpu_opened answer{};
   answer.channel = message.channel;
   answer.status = static_cast<std::uint32_t>(reply.status);
+  reply = control::complete(reply);
   std::memcpy(answer.reply, &reply, sizeof reply);
   link_->send(answer, MessageType::opened);
 }

@@ -112,6 +112,14 @@ base::Result<void> send_bytes(int socket, const void* data, std::size_t size, st
   return {};
 }
 
+void send_refusal(int socket, HelloStatus status, const std::string& text) {
+  HelloReply reply;
+  reply.status = status;
+  set_text(reply.text, text);
+  // An error means that the peer is gone or deaf: nobody is left to be told.
+  (void)send_message(socket, reply, {}, Deadline::after(std::chrono::milliseconds(0)));
+}
+
 ReadResult read_some(int socket, FrameParser& parser) {
   auto received = receive_once(socket, parser.space(), 0);
   if (received.count < 0) return {errno == EAGAIN ? ReadStatus::would_block : ReadStatus::error, errno};

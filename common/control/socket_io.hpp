@@ -13,14 +13,24 @@ namespace vgpu::control {
 base::Result<void> send_bytes(int socket, const void* data, std::size_t size, std::span<const int> fds,
                               Deadline deadline);
 
+/// The message with its header filled in.
+template <typename Message>
+Message complete(Message message, std::size_t fd_count = 0) {
+  message.header.type = Message::kType;
+  message.header.size = sizeof message;
+  message.header.fd_count = static_cast<std::uint16_t>(fd_count);
+  return message;
+}
+
 /// Completes the header of `message` and sends it.
 template <typename Message>
 base::Result<void> send_message(int socket, Message message, std::span<const int> fds, Deadline deadline) {
-  message.header.type = Message::kType;
-  message.header.size = sizeof message;
-  message.header.fd_count = static_cast<std::uint16_t>(fds.size());
+  message = complete(message, fds.size());
   return send_bytes(socket, &message, sizeof message, fds, deadline);
 }
+
+/// Answers a hello with a refusal. Closes nothing and never blocks: a peer that cannot take 512 bytes gets none.
+void send_refusal(int socket, HelloStatus status, const std::string& text);
 
 /// Waits for one message of `type`. An error if the peer closes, sends anything else, or the deadline passes.
 base::Result<Frame> receive_message(int socket, MessageType type, Deadline deadline);

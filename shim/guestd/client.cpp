@@ -37,12 +37,7 @@ bool has_ended(const Client& client) {
 }
 
 void refuse(const Client& client, control::HelloStatus status, const std::string& text) {
-  control::HelloReply reply;
-  reply.status = status;
-  control::set_text(reply.text, text);
-  // An error means that the client is gone or deaf: nobody is left to be told.
-  (void)control::send_message(client.connection.get(), reply, {},
-                              control::Deadline::after(std::chrono::milliseconds(0)));
+  control::send_refusal(client.connection.get(), status, text);
 }
 
 }  // namespace vgpu::guestd

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "common/base/replace_file.hpp"
 #include "common/base/unique_fd.hpp"
 
 namespace vgpu::guestd {
@@ -88,14 +88,7 @@ base::Result<std::string> read_file(const std::string& path) {
 }  // namespace
 
 base::Result<void> save_state(const std::string& path, const SavedState& state) {
-  const std::string text = to_text(state);
-  const std::string fresh = path + ".new";
-  ::unlink(fresh.c_str());
-  const base::UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return file_error("cannot write", fresh);
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return file_error("cannot replace", path);
-  return {};
+  return base::replace_file(path, to_text(state), 0644);
 }
 
 base::Result<SavedState> load_state(const std::string& path) {

@@ -93,8 +93,7 @@ uint64_t take_heap(uint64_t size) {
   if (offset == RangeAllocator::kNone && grow(*heap, size)) offset = heap->free.allocate(size, VGPU_EXTENT_ALIGN);
   if (offset == RangeAllocator::kNone && g_full.first())
     say("the shared window has no room for %llu bytes of pinned memory or staging; its size is window_size of the "
-        "broker's "
-        "configuration, in a virtual machine window-size of the vgpu-stub device",
+        "broker's configuration, in a virtual machine window-size of the vgpu-stub device",
         static_cast<unsigned long long>(size));
   return offset;
 }

@@ -2,25 +2,19 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <atomic>
 #include <cstring>
 
 #include "common/abi/device_registers.h"
+#include "shim/client/waiting.hpp"
 #include "shim/transport/mmio.hpp"
 
 namespace vgpu::shim::transport {
 namespace {
 
 // A read of a register leaves the virtual machine: who waits in short sleeps need not ask every time.
-constexpr int64_t kLookAgainNs = 5'000'000;
-
-int64_t now_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+constexpr uint64_t kLookAgainNs = 5'000'000;
 
 class Device final : public Transport {
  public:
@@ -37,7 +31,7 @@ class Device final : public Transport {
 
   bool has_lost_worker() const override {
     if (lost_.load(std::memory_order_relaxed)) return true;
-    const int64_t now = now_ns();
+    const uint64_t now = monotonic_ns();
     if (now < next_look_.load(std::memory_order_relaxed)) return false;
     next_look_.store(now + kLookAgainNs, std::memory_order_relaxed);
     // Lost, given back by a reset (free), taken back, or no device any more (all ones).
@@ -61,7 +55,7 @@ class Device final : public Transport {
   const uint8_t* const registers_;
   const uint32_t generation_;
   mutable std::atomic<bool> lost_{false};
-  mutable std::atomic<int64_t> next_look_{0};
+  mutable std::atomic<uint64_t> next_look_{0};
 };
 
 uint8_t* map_page(int bar, uint64_t offset, int protection) {
