@@ -4,6 +4,10 @@ namespace vgpu::broker {
 
 std::optional<Admission::Ticket> Admission::admit(const std::string& vm, Quota quota, std::string& refusal) {
   const auto own = per_vm_.find(vm);
+  if (is_quarantined(vm)) {
+    refusal = vm + " is in quarantine: vgpu-admin release " + vm + " ends it";
+    return std::nullopt;
+  }
   if (count_ >= max_) {
     refusal = "all " + std::to_string(max_) + " places are taken (max_clients of the broker's configuration)";
     return std::nullopt;
@@ -20,6 +24,13 @@ Admission::Ticket Admission::take_back(const std::string& vm) {
   ++count_;
   ++per_vm_[vm];
   return Ticket(*this, vm);
+}
+
+void Admission::set_quarantined(const std::string& vm, bool is_quarantined) {
+  if (is_quarantined)
+    quarantined_.insert(vm);
+  else
+    quarantined_.erase(vm);
 }
 
 void Admission::give_back(const std::string& vm) {

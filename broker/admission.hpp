@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -42,12 +43,18 @@ class Admission {
   Ticket take_back(const std::string& vm);
   std::size_t count() const { return count_; }
 
+  /// A VM in quarantine gets no place until it is released. What it has already is the caller's to take.
+  void set_quarantined(const std::string& vm, bool is_quarantined);
+  bool is_quarantined(const std::string& vm) const { return quarantined_.contains(vm); }
+  const std::set<std::string>& quarantined() const { return quarantined_; }
+
  private:
   void give_back(const std::string& vm);
 
   std::size_t max_;
   std::size_t count_ = 0;
   std::map<std::string, std::size_t> per_vm_;  // only VMs that have a client
+  std::set<std::string> quarantined_;
 };
 
 }  // namespace vgpu::broker

@@ -69,12 +69,16 @@ void Vm::on_connection(base::UniqueFd connection) {
                                    peer.error().text);
     return;
   }
+  take_stub(std::move(connection), std::move(*peer));
+}
+
+void Vm::take_stub(base::UniqueFd connection, base::Peer peer) {
   if (link_) link_->look();  // a stub that closes and connects at once: its end may be the later event
-  if (link_ && link_->is_open()) return turn_away(connection.get(), *peer);
+  if (link_ && link_->is_open()) return turn_away(connection.get(), peer);
   if (link_) closed_links_.push_back(std::move(link_));
   sweep_.start(std::chrono::milliseconds(0), [this] { closed_links_.clear(); });
   hello_ = {};
-  link_ = std::make_unique<Link>(loop_, std::move(connection), std::move(*peer), hello_timeout_,
+  link_ = std::make_unique<Link>(loop_, std::move(connection), std::move(peer), hello_timeout_,
                                  LinkEvents{[this](control::Frame& frame) { on_message(frame); },
                                             [this](const std::string& reason) { on_closed(reason); }});
 }

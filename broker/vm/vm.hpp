@@ -28,6 +28,8 @@ class Vm {
 
   const std::string& name() const { return settings_.name; }
   base::Result<void> listen();
+  /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
+  void take_stub(base::UniqueFd connection, base::Peer peer);
   /// A channel of an earlier broker. `window` is a checked descriptor of the VM's memory if its worker lives, else -1.
   /// Nothing: it contradicts what is known of this VM.
   std::optional<ClientEvents> take_back(const restart::Entry& entry, int window);

@@ -39,3 +39,14 @@ TEST_CASE("a moved ticket gives its place back once") {
   }
   CHECK(admission.count() == 0);
 }
+
+TEST_CASE("a VM in quarantine gets no place until it is released") {
+  Admission admission(3);
+  std::string refusal;
+  admission.set_quarantined("seven", true);
+  CHECK_FALSE(admission.admit("seven", {2, "channels"}, refusal));
+  CHECK_THAT(refusal, Contains("seven is in quarantine"));
+  CHECK(admission.admit("eight", {2, "channels"}, refusal));
+  admission.set_quarantined("seven", false);
+  CHECK(admission.admit("seven", {2, "channels"}, refusal));
+}
