@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -95,6 +96,7 @@ void Broker::on_signal(int signal) {
   if (signal == SIGHUP) return reload();
   if (signal == SIGUSR1) return log_accounts();
   if (signal == SIGUSR2) return begin_relaunch();
+  if (signal == SIGQUIT) return begin_step_down();
   begin_shutdown(signal);
 }
 
@@ -106,14 +108,20 @@ void Broker::log_accounts() {
 
 // Nobody new is let in, those who are saying hello get their answer (or run into hello_timeout), then it happens.
 void Broker::begin_relaunch() {
-  if (relaunching_) return;
+  if (relaunching_ || stepping_down_) return;
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
   relaunching_ = true;
   held_socket_ = acceptor_->release();
   acceptor_.reset();
-  if (greetings_.empty()) relaunch();
+  leave_if_greeted();
+}
+
+void Broker::leave_if_greeted() {
+  if (!greetings_.empty()) return;
+  if (stepping_down_) step_down();
+  if (relaunching_) relaunch();
 }
 
 void Broker::relaunch() {
@@ -122,6 +130,22 @@ void Broker::relaunch() {
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
   accept_from(std::move(held_socket_));
+}
+
+// The service manager stops us, and perhaps starts another: clients and workers are not to notice.
+void Broker::begin_step_down() {
+  if (stepping_down_) return;
+  stepping_down_ = true;
+  base::notify_service("STOPPING=1");
+  // Closed, not removed: programs that start now see the file, and try again until the next broker listens.
+  acceptor_.reset();
+  leave_if_greeted();
+}
+
+// As a crash, but on purpose: without destructors, which would end the workers and remove the files.
+void Broker::step_down() {
+  log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
+  _exit(0);
 }
 
 void Broker::accept_from(base::UniqueFd socket) {
@@ -171,7 +195,7 @@ void Broker::on_connection(base::UniqueFd connection) {
 void Broker::on_greeted(std::uint64_t id, listener::Greeted greeted) {
   event::defer(loop_, [this, id] {
     greetings_.erase(id);
-    if (relaunching_ && greetings_.empty()) relaunch();
+    leave_if_greeted();
   });
   if (greeted.status != HelloStatus::ok) return refuse(greeted.guest, greeted.status, greeted.text);
   admit(id, std::move(greeted));
@@ -200,7 +224,7 @@ void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
 void Broker::begin_shutdown(int signal) {
   stopping_ = true;
-  relaunching_ = false;
+  relaunching_ = stepping_down_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
   base::notify_service("STOPPING=1");
   acceptor_.reset();

@@ -39,6 +39,9 @@ class Broker {
   void accept_from(base::UniqueFd socket);
   void begin_relaunch();
   void relaunch();
+  void begin_step_down();
+  [[noreturn]] void step_down();
+  void leave_if_greeted();
   void on_connection(base::UniqueFd connection);
   void on_greeted(std::uint64_t id, listener::Greeted greeted);
   void refuse(const listener::Guest& guest, control::HelloStatus status, const std::string& text);
@@ -60,6 +63,7 @@ class Broker {
   std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
   bool stopping_ = false;
   bool relaunching_ = false;    // as soon as nobody says hello any more
+  bool stepping_down_ = false;  // the same
   base::UniqueFd held_socket_;  // meanwhile
   int exit_code_ = 0;
 };

@@ -2,8 +2,8 @@
 // window (sealed memfd) and a doorbell (eventfd), starts one vgpu-worker and hands both descriptors to both; from then
 // on client and worker talk without it. It keeps: a pidfd of the client, whose end kills the worker; a pidfd of the
 // worker, whose end is told to the client through the window; a page of grants and usage shared with the worker.
-// Workers outlive a broker that crashes, and are ended by one that is stopped. The broker never loads CUDA and reads
-// nothing that a guest puts in a window.
+// Workers outlive a broker that crashes or steps down, and are ended by one that shuts down. The broker never loads
+// CUDA and reads nothing that a guest puts in a window.
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>

@@ -123,8 +123,19 @@ class PrivateBroker:
         self._process.kill()
         self._process.wait()
 
+    def step_down(self) -> None:
+        """As a stop of the service does: it ends by itself, workers and clients go on."""
+        self._orphans = sorted(set(self._orphans) | set(self.workers()))
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            status = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BrokerFailed(f"the broker did not step down within {STOP_SECONDS} s:\n{self.log_tail()}") from None
+        if status != 0:
+            raise BrokerFailed(f"the broker stepped down with status {status}:\n{self.log_tail()}")
+
     def start_again(self) -> None:
-        """After kill(): another broker in its place."""
+        """After kill() or step_down(): another broker in its place."""
         self._start()
 
     def accounts(self) -> dict[str, int]:
