@@ -55,7 +55,8 @@ base::Result<void> Broker::start() {
   raise_descriptor_limit();
   auto worker = supervisor::find_worker(config_.worker);
   if (!worker) return worker.error();
-  clients_.configure({*worker, config_.driver, config_.log_level, config_.kill_timeout});
+  clients_.configure(
+      {*worker, config_.driver, config_.log_level, config_.kill_timeout, config_.log_format, config_.log_file});
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
@@ -168,8 +169,12 @@ void Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
-  config_.log_level = clients_.settings().log_level = loaded.config.log_level;
-  log::open("vgpu-broker", config_.level());
+  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened)
+    return log::error("{}; the configuration stays as it was", opened.error().text);
+  auto& settings = clients_.settings();
+  config_.log_level = settings.log_level = loaded.config.log_level;
+  config_.log_format = settings.log_format = loaded.config.log_format;
+  config_.log_file = settings.log_file = loaded.config.log_file;
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
 }
 

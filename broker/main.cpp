@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
   if (!loaded.errors.empty()) return 1;
   if (options.check_config) return std::puts("the configuration is good"), 0;
 
-  log::open("vgpu-broker", loaded.config.level());
+  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened)
+    return std::fprintf(stderr, "vgpu-broker: %s\n", opened.error().text.c_str()), 1;
 
   boost::asio::io_context loop(1);
   broker::Broker broker(loop, options, loaded.config);
