@@ -10,8 +10,10 @@
 
 #include <cstdio>
 #include <new>
+#include <string>
 
 #include "broker/broker.hpp"
+#include "common/base/replace_file.hpp"
 #include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
 
@@ -19,12 +21,15 @@ using namespace vgpu;
 
 namespace {
 
-int serve(broker::Broker& broker, boost::asio::io_context& loop) {
+int serve(broker::Broker& broker, boost::asio::io_context& loop, const std::string& pid_file) {
   if (const auto started = broker.start(); !started) {
     log::error("{}", started.error().text);
     return 1;
   }
   base::notify_service("READY=1");
+  if (!pid_file.empty())
+    if (const auto written = base::replace_file(pid_file, std::to_string(getpid()) + "\n", 0644); !written)
+      log::error("the process id is not told: {}", written.error().text);
   loop.run();
   return broker.exit_code();
 }
@@ -46,7 +51,7 @@ int main(int argc, char** argv) {
   boost::asio::io_context loop(1);
   broker::Broker broker(loop, options, loaded.config);
   try {
-    return serve(broker, loop);
+    return serve(broker, loop, options.pid_file);
   } catch (const std::bad_alloc&) {
     // Clients and workers go on meanwhile, and are taken back: by us in a fresh run, or by who starts us again.
     static const char kLine[] = "vgpu-broker: out of memory: relaunching\n";
