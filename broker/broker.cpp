@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -54,7 +55,8 @@ base::Result<void> Broker::start() {
   raise_descriptor_limit();
   auto worker = supervisor::find_worker(config_.worker);
   if (!worker) return worker.error();
-  clients_.configure({*worker, config_.driver, config_.log_level, config_.kill_timeout});
+  clients_.configure(
+      {*worker, config_.driver, config_.log_level, config_.kill_timeout, config_.log_format, config_.log_file});
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
@@ -77,6 +79,7 @@ void Broker::on_signal(int signal) {
   if (signal == SIGHUP) return reload();
   if (signal == SIGUSR1) return log_accounts();
   if (signal == SIGUSR2) return begin_relaunch();
+  if (signal == SIGQUIT) return begin_step_down();
   begin_shutdown(signal);
 }
 
@@ -88,7 +91,7 @@ void Broker::log_accounts() {
 
 // Nobody new is let in, those who are saying hello get their answer (or run into hello_timeout), then it happens.
 void Broker::begin_relaunch() {
-  if (relaunching_) return;
+  if (relaunching_ || stepping_down_) return;
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
@@ -105,6 +108,22 @@ void Broker::relaunch() {
   doors_.open();
 }
 
+// The service manager stops us, and perhaps starts another: clients and workers are not to notice.
+void Broker::begin_step_down() {
+  if (stepping_down_) return;
+  stepping_down_ = true;
+  base::notify_service("STOPPING=1");
+  // Closed, not removed: programs that start now see the files, and try again until the next broker listens.
+  doors_.shut();
+  reception_.finish([this] { step_down(); });
+}
+
+// As a crash, but on purpose: without destructors, which would end the workers and remove the files.
+void Broker::step_down() {
+  log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
+  _exit(0);
+}
+
 void Broker::relaunch_in_need() {
   if (stopping_) return;
   // While memory stays short this happens again and again: not more than five times a second.
@@ -119,15 +138,19 @@ void Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
-  config_.log_level = clients_.settings().log_level = loaded.config.log_level;
-  log::open("vgpu-broker", config_.level());
+  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened)
+    return log::error("{}; the configuration stays as it was", opened.error().text);
+  auto& settings = clients_.settings();
+  config_.log_level = settings.log_level = loaded.config.log_level;
+  config_.log_format = settings.log_format = loaded.config.log_format;
+  config_.log_file = settings.log_file = loaded.config.log_file;
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
 }
 
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
 void Broker::begin_shutdown(int signal) {
   stopping_ = true;
-  relaunching_ = false;
+  relaunching_ = stepping_down_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
   base::notify_service("STOPPING=1");
   doors_.remove_others();

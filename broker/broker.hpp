@@ -34,6 +34,8 @@ class Broker {
   void log_accounts();
   void begin_relaunch();
   void relaunch();
+  void begin_step_down();
+  [[noreturn]] void step_down();
   void begin_shutdown(int signal);
   void continue_shutdown();
   void end_shutdown();
@@ -49,7 +51,8 @@ class Broker {
   std::optional<event::Signals> signals_;
   event::Timer shutdown_deadline_;
   bool stopping_ = false;
-  bool relaunching_ = false;  // as soon as nobody says hello any more
+  bool relaunching_ = false;    // as soon as nobody says hello any more
+  bool stepping_down_ = false;  // the same
   int exit_code_ = 0;
 };
 

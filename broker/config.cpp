@@ -34,6 +34,16 @@ std::string apply_unknown_vms(const toml::node& node, Config& config) {
   return problem;
 }
 
+std::string apply_format(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.log_format);
+  return problem.empty() ? check_format(config.log_format) : problem;
+}
+
+std::string apply_log_file(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.log_file);
+  return problem.empty() ? check_log_file(config.log_file) : problem;
+}
+
 constexpr Key kKeys[] = {
     {"broker", "socket", [](const toml::node& n, Config& c) { return parse_path(n, c.socket); }},
     {"broker", "socket_mode", [](const toml::node& n, Config& c) { return parse_mode(n, c.socket_mode); }},
@@ -45,6 +55,8 @@ constexpr Key kKeys[] = {
     {"broker", "unknown_vms", apply_unknown_vms},
     {"broker", "worker", [](const toml::node& n, Config& c) { return parse_path(n, c.worker); }},
     {"broker", "log_level", apply_level},
+    {"broker", "log_format", apply_format},
+    {"broker", "log_file", apply_log_file},
     {"broker", "max_clients", [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients); }},
     {"broker", "max_clients_per_uid",
      [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
@@ -112,12 +124,20 @@ void apply(const Overrides& overrides, LoadedConfig& loaded) {
   config.worker = overrides.worker.value_or(config.worker);
   config.driver = overrides.driver.value_or(config.driver);
   config.log_level = overrides.log_level.value_or(config.log_level);
+  config.log_format = overrides.log_format.value_or(config.log_format);
+  config.log_file = overrides.log_file.value_or(config.log_file);
   if (overrides.driver)
     if (const auto problem = check_driver(config.driver); !problem.empty())
       loaded.errors.push_back("--driver " + problem);
   if (overrides.log_level)
     if (const auto problem = check_level(config.log_level); !problem.empty())
       loaded.errors.push_back("--log-level " + problem);
+  if (overrides.log_format)
+    if (const auto problem = check_format(config.log_format); !problem.empty())
+      loaded.errors.push_back("--log-format " + problem);
+  if (overrides.log_file)
+    if (const auto problem = check_log_file(config.log_file); !problem.empty())
+      loaded.errors.push_back("--log-file " + problem);
 }
 
 }  // namespace
@@ -126,10 +146,12 @@ const char* to_text(Priority priority) {
   return priority == Priority::low ? "low" : priority == Priority::medium ? "medium" : "high";
 }
 
-log::Level Config::level() const {
-  auto level = log::Level::info;
-  log::parse_level(log_level, level);
-  return level;
+log::Settings Config::logging() const {
+  log::Settings settings;
+  log::parse_level(log_level, settings.level);
+  log::parse_format(log_format, settings.format);
+  settings.file = log_file;
+  return settings;
 }
 
 namespace {

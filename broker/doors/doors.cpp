@@ -47,6 +47,11 @@ void Doors::close() {
   for (const auto& door : vms_) door->close();
 }
 
+void Doors::shut() {
+  if (main_) main_->shut();
+  for (const auto& door : vms_) door->shut();
+}
+
 void Doors::remove_others() {
   if (main_) main_->close();
   vms_.clear();

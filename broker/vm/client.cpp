@@ -75,6 +75,8 @@ base::Result<std::unique_ptr<Client>> Client::create(event::Loop& loop, Newcomer
       std::move(*environment), window.descriptor(), doorbell.get(),        grant->descriptor(), control->workers.get(),
       guest.peer.pidfd.get(),  control->ours.get(), guest.connection.get()};
   launch.place = {window.offset(), window.size(), capacity};
+  launch.log_format = settings.log_format;
+  launch.log_file = settings.log_file;
   auto process = supervisor::launch_worker(launch);
   if (!process) return process.error();
   return std::unique_ptr<Client>(

@@ -40,6 +40,8 @@ struct ClientSettings {
   std::string driver;
   std::string log_level;
   std::chrono::milliseconds kill_timeout{};
+  std::string log_format = "text";
+  std::string log_file;  // empty: standard error
 };
 
 class Client {
