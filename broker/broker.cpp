@@ -44,8 +44,10 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       options_(options),
       config_(config),
       relaunch_(options.command_line),
-      clients_(loop, config.max_clients, config.socket + ".roster"),
-      shutdown_deadline_(loop) {
+      clients_(loop, config.max_clients, config.socket),
+      shutdown_deadline_(loop),
+      office_({clients_, vms_, config_, options.config_path, [this] { return list_sockets(); },
+               [this] { return reload(); }}) {
   clients_.on_gone([this] { continue_shutdown(); });
   for (const auto& vm : config.vms) vms_.push_back(std::make_unique<vm::Vm>(loop, vm, clients_, config.hello_timeout));
 }
@@ -59,10 +61,15 @@ base::Result<void> Broker::start() {
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
   if (auto listening = listen(); !listening) return listening.error();
+  clients_.restore_quarantine();
   // Before anybody is admitted: they count.
   clients_.take_back([this](const restart::Entry& entry, int window) { return find_events(entry, window); });
   for (const auto& vm : vms_)
     if (auto listening = vm->listen(); !listening) return listening.error();
+  admin_.emplace(loop_, admin::Server::Settings{config_.admin_socket, config_.admin_group}, office_,
+                 clients_.limiter());
+  if (auto listening = admin_->listen(); !listening) return listening.error();
+  pulse_.emplace(loop_, clients_, std::chrono::seconds(config_.heartbeat_s));
   accept_from(socket_->take_descriptor());
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
@@ -92,7 +99,7 @@ std::optional<vm::ClientEvents> Broker::find_events(const restart::Entry& entry,
 
 void Broker::on_signal(int signal) {
   if (stopping_) return;
-  if (signal == SIGHUP) return reload();
+  if (signal == SIGHUP) return static_cast<void>(reload());
   if (signal == SIGUSR1) return log_accounts();
   if (signal == SIGUSR2) return begin_relaunch();
   begin_shutdown(signal);
@@ -118,6 +125,7 @@ void Broker::begin_relaunch() {
 
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
+  clients_.save();
   const int code = relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
@@ -140,13 +148,25 @@ void Broker::relaunch_in_need() {
   (void)relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
 }
 
-void Broker::reload() {
+std::vector<std::string> Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
-  if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
+  if (!loaded.errors.empty()) {
+    log::error("the configuration stays as it was");
+    return loaded.errors;
+  }
   config_.log_level = clients_.settings().log_level = loaded.config.log_level;
   log::open("vgpu-broker", config_.level());
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
+  return {};
+}
+
+std::vector<admin::SocketReport> Broker::list_sockets() const {
+  std::vector<admin::SocketReport> sockets = {
+      {"main", config_.socket, config_.socket_mode, config_.socket_group, {}},
+      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}}};
+  for (const auto& vm : config_.vms) sockets.push_back({"vm", vm.socket, vm.socket_mode, vm.socket_group, vm.name});
+  return sockets;
 }
 
 void Broker::on_connection(base::UniqueFd connection) {
@@ -204,6 +224,8 @@ void Broker::begin_shutdown(int signal) {
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
   base::notify_service("STOPPING=1");
   acceptor_.reset();
+  admin_.reset();
+  pulse_.reset();
   greetings_.clear();
   for (const auto& vm : vms_) vm->stop();
   clients_.revoke_all();

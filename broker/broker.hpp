@@ -6,12 +6,14 @@
 #include <memory>
 #include <optional>
 
+#include "broker/admin/server.hpp"
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
 #include "broker/event/event.hpp"
 #include "broker/listener/acceptor.hpp"
 #include "broker/listener/greeting.hpp"
 #include "broker/options.hpp"
+#include "broker/pulse.hpp"
 #include "broker/restart/relaunch.hpp"
 #include "broker/vm/vm.hpp"
 #include "common/base/listen_socket.hpp"
@@ -34,7 +36,8 @@ class Broker {
   base::Result<void> listen();
   std::optional<vm::ClientEvents> find_events(const restart::Entry& entry, int window);
   void on_signal(int signal);
-  void reload();
+  std::vector<std::string> reload();
+  std::vector<admin::SocketReport> list_sockets() const;
   void log_accounts();
   void accept_from(base::UniqueFd socket);
   void begin_relaunch();
@@ -58,6 +61,9 @@ class Broker {
   std::optional<listener::Acceptor> acceptor_;
   event::Timer shutdown_deadline_;
   std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
+  std::optional<Pulse> pulse_;
+  admin::Office office_;
+  std::optional<admin::Server> admin_;
   bool stopping_ = false;
   bool relaunching_ = false;    // as soon as nobody says hello any more
   base::UniqueFd held_socket_;  // meanwhile

@@ -29,6 +29,9 @@ struct Config {
   unsigned socket_mode = 0660;
   std::string socket_group;  // empty: that of the broker
   std::string worker;        // empty: beside the broker
+  std::string admin_socket;  // empty: beside the socket, with ".admin"
+  std::string admin_group;   // empty: root and the broker's user only
+  std::uint64_t heartbeat_s = 60;
   std::string log_level = "info";
   std::uint64_t max_clients = 256;
   std::uint64_t max_clients_per_uid = 64;

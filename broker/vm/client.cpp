@@ -100,6 +100,7 @@ std::unique_ptr<Client> Client::take_back(event::Loop& loop, restart::TakenBack 
                              std::move(taken.grant),
                              std::move(taken.control),
                              std::move(taken.worker)}));
+  client->facts_ = std::move(taken.entry.facts);
   client->worker_->ask_last_word([self = client.get()] { return self->grant_.exit_code(); });
   if (!client->peer_gone_) client->reclaim(KillReason::client_gone);
   return client;
@@ -150,7 +151,8 @@ Client::Client(event::Loop& loop, Parts parts)
 }
 
 restart::Entry Client::roster_entry() const {
-  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {}};
+  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {},
+          {}};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a
@@ -189,9 +191,12 @@ void Client::handle_worker_message(const control::Frame& frame) {
     if (!events_.shrink || !events_.shrink(frame.as<control::ExtentReturn>().size)) reclaim(KillReason::revoked);
   } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
+    facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
+              control::get_text(ready.driver)};
+    if (events_.ready) events_.ready(id_, *facts_);
     limiter_.write(log::Level::info, vm_, "worker {} of client {} is ready: driver {} ({}), {} device(s), {}",
-                   worker_->pid(), id_, ready.driver_version, control::get_text(ready.driver), ready.device_count,
-                   control::get_text(ready.device_name));
+                   worker_->pid(), id_, facts_->driver_version, facts_->driver, facts_->device_count,
+                   facts_->device_name);
   } else if (frame.header().type == control::MessageType::worker_status) {
     const auto status = frame.as<control::WorkerStatus>();
     const auto error = status.cuda_error == 0 ? "" : fmt::format(" (CUDA error {})", status.cuda_error);
@@ -231,6 +236,7 @@ void Client::on_kill_timeout() {
 
 void Client::finish(control::WorkerExit exit) {
   const bool was_reclaimed = std::exchange(reclaiming_, true);
+  ended_ = true;
   kill_deadline_.cancel();
   if (control_) {
     // What it said last must not be lost to the order of events.

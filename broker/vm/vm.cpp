@@ -24,6 +24,9 @@ bool has_channel(const std::uint64_t (&bits)[VGPU_CHANNEL_MAX / 64], std::uint32
   return (bits[index / 64] >> (index % 64) & 1) != 0;
 }
 
+/// Printable, whatever was sent.
+char label_of_pool(std::uint32_t pool) { return pool >= 'A' && pool <= 'Z' ? static_cast<char>(pool) : '?'; }
+
 /// Empty if the hello can be served; else a sentence.
 std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings) {
   if (!std::has_single_bit(hello.window_size) || hello.window_size < kMinVmWindow)
@@ -51,6 +54,18 @@ base::Result<void> Vm::listen() {
   acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
   log::info("VM {}: listening for its stub on {} (mode {:04o})", name(), settings_.socket, settings_.socket_mode);
   return {};
+}
+
+VmReport Vm::report() const {
+  VmReport report{ending_ ? "ending" : up_ ? "up" : "down", settings_.socket};
+  if (link_ && link_->is_open()) report.stub_pid = link_->peer().pid;
+  if (link_ && link_->is_open()) report.stub_uid = link_->peer().uid;
+  if (memory_) report.window_size = memory_->size();
+  if (!up_) return report;
+  report.label_vm_id = hello_.vm_id;
+  report.label_pool = label_of_pool(hello_.pool);
+  report.label_priority = hello_.priority;
+  return report;
 }
 
 void Vm::stop() {
@@ -173,8 +188,8 @@ void Vm::bring_up() {
   clients_.guest_limiter().write(
       log::Level::info, name(),
       "VM {}: link up: pid {}, uid {}, window of {} MiB (labels: vm_id={}, pool={}, priority={})", name(),
-      link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id,
-      hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
+      link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id, label_of_pool(hello_.pool),
+      hello_.priority);
   answer_hello({}, {&window, 1});
 }
 

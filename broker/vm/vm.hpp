@@ -16,6 +16,7 @@
 #include "broker/listener/acceptor.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
+#include "broker/vm/vm_report.hpp"
 #include "common/abi/stub_link.h"
 #include "common/base/listen_socket.hpp"
 
@@ -27,6 +28,7 @@ class Vm {
   ~Vm();
 
   const std::string& name() const { return settings_.name; }
+  VmReport report() const;
   base::Result<void> listen();
   /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);

@@ -1,0 +1,20 @@
+// What the broker tells administrators about its VMs, clients, workers, GPUs, sockets and settings.
+#pragma once
+
+#include "broker/admin/office.hpp"
+
+namespace vgpu::broker::admin {
+
+Json describe_processed(const Processed& processed);
+/// Everything that the configuration file can say; it holds no secrets.
+Json describe_settings(const Config& config);
+
+/// Configured VMs, then users and whatever else has clients, counts or a quarantine.
+Json list_vms(const std::vector<std::unique_ptr<vm::Vm>>& vms, const Clients& clients);
+Json list_clients(const Clients& clients);
+Json list_workers(const Clients& clients);
+/// As the workers that run now have said: of a GPU without workers nothing is known.
+Json list_gpus(const Clients& clients);
+Json list_sockets(const std::vector<SocketReport>& sockets);
+
+}  // namespace vgpu::broker::admin
