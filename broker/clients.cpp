@@ -58,7 +58,7 @@ void Clients::forget(std::uint64_t id) {
 
 vm::ClientEvents Clients::watch(vm::ClientEvents events, bool keep_on_roster) {
   events.finished = [this, keep_on_roster, tell = std::move(events.finished)](std::uint64_t id, auto exit) {
-    count(id);
+    note_end(id, exit);
     drop(id, keep_on_roster);
     if (tell) tell(id, exit);
   };
@@ -72,8 +72,11 @@ void Clients::note_facts(std::uint64_t id, const vm::WorkerFacts& facts) {
 }
 
 // Before the roster is written without it.
-void Clients::count(std::uint64_t id) {
-  if (const auto* client = find(id)) roster_.totals().add_records(client->vm(), client->usage().records);
+void Clients::note_end(std::uint64_t id, control::WorkerExit exit) {
+  const auto* client = find(id);
+  if (client == nullptr) return;
+  roster_.totals().add_records(client->vm(), client->usage().records);
+  ends_.note({id, client->worker_pid(), client->vm(), exit, WorkerEnds::Clock::now()});
 }
 
 Totals::PerVm Clients::processed() const {

@@ -14,6 +14,7 @@
 #include "broker/restart/roster.hpp"
 #include "broker/totals.hpp"
 #include "broker/vm/client.hpp"
+#include "broker/worker_ends.hpp"
 
 namespace vgpu::broker {
 
@@ -48,6 +49,7 @@ class Clients {
   Totals& totals() { return roster_.totals(); }
   /// Of each VM that has had any, up to now.
   Totals::PerVm processed() const;
+  const WorkerEnds& ends() const { return ends_; }
   /// The roster as it is now: a relaunch follows.
   void save() { roster_.save(); }
 
@@ -82,7 +84,7 @@ class Clients {
   vm::Client* keep(std::unique_ptr<vm::Client> client);
   void drop(std::uint64_t id, bool keep_on_roster);
   void note_facts(std::uint64_t id, const vm::WorkerFacts& facts);
-  void count(std::uint64_t id);
+  void note_end(std::uint64_t id, control::WorkerExit exit);
   void beat();
 
   event::Loop& loop_;
@@ -92,6 +94,7 @@ class Clients {
   Admission admission_;
   restart::Roster roster_;
   QuarantineFile quarantine_file_;
+  WorkerEnds ends_;
   std::map<std::uint64_t, restart::Entry> entries_;  // of those that have a place in a VM's window
   event::Timer heartbeat_;
   std::function<void()> on_gone_;

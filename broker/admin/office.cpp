@@ -59,6 +59,7 @@ Json Office::status() const {
                       {"log_level", parts_.config.log_level}};
   answer["clients"] = {
       {"count", clients.count()}, {"most", parts_.config.max_clients}, {"stuck_workers", clients.count_quarantined()}};
+  answer["workers"] = describe_ends(clients.ends());
   answer["vms"] = {{"configured", parts_.vms.size()}, {"quarantined", clients.quarantined()}};
   answer["processed"] = describe_processed(sum_of(clients.processed()));
   return answer;

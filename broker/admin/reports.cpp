@@ -23,6 +23,14 @@ std::map<std::string, std::size_t> count_per_vm(const Clients& clients) {
   return counts;
 }
 
+const char* word_of(control::ExitClass kind) {
+  static constexpr const char* kWords[] = {"none",        "clean",     "usage",    "protocol_violation",
+                                           "gpu_fault",   "no_driver", "internal", "killed_by_signal",
+                                           "client_gone", "revoked"};
+  const auto index = static_cast<std::size_t>(kind);
+  return index < std::size(kWords) ? kWords[index] : "unknown";
+}
+
 /// What is said of every VM, however it is reached.
 struct Common {
   const Clients& clients;
@@ -69,6 +77,23 @@ Json describe_processed(const Processed& processed) {
   auto total = processed.records;
   add_up(total, processed.legacy_requests);
   return {{"total", total}, {"records", processed.records}, {"legacy_requests", processed.legacy_requests}};
+}
+
+Json describe_ends(const WorkerEnds& ends) {
+  Json counts = Json::object();
+  for (const auto& [kind, count] : ends.counts()) counts[word_of(kind)] = count;
+  Json entry = {{"ended", std::move(counts)}};
+  if (const auto& last = ends.last_failure())
+    entry["last_failure"] = {
+        {"worker", last->worker},
+        {"client", last->client},
+        {"vm", last->vm},
+        {"class", static_cast<unsigned>(last->exit.kind)},
+        {"detail", last->exit.detail},
+        {"text", control::describe(last->exit)},
+        {"seconds_ago",
+         std::chrono::duration_cast<std::chrono::seconds>(WorkerEnds::Clock::now() - last->when).count()}};
+  return entry;
 }
 
 Json describe_settings(const Config& config) {

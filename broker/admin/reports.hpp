@@ -6,6 +6,7 @@
 namespace vgpu::broker::admin {
 
 Json describe_processed(const Processed& processed);
+Json describe_ends(const WorkerEnds& ends);
 /// Everything that the configuration file can say; it holds no secrets.
 Json describe_settings(const Config& config);
 
