@@ -1,6 +1,7 @@
 #include "broker/vgpu_admin/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <limits>
 
 #include "broker/vgpu_admin/completion.hpp"
 #include "common/control/exit_class.hpp"
@@ -25,7 +26,8 @@ void add_commands(CLI::App& app, Options& options) {
       ->required()
       ->check(CLI::IsMember({"vms", "clients", "workers", "gpus", "sockets"}));
   auto* kill = add("kill", "Ends a client, or all clients of a VM: their programs get one CUDA error", Command::kill);
-  auto* client = kill->add_option("CLIENT", options.client, "Number of a client")->check(CLI::PositiveNumber);
+  auto* client = kill->add_option("CLIENT", options.client, "Number of a client")
+                     ->check(CLI::Range(std::uint64_t{1}, std::numeric_limits<std::uint64_t>::max()));
   auto* vm = kill->add_option("--vm", options.vm, "All clients of this VM")->type_name("NAME");
   client->excludes(vm);
   for (const auto& [name, help, command] :
