@@ -18,7 +18,7 @@ class Connection {
   };
 
   /// `answer` gives one line, without its end, for each line that comes; the first line that is too long, and the end
-  /// of a time, close the connection. `on_closed` is called once and may destroy it only by event::defer.
+  /// of a time, close the connection. `on_closed` is called once and may not destroy it before it has returned.
   Connection(event::Loop& loop, base::UniqueFd socket, std::function<std::string(std::string_view line)> answer,
              std::function<void()> on_closed, Times times);
 

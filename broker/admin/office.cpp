@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "broker/admin/reports.hpp"
@@ -60,7 +59,7 @@ Json Office::status() const {
   answer["clients"] = {
       {"count", clients.count()}, {"most", parts_.config.max_clients}, {"stuck_workers", clients.count_quarantined()}};
   answer["workers"] = describe_ends(clients.ends());
-  answer["vms"] = {{"configured", parts_.vms.size()}, {"quarantined", clients.quarantined()}};
+  answer["vms"] = {{"configured", parts_.config.vms.size()}, {"quarantined", clients.quarantined()}};
   answer["processed"] = describe_processed(sum_of(clients.processed()));
   return answer;
 }
@@ -133,13 +132,13 @@ Json Office::reload(const Asker& asker) {
   return answer;
 }
 
-/// Empty if there is such a VM: a configured one, or a user's. A slip of the pen must not look like success.
+/// Empty if there is such a VM: one that is reached through a device, or a user's. A slip of the pen must not look like
+/// success.
 std::string Office::check_vm(const std::string& name) const {
-  const bool is_configured =
-      std::any_of(parts_.vms.begin(), parts_.vms.end(), [&name](const auto& vm) { return vm->name() == name; });
+  const bool is_reached = parts_.vms.all().contains(name);
   const bool is_user = name.starts_with("uid-") && name.size() > 4 && name.size() <= 14 &&
                        name.find_first_not_of("0123456789", 4) == std::string::npos;
-  if (is_configured || is_user || parts_.clients.processed().contains(name)) return {};
+  if (is_reached || is_user || parts_.clients.processed().contains(name)) return {};
   return "there is no VM " + name + ": vgpu-admin list vms has those there are (of a user of this host: uid-NUMBER)";
 }
 

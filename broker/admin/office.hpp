@@ -2,8 +2,8 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +11,7 @@
 #include "broker/admin/request.hpp"
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
-#include "broker/vm/vm.hpp"
+#include "broker/vms.hpp"
 
 namespace vgpu::broker::admin {
 
@@ -23,8 +23,9 @@ struct SocketReport {
   std::string kind;  // "main", "field", "chroot", "vm", "admin"
   std::string path;
   unsigned mode = 0;
-  std::string group;  // as configured; empty: the broker's own
-  std::string vm;     // whose it is, if it is one VM's
+  std::string group;           // as configured; empty: the broker's own
+  std::string vm;              // whose it is, if it is one VM's
+  std::optional<uid_t> owner;  // in a chroot: its QEMU's user
 };
 
 class Office {
@@ -32,7 +33,7 @@ class Office {
   /// What is asked, and what is acted upon; all of it outlives the office.
   struct Parts {
     Clients& clients;
-    const std::vector<std::unique_ptr<vm::Vm>>& vms;
+    const Vms& vms;
     const Config& config;
     std::string config_path;
     std::function<std::vector<SocketReport>()> sockets;

@@ -49,6 +49,8 @@ struct Common {
 Json describe_device(const vm::Vm& vm) {
   const auto report = vm.report();
   Json entry = {{"vm", vm.name()}, {"kind", "device"}, {"link", report.link}, {"socket", report.socket}};
+  entry["pool"] = vm.standing().pool;
+  entry["priority"] = to_text(vm.standing().priority);
   if (report.stub_pid != 0) entry["stub"] = {{"pid", report.stub_pid}, {"uid", report.stub_uid}};
   if (report.window_size != 0) entry["window_mib"] = report.window_size >> 20;
   if (report.link == "up")
@@ -62,13 +64,20 @@ Json describe_device(const vm::Vm& vm) {
 using Gpu = std::tuple<std::string, std::int32_t, std::string, std::uint32_t>;
 
 Json describe_vm_settings(const VmSettings& vm) {
-  return {{"name", vm.name},
-          {"socket", vm.socket},
-          {"socket_mode", octal(vm.socket_mode)},
-          {"socket_group", vm.socket_group},
-          {"window_size_max", vm.window_size_max},
-          {"channel_size", vm.channel_size},
-          {"channels", vm.channels}};
+  Json entry = {{"name", vm.name}};
+  if (vm.uid) entry["uid"] = *vm.uid;
+  if (vm.domid) entry["domid"] = *vm.domid;
+  if (vm.vm_id) entry["vm_id"] = *vm.vm_id;
+  entry.update({{"identity", vm.is_claimed ? "claimed" : "proven"},
+                {"pool", vm.pool},
+                {"priority", to_text(vm.priority)},
+                {"socket", vm.socket},
+                {"socket_mode", octal(vm.socket_mode)},
+                {"socket_group", vm.socket_group},
+                {"window_size_max", vm.window_size_max},
+                {"channel_size", vm.channel_size},
+                {"channels", vm.channels}});
+  return entry;
 }
 
 }  // namespace
@@ -103,6 +112,10 @@ Json describe_settings(const Config& config) {
            {{"socket", config.socket},
             {"socket_mode", octal(config.socket_mode)},
             {"socket_group", config.socket_group},
+            {"field_socket", config.field_socket},
+            {"field_socket_mode", octal(config.field_socket_mode)},
+            {"chroot_directory", config.chroot_directory},
+            {"unknown_vms", config.allows_unknown_vms ? "allow" : "refuse"},
             {"admin_socket", config.admin_socket},
             {"admin_group", config.admin_group},
             {"heartbeat_s", config.heartbeat_s},
@@ -116,17 +129,17 @@ Json describe_settings(const Config& config) {
           {"vm", std::move(vms)}};
 }
 
-Json list_vms(const std::vector<std::unique_ptr<vm::Vm>>& vms, const Clients& clients) {
+Json list_vms(const Vms& vms, const Clients& clients) {
   const Common common{clients};
   Json list = Json::array();
   std::set<std::string> others = clients.quarantined();
   for (const auto& [name, count] : common.counts) others.insert(name);
   for (const auto& [name, processed] : common.processed) others.insert(name);
-  for (const auto& vm : vms) {
+  for (const auto& [name, vm] : vms.all()) {
     auto entry = describe_device(*vm);
-    common.add_to(entry, vm->name());
+    common.add_to(entry, name);
     list.push_back(std::move(entry));
-    others.erase(vm->name());
+    others.erase(name);
   }
   for (const auto& name : others) {
     Json entry = {{"vm", name}, {"kind", name.starts_with("uid-") ? "user" : "not configured"}};
@@ -187,12 +200,29 @@ Json list_gpus(const Clients& clients) {
   return list;
 }
 
+SocketReport report_socket(const doors::Entrance& entrance, const Config& config) {
+  using Kind = doors::Entrance::Kind;
+  SocketReport report{doors::to_text(entrance.kind), entrance.path, config.socket_mode,
+                      config.socket_group,           entrance.vm,   {}};
+  if (entrance.kind == Kind::field) report.mode = config.field_socket_mode;
+  if (entrance.kind == Kind::chroot) report.mode = 0600;
+  if (entrance.kind == Kind::chroot) report.owner = entrance.owner;
+  if (entrance.kind != Kind::main) report.group.clear();
+  for (const auto& vm : config.vms) {
+    if (entrance.kind != Kind::vm || vm.name != entrance.vm) continue;
+    report.mode = vm.socket_mode;
+    report.group = vm.socket_group;
+  }
+  return report;
+}
+
 Json list_sockets(const std::vector<SocketReport>& sockets) {
   Json list = Json::array();
   for (const auto& one : sockets) {
     Json entry = {{"kind", one.kind}, {"path", one.path}, {"mode", octal(one.mode)}};
     if (!one.group.empty()) entry["group"] = one.group;
     if (!one.vm.empty()) entry["vm"] = one.vm;
+    if (one.owner) entry["owner"] = *one.owner;
     list.push_back(std::move(entry));
   }
   return list;

@@ -22,7 +22,7 @@ void turn_away(int connection, const std::string& text) {
 }  // namespace
 
 Server::Server(event::Loop& loop, Settings settings, Office& office, LogLimiter& limiter)
-    : loop_(loop), settings_(std::move(settings)), office_(office), limiter_(limiter) {}
+    : loop_(loop), settings_(std::move(settings)), office_(office), limiter_(limiter), sweep_(loop) {}
 
 base::Result<void> Server::listen() {
   auto group = find_group(settings_.group);
@@ -60,7 +60,14 @@ void Server::on_connection(base::UniqueFd connection) {
   connections_[number] = std::make_unique<Connection>(
       loop_, std::move(connection),
       [this, who = std::move(*asker)](std::string_view line) { return answer(who, line); },
-      [this, number] { event::defer(loop_, [this, number] { connections_.erase(number); }); }, settings_.times);
+      [this, number] { on_closed(number); }, settings_.times);
+}
+
+void Server::on_closed(std::uint64_t number) {
+  closed_.push_back(number);
+  sweep_.start(std::chrono::milliseconds(0), [this] {
+    for (const auto one : std::exchange(closed_, {})) connections_.erase(one);
+  });
 }
 
 std::string Server::answer(const Asker& asker, std::string_view line) {

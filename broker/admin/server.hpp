@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "broker/admin/authority.hpp"
 #include "broker/admin/connection.hpp"
@@ -28,6 +29,7 @@ class Server {
 
  private:
   void on_connection(base::UniqueFd connection);
+  void on_closed(std::uint64_t number);
   std::string refusal_for(const Asker& asker) const;
   std::string answer(const Asker& asker, std::string_view line);
 
@@ -40,6 +42,8 @@ class Server {
   std::optional<listener::Acceptor> acceptor_;
   std::uint64_t next_ = 1;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::vector<std::uint64_t> closed_;  // connections whose callback may still be running
+  event::Timer sweep_;                 // takes them away then, unless the server goes first
 };
 
 }  // namespace vgpu::broker::admin

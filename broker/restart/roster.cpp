@@ -64,6 +64,7 @@ json to_json(const Entry& entry) {
                 {"worker", to_json(entry.worker)},
                 {"window_size", entry.window_size}};
   if (entry.place) value["place"] = to_json(*entry.place);
+  if (!entry.vm.empty()) value["vm"] = entry.vm;
   if (entry.facts) value["facts"] = to_json(*entry.facts);
   return value;
 }
@@ -75,6 +76,7 @@ Entry entry_from(const json& value) {
               process_from(value.at("worker")),
               value.at("window_size").get<std::uint64_t>(),
               {},
+              value.value("vm", ""),
               {}};
   if (const auto place = value.find("place"); place != value.end()) entry.place = place_from(*place);
   if (const auto facts = value.find("facts"); facts != value.end()) entry.facts = facts_from(*facts);

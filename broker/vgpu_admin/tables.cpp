@@ -15,7 +15,7 @@ struct Column {
 };
 using Columns = std::vector<Column>;
 
-/// A value by the way to it, "/labels/pool"; "-" if there is none.
+/// A value by the way to it, "/pool"; "-" if there is none.
 std::string at(const Json& row, const char* path) {
   const Json::json_pointer pointer(path);
   if (!row.contains(pointer)) return "-";
@@ -47,8 +47,8 @@ const Columns& columns_of(const std::string& what) {
         plain("PROCESSED", "/processed/total"),
         plain("STUB", "/stub/pid"),
         plain("UID", "/stub/uid"),
-        plain("POOL", "/labels/pool"),
-        plain("PRIORITY", "/labels/priority"),
+        plain("POOL", "/pool"),
+        plain("PRIORITY", "/priority"),
         plain("SOCKET", "/socket")}},
       {"clients",
        {plain("CLIENT", "/client"), plain("VM", "/vm"), plain("PID", "/pid"), plain("UID", "/uid"),

@@ -21,13 +21,13 @@ struct Folder {
   char path[24] = "/tmp/vgpu-office-XXXXXX";
 };
 
+Config with_vm(const std::string& name) {
+  Config config;
+  config.vms.emplace_back().name = name;
+  return config;
+}
+
 struct Scene {
-  Scene() {
-    VmSettings web;
-    web.name = "web";
-    config.vms.push_back(web);
-    vms.push_back(std::make_unique<vm::Vm>(loop, web, clients, std::chrono::seconds(1)));
-  }
   Json ask(const std::string& line) { return office.answer(*parse_request(line), {1, 0, {}}); }
   std::string refused(const std::string& line) {
     const auto answer = ask(line);
@@ -37,13 +37,13 @@ struct Scene {
 
   Folder folder;
   event::Loop loop{1};
-  Config config;
+  Config config = with_vm("web");
   Clients clients{loop, 3, folder / "s"};
-  std::vector<std::unique_ptr<vm::Vm>> vms;
+  Vms vms{loop, config, clients};
   std::vector<std::string> reload_errors;
   Office office{{clients, vms, config, "/etc/vgpu/broker.toml",
                  [] {
-                   return std::vector<SocketReport>{{"main", "/run/s", 0660, {}, {}}};
+                   return std::vector<SocketReport>{{"main", "/run/s", 0660, {}, {}, {}}};
                  },
                  [this] { return reload_errors; }}};
 };
