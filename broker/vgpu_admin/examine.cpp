@@ -86,7 +86,7 @@ std::optional<Finding> look_at_file(const SocketFacts& socket) {
 std::optional<Finding> look_at_listener(const SocketFacts& socket, pid_t broker) {
   if (socket.connect_error == ECONNREFUSED)
     return broken("socket", name_of(socket) + ": stale", "nobody listens there: a broker that has ended left the file",
-                  std::string("nothing is lost; ") + kRelaunch);
+                  "rm " + socket.path + ", then " + kRelaunch);
   // A socket that the service manager made belongs to pid 1.
   if (socket.listener > 1 && broker != 0 && socket.listener != broker)
     return broken("socket", name_of(socket) + fmt::format(": pid {} listens there, not the broker", socket.listener),
@@ -264,6 +264,8 @@ Findings judge_denials(const Facts& facts) {
 Findings judge_driver(const Facts& facts) {
   const auto& system = facts.system;
   const bool is_software = facts.driver == "sim" || (facts.driver == "auto" && system.devices.empty());
+  if (is_software && facts.broker.status.is_null())
+    return {skipped("driver", "the software GPU: only the broker knows where its workers are")};
   if (is_software && system.software_gpu.empty())
     return {broken("driver", "the software GPU is not found", "libvgpu-simcuda.so.1 does not lie beside the worker",
                    "install it there, or set driver = \"nvidia\"")};

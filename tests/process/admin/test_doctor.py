@@ -22,7 +22,8 @@ from harness.processes import wait_until  # noqa: E402
 LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)).resolve())
 SECONDS = 30
 STRANGER = 54321
-SLEEP = "import time; time.sleep(600)"
+# A shell that waits, and whose command line stays as it was given.
+WAIT = ["/bin/sh", "-c", "while :; do sleep 1; done", "qemu"]
 
 
 class Doctor(unittest.TestCase):
@@ -134,7 +135,8 @@ class Brokers(Doctor):
     @unittest.skipUnless(os.geteuid() == 0, "only root can be several users")
     def test_whoever_may_not_ask_is_told_so(self):
         self.broker.folder.chmod(0o755)
-        done = self.broker.admin("doctor", user=STRANGER, group=STRANGER, extra_groups=[])
+        self.host.chmod(0o755)
+        done = self.broker.admin("doctor", "--system-root", self.host, user=STRANGER, group=STRANGER, extra_groups=[])
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn("SKIP  broker", done.stdout)
         self.assertIn("admin_group", done.stdout)
@@ -159,7 +161,8 @@ class Sockets(Doctor):
         self.broker.socket.unlink()
         with socket.socket(socket.AF_UNIX) as leftover:
             leftover.bind(str(self.broker.socket))
-        self.check_finds("socket", "stale", "nobody listens", "USR2")
+        self.check_finds("socket", "stale", "nobody listens", f"rm {self.broker.socket}, then")
+        self.broker.socket.unlink()
         self.relaunch()
         self.check_well()
 
@@ -172,6 +175,7 @@ class Sockets(Doctor):
         self.check_finds("socket", f"pid {other.pid} listens there", "another mediator", f"kill {other.pid}")
         other.kill()
         other.wait(SECONDS)
+        self.broker.socket.unlink()
         self.relaunch()
         self.check_well()
 
@@ -187,17 +191,19 @@ class Sockets(Doctor):
         self.broker.folder.chmod(0o755)
         self.check_finds("reach", f"uid {STRANGER} does not reach {self.broker.socket} (tried)", "does not let it write", "socket_mode", "--as-uid", STRANGER)
         self.broker.settings = 'socket_mode = "0666"'
-        config = self.broker.command()[2]
-        text = pathlib.Path(config).read_text()
-        pathlib.Path(config).write_text(text + 'socket_mode = "0666"\n')  # of [vm.a]
+        config = pathlib.Path(self.broker.command()[2])
+        config.write_text(config.read_text() + 'socket_mode = "0666"\n')  # of [vm.a]
         self.relaunch()
+        if self.broker.socket.stat().st_mode & 0o777 != 0o666:
+            self.check_finds("socket", "mode 0660", "configured as 0666", f"chmod 0666 {self.broker.socket}")
+            self.broker.socket.chmod(0o666)
         self.check_well("--as-uid", STRANGER)
 
 
 class Machines(Doctor):
     def pretend_qemu(self, device_socket, **how) -> subprocess.Popen:
         """A process that looks like a QEMU with the device, and never connects."""
-        process = self.run_beside([sys.executable, "-c", SLEEP, "-device", f"vgpu-stub,vm_id=1,socket={device_socket}"], **how)
+        process = self.run_beside([*WAIT, "-device", f"vgpu-stub,vm_id=1,socket={device_socket}"], **how)
         self.assertTrue(wait_until(lambda: b"vgpu-stub" in pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes(), SECONDS))
         return process
 
