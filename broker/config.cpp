@@ -61,6 +61,9 @@ constexpr Key kKeys[] = {
     {"broker", "max_clients_per_uid",
      [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
     {"broker", "kill_timeout_ms", [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.kill_timeout); }},
+    {"broker", "admin_socket", [](const toml::node& n, Config& c) { return parse_path(n, c.admin_socket); }},
+    {"broker", "admin_group", [](const toml::node& n, Config& c) { return parse_text(n, c.admin_group); }},
+    {"broker", "heartbeat_s", [](const toml::node& n, Config& c) { return parse_count(n, 1, 86'400, c.heartbeat_s); }},
     {"gpu", "driver", apply_driver},
     {"client", "window_size", [](const toml::node& n, Config& c) { return parse_size(n, c.window_size); }},
     {"client", "hello_timeout_ms",
@@ -180,7 +183,8 @@ void read_file(const std::string& path, LoadedConfig& loaded, VmSections& vms) {
 }  // namespace
 
 /// Those without a path of their own lie beside the broker's.
-void place_vm_sockets(Config& config) {
+void place_sockets(Config& config) {
+  if (config.admin_socket.empty()) config.admin_socket = config.socket + ".admin";
   const auto folder = config.socket.substr(0, config.socket.rfind('/') + 1);
   for (auto& vm : config.vms)
     if (vm.socket.empty()) vm.socket = folder + "vm-" + vm.name + ".sock";
@@ -194,7 +198,7 @@ LoadedConfig load_config(const std::string& path, bool must_exist, const Overrid
     read_file(path, loaded, vms);
   }
   apply(overrides, loaded);
-  place_vm_sockets(loaded.config);
+  place_sockets(loaded.config);
   vms.compare(loaded);
   return loaded;
 }

@@ -47,6 +47,9 @@ struct Config {
   std::string chroot_directory;     // with root-N for the QEMU of each Xen domain; empty: none
   bool allows_unknown_vms = false;  // stubs of VMs without a [vm.NAME]
   std::string worker;               // empty: beside the broker
+  std::string admin_socket;         // empty: beside the socket, with ".admin"
+  std::string admin_group;          // empty: root and the broker's user only
+  std::uint64_t heartbeat_s = 60;
   std::string log_level = "info";
   std::string log_format = "text";
   std::string log_file;  // empty: standard error
