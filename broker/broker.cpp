@@ -118,6 +118,7 @@ void Broker::begin_relaunch() {
 
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
+  for (const auto& vm : vms_) vm->end_legacy();
   const int code = relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;

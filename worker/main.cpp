@@ -3,6 +3,7 @@
 //
 // Comes from: vgpu-broker (fork + exec), with the window, the doorbell, the grant segment and the control socket.
 // Ends with: its client, a broken protocol, or a GPU error that poisons the process. It outlives a broker that dies.
+// With --legacy: one process for all legacy requests of a VM (worker/legacy), which ends with its broker.
 #include <cstdio>
 #include <cstring>
 
@@ -10,6 +11,7 @@
 #include "common/control/exit_class.hpp"
 #include "common/shm/segment.hpp"
 #include "worker/broker_link.hpp"
+#include "worker/legacy/serve.hpp"
 #include "worker/options.hpp"
 #include "worker/start.hpp"
 
@@ -30,6 +32,14 @@ int exit_code(worker::End end) {
   }
 }
 
+int serve_legacy(const worker::Options& options) {
+  log::open(fmt::format("worker[legacy {}]", options.vm), options.log_level);
+  auto control = worker::take_legacy_control();
+  if (control) return worker::legacy::serve(std::move(*control), options.driver);
+  log::error("{}", control.error().text);
+  return control.error().code;
+}
+
 /// Ends without destructors: those of the driver's own threads have nothing left to do, for the kernel gives back what
 /// this process held.
 [[noreturn]] void leave(const worker::Inherited& inherited, int code) {
@@ -47,6 +57,7 @@ int main(int argc, char** argv) {
     return control::kExitUsage;
   }
   if (options->help) return std::fputs(worker::usage(), stdout) < 0;
+  if (options->legacy) std::_Exit(serve_legacy(*options));
   log::open(fmt::format("worker[{}]", options->client), options->log_level);
 
   auto inherited = worker::take_inherited();

@@ -1,6 +1,7 @@
 #include "broker/vm/vm.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,10 +38,23 @@ std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings
   return {};
 }
 
+legacy::DeskSettings desk_settings(const VmSettings& settings) {
+  legacy::DeskSettings desk;
+  desk.vm = settings.name;
+  desk.timeout = settings.legacy_timeout;
+  desk.rate = static_cast<unsigned>(settings.legacy_rate);
+  return desk;
+}
+
 }  // namespace
 
 Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout)
-    : loop_(loop), settings_(std::move(settings)), clients_(clients), hello_timeout_(hello_timeout), sweep_(loop) {}
+    : loop_(loop),
+      settings_(std::move(settings)),
+      clients_(clients),
+      hello_timeout_(hello_timeout),
+      legacy_(loop, desk_settings(settings_), clients, hello_timeout),
+      sweep_(loop) {}
 
 Vm::~Vm() = default;
 
@@ -55,21 +69,38 @@ base::Result<void> Vm::listen() {
 
 void Vm::stop() {
   acceptor_.reset();
+  newcomers_.clear();
   if (link_) link_->close();
   up_ = false;
+  legacy_.stop();
   socket_.reset();
 }
 
 // ---- the link ----
 
 void Vm::on_connection(base::UniqueFd connection) {
+  const int number = connection.get();
+  newcomers_.emplace(number, event::Readable(loop_, std::move(connection), [this, number] { on_first_bytes(number); }));
+}
+
+void Vm::on_first_bytes(int number) {
+  std::uint32_t magic = 0;
+  const auto count = recv(number, &magic, sizeof magic, MSG_PEEK | MSG_DONTWAIT);
+  if (count < 0) return;
+  auto connection = newcomers_.at(number).release();
+  event::defer(loop_, [this, number] { newcomers_.erase(number); });
   auto peer = base::identify_peer(connection.get());
   if (!peer) {
     clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(),
                                    peer.error().text);
     return;
   }
+  if (magic == VGPU_LEGACY_STUB_MAGIC) return take_legacy_stub(std::move(connection), std::move(*peer));
   take_stub(std::move(connection), std::move(*peer));
+}
+
+void Vm::take_legacy_stub(base::UniqueFd connection, base::Peer peer) {
+  legacy_.take_stub(std::move(connection), std::move(peer));
 }
 
 void Vm::take_stub(base::UniqueFd connection, base::Peer peer) {
@@ -106,6 +137,7 @@ void Vm::on_message(control::Frame& frame) {
 
 void Vm::on_closed(const std::string& reason) {
   link_->close();
+  legacy_.desk().forget(*this);
   const bool was_up = std::exchange(up_, false);
   clients_.guest_limiter().write(log::Level::info, name(), "VM {}: the link to its stub (pid {}) is down: {}", name(),
                                  link_->peer().pid, reason);
@@ -299,10 +331,20 @@ void Vm::on_close(std::uint32_t index) {
 }
 
 void Vm::on_legacy_request(const vgpu_legacy_request& message) {
-  vgpu_legacy_response answer{};
-  answer.request_id = message.request_id;
-  answer.error = VGPU_LEGACY_UNSUPPORTED;
-  link_->send(answer, MessageType::legacy_response);
+  legacy::Request request{hello_.vm_id,    message.request_id, static_cast<char>(hello_.pool),
+                          hello_.priority, message.length,     {}};
+  const auto length = std::min<std::size_t>(message.length, sizeof message.payload);
+  request.payload.assign(message.payload, message.payload + length);
+  legacy_.desk().take(std::move(request), *this);
+}
+
+void Vm::on_answer(const legacy::Request& request, const legacy::Answer& answer) {
+  vgpu_legacy_response message{};
+  message.request_id = request.id;
+  message.error = answer.error;
+  message.length = static_cast<std::uint32_t>(answer.payload.size());
+  std::copy(answer.payload.begin(), answer.payload.end(), message.payload);
+  if (link_) link_->send(message, MessageType::legacy_response);
 }
 
 ClientEvents Vm::make_events(std::uint64_t client) {

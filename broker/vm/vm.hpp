@@ -13,6 +13,7 @@
 
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
+#include "broker/legacy/service.hpp"
 #include "broker/listener/acceptor.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
@@ -21,15 +22,20 @@
 
 namespace vgpu::broker::vm {
 
-class Vm {
+class Vm : private legacy::Asker {
  public:
   Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout);
-  ~Vm();
+  ~Vm() override;
 
   const std::string& name() const { return settings_.name; }
   base::Result<void> listen();
   /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
+  /// The same of a stub of revision 2.
+  void take_legacy_stub(base::UniqueFd connection, base::Peer peer);
+  const legacy::Service& legacy() const { return legacy_; }
+  /// Before the broker's program is executed anew, which would not know of this child.
+  void end_legacy() { legacy_.end_worker(); }
   /// A channel of an earlier broker. `window` is a checked descriptor of the VM's memory if its worker lives, else -1.
   /// Nothing: it contradicts what is known of this VM.
   std::optional<ClientEvents> take_back(const restart::Entry& entry, int window);
@@ -51,6 +57,7 @@ class Vm {
   using Channels = std::map<std::uint64_t, Channel>;  // by the number of their client
 
   void on_connection(base::UniqueFd connection);
+  void on_first_bytes(int connection);
   void on_message(control::Frame& frame);
   void on_closed(const std::string& reason);
   void turn_away(int connection, const base::Peer& peer);
@@ -71,6 +78,7 @@ class Vm {
   void refuse_open(const vgpu_open& message, const base::Error& why);
   void on_close(std::uint32_t index);
   void on_legacy_request(const vgpu_legacy_request& message);
+  void on_answer(const legacy::Request& request, const legacy::Answer& answer) override;
   ClientEvents make_events(std::uint64_t client);
   void on_client_finished(std::uint64_t id, control::WorkerExit exit);
   control::ExtentGrant grow(std::uint64_t client, std::uint64_t size);
@@ -85,8 +93,11 @@ class Vm {
   const VmSettings settings_;
   Clients& clients_;
   const std::chrono::milliseconds hello_timeout_;
+  legacy::Service legacy_;
   std::optional<base::ListenSocket> socket_;
   std::optional<listener::Acceptor> acceptor_;
+  /// Connections whose first bytes have not come yet; the oldest gives way.
+  std::map<int, event::Readable> newcomers_;
   std::unique_ptr<Link> link_;
   std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
   event::Timer sweep_;                               // then
