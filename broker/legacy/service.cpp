@@ -8,6 +8,10 @@ namespace {
 // One is right; more come when a stub connects again before its old connection is gone, and from test programs.
 constexpr std::size_t kMostConnections = 16;
 
+// A request that is told has two lines.
+constexpr unsigned kToldAtOnce = 50;
+constexpr unsigned kToldPerSecond = 1;
+
 WorkerSettings worker_settings(Clients& clients) {
   const auto& settings = clients.settings();
   return {settings.worker_path, settings.driver, settings.log_level, settings.kill_timeout};
@@ -20,12 +24,13 @@ Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std
       vm_(settings.vm),
       clients_(clients),
       patience_(patience),
+      request_lines_(kToldAtOnce, kToldPerSecond),
       worker_(loop, vm_, [&clients] { return worker_settings(clients); }, clients.guest_limiter(),
               {[this](const control::LegacyResult& result) { desk_.on_result(result); },
                [this](const std::string& how) { desk_.on_end(how); }}),
       desk_(
           loop, std::move(settings), worker_, [this] { return clients_.admission().is_quarantined(vm_); },
-          clients.guest_limiter()),
+          request_lines_),
       connections_(kMostConnections) {}
 
 void Service::take_stub(base::UniqueFd connection, base::Peer peer) {

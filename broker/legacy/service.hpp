@@ -34,6 +34,7 @@ class Service {
   const std::string vm_;
   Clients& clients_;
   const std::chrono::milliseconds patience_;
+  LogLimiter request_lines_;  // of requests: they leave a VM's other lines their room
   Worker worker_;
   Desk desk_;
   std::vector<std::unique_ptr<StubConnection>> connections_;  // by slot; null: free

@@ -250,7 +250,7 @@ class Limits(Legacy):
         for _ in range(2000):
             stub.send(REQUEST, b"")
             stub.receive()
-        self.assertLess(len(self.logged(r"\[(?:ENQUEUE|RESULT)\]")), 250)
+        self.assertLess(len(self.logged(r"\[(?:ENQUEUE|RESULT)\]")), 150)
 
 
 class Malformed(Legacy):
