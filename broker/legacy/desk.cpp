@@ -53,12 +53,11 @@ const char* error_name(std::uint32_t error) {
   return error < kNames.size() ? kNames[error] : "UNKNOWN";
 }
 
-Desk::Desk(event::Loop& loop, DeskSettings settings, Computer& computer, std::function<bool()> is_quarantined,
-           LogLimiter& limiter)
+Desk::Desk(event::Loop& loop, DeskSettings settings, Computer& computer, Tenant tenant, LogLimiter& limiter)
     : settings_(std::move(settings)),
       log_key_("legacy requests of VM " + settings_.vm),
       computer_(computer),
-      is_quarantined_(std::move(is_quarantined)),
+      tenant_(std::move(tenant)),
       limiter_(limiter),
       rate_(settings_.rate, settings_.rate, Clock::now()),
       deadline_(loop),
@@ -83,7 +82,7 @@ void Desk::refuse_old_cuda(const Request& request, Asker& asker) {
 /// Cheap ones first; each has one cause.
 std::uint32_t Desk::find_fault(const Request& request) {
   if (is_closed_) return VGPU_LEGACY_MEDIATOR_UNAVAILABLE;
-  if (is_quarantined_()) return VGPU_LEGACY_QUARANTINED;
+  if (tenant_.is_quarantined()) return VGPU_LEGACY_QUARANTINED;
   if (!rate_.take(Clock::now())) return VGPU_LEGACY_RATE_LIMITED;
   if (request.pool != 'A' && request.pool != 'B') return VGPU_LEGACY_INVALID_POOL;
   if (request.length > VGPU_LEGACY_BUFFER_SIZE) return VGPU_LEGACY_REQUEST_TOO_LARGE;
@@ -115,7 +114,7 @@ void Desk::close() {
 
 void Desk::proceed() {
   while (!queue_.empty() && !is_computing_ && !is_ending_ && !restart_.is_running()) {
-    if (is_quarantined_())
+    if (tenant_.is_quarantined())
       finish(VGPU_LEGACY_QUARANTINED, cause_of(VGPU_LEGACY_QUARANTINED));
     else
       begin(queue_.front().request);
@@ -200,10 +199,10 @@ void Desk::refuse(const Request& request, Asker* asker, std::uint32_t error, con
 /// In the field's wording. What was asked for only the worker can tell: so both are written at the end, and both or
 /// none.
 void Desk::write_lines(const Request& request, std::uint32_t error, const std::string& asked, const std::string& came) {
-  const char pool = request.pool == 'A' || request.pool == 'B' ? request.pool : '?';
+  const auto standing = tenant_.standing();
   const bool is_told =
-      limiter_.write(log::Level::info, log_key_, "[ENQUEUE] Pool {}: vm={}, req_id={}, prio={}, {} (VM {})", pool,
-                     request.vm_id, request.id, request.priority, asked, settings_.vm);
+      limiter_.write(log::Level::info, log_key_, "[ENQUEUE] Pool {}: vm={}, req_id={}, prio={}, {} (VM {})",
+                     standing.pool, request.vm_id, request.id, standing.priority, asked, settings_.vm);
   const auto result = fmt::format("[RESULT] vm={}, req_id={}: ", request.vm_id, request.id);
   if (error == VGPU_LEGACY_OK) {
     if (is_told) log::info("{}{} (VM {})", result, came, settings_.vm);

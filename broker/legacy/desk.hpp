@@ -25,6 +25,18 @@ struct DeskSettings {
   std::chrono::milliseconds restart_delay{100};  // after a failure: not as fast as a guest can ask for it
 };
 
+/// What counts for a VM, whatever its stub says.
+struct Standing {
+  std::string pool;
+  unsigned priority = 0;
+};
+
+/// Asked anew for every request.
+struct Tenant {
+  std::function<bool()> is_quarantined;
+  std::function<Standing()> standing;
+};
+
 /// Who computes: the VM's legacy worker.
 class Computer {
  public:
@@ -46,9 +58,8 @@ struct Counters {
 
 class Desk {
  public:
-  /// What is referred to outlives the desk. `is_quarantined`: asked of every request.
-  Desk(event::Loop& loop, DeskSettings settings, Computer& computer, std::function<bool()> is_quarantined,
-       LogLimiter& limiter);
+  /// What is referred to outlives the desk.
+  Desk(event::Loop& loop, DeskSettings settings, Computer& computer, Tenant tenant, LogLimiter& limiter);
 
   void take(Request request, Asker& asker);
   /// A CUDA message of the field's old days: counted, and answered "unsupported".
@@ -90,7 +101,7 @@ class Desk {
   const DeskSettings settings_;
   const std::string log_key_;  // lines about requests have a share of their own
   Computer& computer_;
-  std::function<bool()> is_quarantined_;
+  Tenant tenant_;
   LogLimiter& limiter_;
   TokenBucket rate_;
   Counters counters_;

@@ -11,7 +11,7 @@
 namespace vgpu::broker::legacy {
 
 struct Request {
-  // Labels, for the log and to be repeated in the answer; the pool is checked for being one.
+  // Labels: repeated in the answer. Of pools there must be such a one; which one counts, the VM's standing says.
   std::uint32_t vm_id = 0;
   std::uint32_t id = 0;
   char pool = 'A';

@@ -19,7 +19,8 @@ WorkerSettings worker_settings(Clients& clients) {
 
 }  // namespace
 
-Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std::chrono::milliseconds patience)
+Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std::chrono::milliseconds patience,
+                 std::function<Standing()> standing)
     : loop_(loop),
       vm_(settings.vm),
       clients_(clients),
@@ -28,10 +29,14 @@ Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std
       worker_(loop, vm_, [&clients] { return worker_settings(clients); }, clients.guest_limiter(),
               {[this](const control::LegacyResult& result) { desk_.on_result(result); },
                [this](const std::string& how) { desk_.on_end(how); }}),
-      desk_(
-          loop, std::move(settings), worker_, [this] { return clients_.admission().is_quarantined(vm_); },
-          request_lines_),
+      desk_(loop, std::move(settings), worker_,
+            {[this] { return clients_.admission().is_quarantined(vm_); }, std::move(standing)}, request_lines_),
       connections_(kMostConnections) {}
+
+bool Service::has_stub() const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& one) { return one && one->descriptor() >= 0; });
+}
 
 void Service::take_stub(base::UniqueFd connection, base::Peer peer) {
   const auto free = std::find(connections_.begin(), connections_.end(), nullptr);

@@ -14,12 +14,14 @@ namespace vgpu::broker::legacy {
 class Service {
  public:
   /// `clients` outlives it; its settings are those of the worker.
-  Service(event::Loop& loop, DeskSettings settings, Clients& clients, std::chrono::milliseconds patience);
+  Service(event::Loop& loop, DeskSettings settings, Clients& clients, std::chrono::milliseconds patience,
+          std::function<Standing()> standing);
 
   Desk& desk() { return desk_; }
   const Desk& desk() const { return desk_; }
   /// 0: none runs.
   pid_t worker_pid() const { return worker_.pid(); }
+  bool has_stub() const;
   /// A stub of revision 2 has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
   /// What waits is answered, the worker is ended and, for a second at most, waited for.

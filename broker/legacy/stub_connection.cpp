@@ -60,6 +60,9 @@ void StubConnection::watch_patience() {
 void StubConnection::on_message() {
   impatience_.cancel();
   const auto header = parser_.header();
+  if (vm_id_.value_or(header.vm_id) != header.vm_id)
+    return close("it was let in as vm_id " + std::to_string(*vm_id_) + ", and says " + std::to_string(header.vm_id));
+  vm_id_ = header.vm_id;
   const auto request = make_request(header, parser_.payload());
   parser_.next();
   if (header.type == VGPU_LEGACY_MESSAGE_PING) return send(VGPU_LEGACY_MESSAGE_PONG, request, {});

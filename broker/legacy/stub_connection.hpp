@@ -35,6 +35,7 @@ class StubConnection : public Asker {
   const std::chrono::milliseconds patience_;
   std::function<void(const std::string& why)> on_closed_;
   StubParser parser_;
+  std::optional<std::uint32_t> vm_id_;  // of the first message, by which it was let in
   event::Timer impatience_;
   event::Timer broken_;  // runs once sending has failed
   std::optional<event::Readable> readable_;

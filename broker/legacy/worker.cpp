@@ -43,7 +43,7 @@ base::Result<void> Worker::compute(const vgpu_legacy_request& request) {
   const auto sent = control_ ? control::send_bytes(control_->descriptor(), &message, sizeof message, {},
                                                    control::Deadline::after(kAtOnce))
                              : base::Error{EPIPE, ""};
-  if (!sent) kill();  // it has just ended, or is of no use: its end answers the request
+  if (!sent) rest();  // it has just ended, or is of no use: its end answers the request
   return {};
 }
 

@@ -60,6 +60,7 @@ json to_json(const Entry& entry) {
                 {"worker", to_json(entry.worker)},
                 {"window_size", entry.window_size}};
   if (entry.place) value["place"] = to_json(*entry.place);
+  if (!entry.vm.empty()) value["vm"] = entry.vm;
   return value;
 }
 
@@ -69,7 +70,8 @@ Entry entry_from(const json& value) {
               process_from(value.at("client")),
               process_from(value.at("worker")),
               value.at("window_size").get<std::uint64_t>(),
-              {}};
+              {},
+              value.value("vm", "")};
   if (const auto place = value.find("place"); place != value.end()) entry.place = place_from(*place);
   return entry;
 }

@@ -35,7 +35,8 @@ struct Entry {
   base::ProcessIdentity worker;
   std::uint64_t window_size = 0;      // what it had from the start
   std::optional<ChannelPlace> place;  // none: memory of its own
-  std::string vm_name() const { return place ? place->vm : vm::vm_name(uid); }
+  std::string vm;                     // that it is of without a place; empty: its user's
+  std::string vm_name() const { return place ? place->vm : vm.empty() ? vm::vm_name(uid) : vm; }
   bool operator==(const Entry&) const = default;
 };
 

@@ -150,7 +150,14 @@ Client::Client(event::Loop& loop, Parts parts)
 }
 
 restart::Entry Client::roster_entry() const {
-  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {}};
+  const auto uid = guest_->peer.uid;
+  return {id_,
+          uid,
+          base::identify(guest_->peer.pid),
+          base::identify(worker_->pid()),
+          window_.size(),
+          {},
+          vm_ == vm_name(uid) ? "" : vm_};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a

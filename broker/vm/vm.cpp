@@ -1,7 +1,6 @@
 #include "broker/vm/vm.hpp"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <cerrno>
 
 #include "broker/listener/greeting.hpp"
+#include "broker/vm/stub_refusal.hpp"
 #include "common/base/log.hpp"
 #include "common/control/negotiate.hpp"
 
@@ -53,51 +53,22 @@ Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::mi
       settings_(std::move(settings)),
       clients_(clients),
       hello_timeout_(hello_timeout),
-      legacy_(loop, desk_settings(settings_), clients, hello_timeout),
+      standing_{settings_.pool, settings_.priority},
+      legacy_(loop, desk_settings(settings_), clients, hello_timeout,
+              [this] {
+                return legacy::Standing{standing_.pool, static_cast<unsigned>(standing_.priority)};
+              }),
       sweep_(loop) {}
 
 Vm::~Vm() = default;
 
-base::Result<void> Vm::listen() {
-  auto socket = base::ListenSocket::create(settings_.socket, {settings_.socket_mode, settings_.socket_group});
-  if (!socket) return socket.error().within("[vm." + settings_.name + "]");
-  socket_.emplace(std::move(*socket));
-  acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
-  log::info("VM {}: listening for its stub on {} (mode {:04o})", name(), settings_.socket, settings_.socket_mode);
-  return {};
-}
-
 void Vm::stop() {
-  acceptor_.reset();
-  newcomers_.clear();
   if (link_) link_->close();
   up_ = false;
   legacy_.stop();
-  socket_.reset();
 }
 
 // ---- the link ----
-
-void Vm::on_connection(base::UniqueFd connection) {
-  const int number = connection.get();
-  newcomers_.emplace(number, event::Readable(loop_, std::move(connection), [this, number] { on_first_bytes(number); }));
-}
-
-void Vm::on_first_bytes(int number) {
-  std::uint32_t magic = 0;
-  const auto count = recv(number, &magic, sizeof magic, MSG_PEEK | MSG_DONTWAIT);
-  if (count < 0) return;
-  auto connection = newcomers_.at(number).release();
-  event::defer(loop_, [this, number] { newcomers_.erase(number); });
-  auto peer = base::identify_peer(connection.get());
-  if (!peer) {
-    clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(),
-                                   peer.error().text);
-    return;
-  }
-  if (magic == VGPU_LEGACY_STUB_MAGIC) return take_legacy_stub(std::move(connection), std::move(*peer));
-  take_stub(std::move(connection), std::move(*peer));
-}
 
 void Vm::take_legacy_stub(base::UniqueFd connection, base::Peer peer) {
   legacy_.take_stub(std::move(connection), std::move(peer));
@@ -118,11 +89,7 @@ void Vm::turn_away(int connection, const base::Peer& peer) {
   const auto text = fmt::format("pid {} is the stub of VM {} already", link_->peer().pid, name());
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused pid {} (uid {}): {}", name(), peer.pid,
                                  peer.uid, text);
-  vgpu_link answer = make_refusal(HelloStatus::limit, text);
-  answer.header = make_link_header(MessageType::link, sizeof answer, 0);
-  // One that is gone or deaf misses it.
-  (void)control::send_bytes(connection, &answer, sizeof answer, {},
-                            control::Deadline::after(std::chrono::milliseconds(0)));
+  refuse_stub(connection, HelloStatus::limit, name(), text);
 }
 
 void Vm::on_message(control::Frame& frame) {
@@ -147,16 +114,8 @@ void Vm::on_closed(const std::string& reason) {
 void Vm::refuse(HelloStatus status, const std::string& text) {
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused its stub (pid {}): {}", name(),
                                  link_->peer().pid, text);
-  link_->send(make_refusal(status, text), MessageType::link);
+  link_->send(make_refusal(status, name(), text), MessageType::link);
   link_->close();
-}
-
-vgpu_link Vm::make_refusal(HelloStatus status, const std::string& text) const {
-  vgpu_link answer{};
-  answer.status = static_cast<std::uint32_t>(status);
-  control::set_text(answer.vm, name());
-  control::set_text(answer.text, text);
-  return answer;
 }
 
 // ---- lives of the window ----
@@ -204,9 +163,9 @@ void Vm::bring_up() {
   const int window = memory_->descriptor();
   clients_.guest_limiter().write(
       log::Level::info, name(),
-      "VM {}: link up: pid {}, uid {}, window of {} MiB (labels: vm_id={}, pool={}, priority={})", name(),
-      link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id,
-      hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
+      "VM {}: link up: pid {}, uid {}, window of {} MiB, pool {}, priority {} (labels: vm_id={}, pool={}, priority={})",
+      name(), link_->peer().pid, link_->peer().uid, memory_->size() >> 20, standing_.pool, to_text(standing_.priority),
+      hello_.vm_id, hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
   answer_hello({}, {&window, 1});
 }
 

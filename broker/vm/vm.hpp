@@ -1,4 +1,4 @@
-// A virtual machine that is reached through a device: its socket, the link to its stub, its window, and the channels in
+// A virtual machine that is reached through a device: the link to its stub, its window, and the channels in
 // it (docs/design/007-virtual-machine.md).
 //
 // Lives of the window: a stub says hello -> up (a fresh window, or the one of before the broker's restart) -> the link
@@ -14,11 +14,9 @@
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
 #include "broker/legacy/service.hpp"
-#include "broker/listener/acceptor.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
 #include "common/abi/stub_link.h"
-#include "common/base/listen_socket.hpp"
 
 namespace vgpu::broker::vm {
 
@@ -27,11 +25,23 @@ class Vm : private legacy::Asker {
   Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout);
   ~Vm() override;
 
+  /// What it is given, for the scheduler and those who ask.
+  struct Standing {
+    std::string pool;
+    Priority priority;
+  };
+
   const std::string& name() const { return settings_.name; }
-  base::Result<void> listen();
+  const VmSettings& settings() const { return settings_; }
+  const Standing& standing() const { return standing_; }
+  /// For VMs without a [vm.NAME], whose labels count.
+  void set_standing(Standing standing) { standing_ = std::move(standing); }
+  bool has_stub() const { return (link_ && link_->is_open()) || legacy_.has_stub(); }
+  /// Nothing of it is there, nor waits to end.
+  bool is_idle() const { return !has_stub() && channels_.empty() && legacy_.worker_pid() == 0; }
   /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
-  /// The same of a stub of revision 2.
+  /// The same for a stub of revision 2.
   void take_legacy_stub(base::UniqueFd connection, base::Peer peer);
   const legacy::Service& legacy() const { return legacy_; }
   /// Before the broker's program is executed anew, which would not know of this child.
@@ -56,13 +66,10 @@ class Vm : private legacy::Asker {
   };
   using Channels = std::map<std::uint64_t, Channel>;  // by the number of their client
 
-  void on_connection(base::UniqueFd connection);
-  void on_first_bytes(int connection);
   void on_message(control::Frame& frame);
   void on_closed(const std::string& reason);
   void turn_away(int connection, const base::Peer& peer);
   void refuse(control::HelloStatus status, const std::string& text);
-  vgpu_link make_refusal(control::HelloStatus status, const std::string& text) const;
 
   void on_hello(control::Frame& frame);
   bool recognise(const vgpu_stub_hello& hello, const control::Frame& frame);
@@ -93,11 +100,8 @@ class Vm : private legacy::Asker {
   const VmSettings settings_;
   Clients& clients_;
   const std::chrono::milliseconds hello_timeout_;
+  Standing standing_;
   legacy::Service legacy_;
-  std::optional<base::ListenSocket> socket_;
-  std::optional<listener::Acceptor> acceptor_;
-  /// Connections whose first bytes have not come yet; the oldest gives way.
-  std::map<int, event::Readable> newcomers_;
   std::unique_ptr<Link> link_;
   std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
   event::Timer sweep_;                               // then

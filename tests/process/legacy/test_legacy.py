@@ -35,6 +35,7 @@ class Legacy(unittest.TestCase):
         self.broker = self.enterContext(VmBroker(LAYOUT, ("one", "two"), more=self.SETTINGS))
 
     def stub(self, vm: str = "one", **options) -> FieldStub:
+        options = {"vm_id": 1 if vm == "one" else 2} | options
         return self.enterContext(FieldStub(self.broker.socket_of(vm), seconds=SECONDS, **options))
 
     def status_of(self, payload: bytes, **lies) -> int:
@@ -60,12 +61,13 @@ class Legacy(unittest.TestCase):
 
 class Requests(Legacy):
     def test_two_numbers_are_added_on_the_gpu(self):
-        stub = self.stub(vm_id=7, pool=b"B", priority=1)
+        stub = self.stub(vm_id=7, pool=b"B", priority=2)
         answer = stub.ask(call(ADD, 100, 200))
-        self.assertEqual((answer.type, answer.vm_id, answer.pool, answer.priority), (RESPONSE, 7, b"B", 1))
+        self.assertEqual((answer.type, answer.vm_id, answer.pool, answer.priority), (RESPONSE, 7, b"B", 2))
         self.assertEqual((answer.version, answer.status, answer.results, answer.data), (VERSION, 0, (300,), b""))
         self.assertEqual(stub.add(0xFFFFFFFF, 2), 1)
-        self.check_logged(r"\[ENQUEUE\] Pool B: vm=7, req_id=1, prio=1, 100\+200")
+        # Pool and priority are what the configuration says, not the stub.
+        self.check_logged(r"\[ENQUEUE\] Pool A: vm=7, req_id=1, prio=1, 100\+200")
         self.check_logged(r"\[RESULT\] vm=7, req_id=1: 300")
 
     def test_a_no_op_is_answered(self):
@@ -296,6 +298,14 @@ class Malformed(Legacy):
         self.refused(stub.message(REQUEST, length=0xFFFFFFFF))
         self.check_neighbour()
 
+    def test_a_stub_that_becomes_another(self):
+        stub = self.stub(vm_id=1)
+        stub.add(1, 1)
+        stub.vm_id = 3
+        stub.send(REQUEST, call(ADD, 1, 1))
+        self.assertTrue(stub.is_cut_off())
+        self.check_neighbour()
+
     def refused_after_pong(self, data: bytes) -> None:
         stub = self.stub()
         stub.socket.sendall(data)
@@ -315,7 +325,7 @@ class Malformed(Legacy):
         self.assertTrue(stub.is_cut_off())
         self.check_neighbour()
         lines = self.broker.log.read_text().splitlines()[before:]
-        told = [line for line in lines if "VM one" in line]
+        told = [line for line in lines if "VM two" not in line]
         self.assertEqual(len(told), 1, "\n".join(lines))
 
     def test_a_message_that_stays_half(self):

@@ -53,8 +53,12 @@ DeskSettings quick() {
 
 struct Stage {
   explicit Stage(DeskSettings settings = quick())
-      : desk(
-            loop, std::move(settings), computer, [this] { return is_quarantined; }, limiter) {}
+      : desk(loop, std::move(settings), computer,
+             {[this] { return is_quarantined; },
+              [] {
+                return Standing{"A", 1};
+              }},
+             limiter) {}
 
   void ask(std::uint32_t id, FakeAsker& who, char pool = 'A') {
     desk.take({1, id, pool, 0, 3, {1, 2, static_cast<std::uint8_t>(id)}}, who);

@@ -131,12 +131,12 @@ TEST_CASE("a sum, and a failure to have it, are told in the field's words") {
   const auto sum = guest::add_on_host(opened.registers(), 0xffffffff, 3, kQuick);
   CHECK(guest::sum_text(sum) == "[RESPONSE] Received: 2\nResult: 4294967295 + 3 = 2\n");
   CHECK(guest::failure_text(sum).empty());
-  CHECK(guest::sum_json(sum) == "{\"good\":true,\"left\":4294967295,\"right\":3,\"result\":2}\n");
+  CHECK(guest::sum_json(sum) == "{\"good\": true, \"left\": 4294967295, \"right\": 3, \"result\": 2}\n");
   const auto failed = guest::add_on_host(opened.registers(), VGPU_LEGACY_QUARANTINED, 1, kQuick);
   CHECK(guest::sum_text(failed).empty());
   CHECK_THAT(guest::failure_text(failed), Catch::StartsWith("[ERROR] Device error: code=11 (QUARANTINED)\n"));
   CHECK_THAT(guest::failure_text(failed), Catch::Contains("remedy: ask the host's operator"));
-  CHECK_THAT(guest::sum_json(failed), Catch::Contains("\"code\":11,\"name\":\"QUARANTINED\""));
+  CHECK_THAT(guest::sum_json(failed), Catch::Contains("\"code\": 11, \"name\": \"QUARANTINED\""));
 }
 
 TEST_CASE("the doctor walks the whole chain, and stops where it is broken") {
