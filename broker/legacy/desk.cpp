@@ -6,6 +6,8 @@
 namespace vgpu::broker::legacy {
 namespace {
 
+constexpr unsigned kSecondsAtOnce = 10;
+
 /// What the broker itself answers with.
 struct Refusal {
   explicit Refusal(std::uint32_t error) {
@@ -59,7 +61,7 @@ Desk::Desk(event::Loop& loop, DeskSettings settings, Computer& computer, Tenant 
       computer_(computer),
       tenant_(std::move(tenant)),
       limiter_(limiter),
-      rate_(settings_.rate, settings_.rate, Clock::now()),
+      rate_(settings_.rate * kSecondsAtOnce, settings_.rate, Clock::now()),
       deadline_(loop),
       restart_(loop),
       rest_(loop) {}

@@ -19,7 +19,7 @@ namespace vgpu::broker::legacy {
 struct DeskSettings {
   std::string vm;
   std::chrono::milliseconds timeout{5000};  // of a request, from its arrival to its answer
-  unsigned rate = 1000;                     // requests a second, and at once
+  unsigned rate = 1000;                     // requests a second; those of ten seconds may come at once
   std::size_t longest_queue = 64;           // requests that wait
   std::chrono::milliseconds rest_after{60'000};
   std::chrono::milliseconds restart_delay{100};  // after a failure: not as fast as a guest can ask for it

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process" /
 from field_stub import ADD, BUSY, INFORMATION, NO_OP, FieldStub, call  # noqa: E402
 
 SECONDS = 90
-RATE, TIMEOUT_MS = 500, 2000
+RATE, TIMEOUT_MS = 200, 2000
 INVALID_REQUEST, TOO_LARGE, UNAVAILABLE, TIMEOUT, CUDA_ERROR, UNSUPPORTED, INVALID_LENGTH, RATE_LIMITED = 1, 2, 3, 4, 5, 8, 9, 10
 
 

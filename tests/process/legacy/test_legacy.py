@@ -234,12 +234,12 @@ class Errors(Legacy):
 
 
 class Limits(Legacy):
-    SETTINGS = "legacy_rate = 20"
+    SETTINGS = "legacy_rate = 4"
 
     def test_more_than_the_rate_are_told_that_we_are_busy(self):
         stub, other = self.stub(), self.stub("two")
-        stub.socket.sendall(b"".join(stub.message(REQUEST, call(NO_OP)) for _ in range(60)))
-        answers = [stub.receive() for _ in range(60)]
+        stub.socket.sendall(b"".join(stub.message(REQUEST, call(NO_OP)) for _ in range(80)))
+        answers = [stub.receive() for _ in range(80)]
         busy = [answer for answer in answers if answer.type == BUSY]
         self.assertGreaterEqual(len(busy), 30)
         self.assertEqual({answer.payload for answer in busy}, {b""})

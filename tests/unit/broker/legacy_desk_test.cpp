@@ -230,13 +230,13 @@ TEST_CASE("each refusal of a legacy request has its cause") {
 
 TEST_CASE("more legacy requests than the rate are refused, and counted") {
   auto settings = quick();
-  settings.rate = 5;
+  settings.rate = 1;
   Stage stage(settings);
-  for (std::uint32_t id = 0; id < 20; ++id) {
+  for (std::uint32_t id = 0; id < 25; ++id) {
     stage.ask(id);
     if (stage.count(VGPU_LEGACY_RATE_LIMITED) == 0) stage.answer();
   }
-  CHECK(stage.desk.counters().completed() == 5);
+  CHECK(stage.desk.counters().completed() == 10);
   CHECK(stage.count(VGPU_LEGACY_RATE_LIMITED) == 15);
 }
 
