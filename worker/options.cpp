@@ -23,7 +23,7 @@ const char* usage() {
          "                     where the client's channel lies in the window's memory, and what it may grow to, in "
          "bytes\n"
          "                     (default: all of it)\n"
-         "  --log-level LEVEL  debug, info, warning or error (default info)\n"
+         "  --log-level LEVEL  trace, debug, info, warning or error (default info)\n"
          "  --log-format F     text or json (default text)\n"
          "  --log-file PATH    (default: standard error)\n"
          "  --help, --version\n"
@@ -76,7 +76,7 @@ base::Result<Options> parse_options(int argc, char** argv) {
         break;
       case 'l':
         if (!log::parse_level(optarg, options.log.level))
-          return base::Error{0, fmt::format("--log-level {}: not one of debug, info, warning, error", optarg)};
+          return base::Error{0, fmt::format("--log-level {}: not one of trace, debug, info, warning, error", optarg)};
         break;
       case 'f':
         if (!log::parse_format(optarg, options.log.format))

@@ -150,6 +150,7 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
   auto session = std::make_unique<Session>(std::move(*window), std::move(*driver),
                                            Doorbell{std::move(inherited.doorbell), std::move(inherited.client)},
                                            std::move(*grant));
+  session->dispatcher().trace(options.client);
   const auto captured = session->console().capture_standard_streams();
   if (!captured) log::warning("{}: device printf goes to the log", captured.error().text);
   return session;
