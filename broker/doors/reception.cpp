@@ -68,8 +68,9 @@ std::optional<Admission::Ticket> Reception::take_place(const Identity& who, std:
 
 bool Reception::may_come_without_place(const Identity& who) const {
   const auto count = [&](auto&& matches) {
-    return std::count_if(visits_.begin(), visits_.end(),
-                         [&](const auto& one) { return !one.second.ticket && !one.second.is_waiting && matches(one.second.who); });
+    return std::count_if(visits_.begin(), visits_.end(), [&](const auto& one) {
+      return !one.second.ticket && !one.second.is_waiting && matches(one.second.who);
+    });
   };
   if (count([&](const Identity& other) { return other.vm == who.vm; }) >= kWithoutPlace) return false;
   return who.settings != nullptr ||
@@ -78,8 +79,7 @@ bool Reception::may_come_without_place(const Identity& who) const {
 
 bool Reception::may_be_legacy_stub(const Identity& who) const {
   if (who.settings != nullptr || config_.allows_unknown_vms) return true;
-  return who.may_claim &&
-         std::any_of(config_.vms.begin(), config_.vms.end(), [](const VmSettings& vm) { return vm.is_claimed; });
+  return std::any_of(config_.vms.begin(), config_.vms.end(), [](const VmSettings& vm) { return vm.is_claimed; });
 }
 
 // A stub of revision 2 connects when its VM starts and never again, so it may be silent as long as it likes. The oldest

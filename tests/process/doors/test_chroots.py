@@ -21,6 +21,9 @@ hello_timeout_ms = 300
 [vm.seven]
 domid = 7
 vm_id = 70
+[vm.nine]
+identity = "claimed"
+vm_id = 90
 """
 
 
@@ -83,6 +86,8 @@ class Roots(Tree):
             self.assertIn("vm_id=71 contradicts [vm.seven]", stub.link(vm_id=71).text)
         with Caller(self.door(8), self.user(8)) as stub:
             self.assertIn("no [vm.NAME]", stub.link().text)
+        with Caller(self.door(8), self.user(8)) as stub:
+            self.assertEqual(stub.link(vm_id=90).vm, "nine")
         shutil.rmtree(self.root(7))
         self.assertTrue(self.broker.says(f"{self.door(7)} is gone"))
         self.check_works(8)

@@ -95,7 +95,8 @@ TEST_CASE("nothing of the field's is on without a word for it") {
 
 TEST_CASE("VMs that nothing tells apart are errors, with the line of the second") {
   const auto error = [](const std::string& a, const std::string& b) {
-    const auto loaded = load("[broker]\nsocket = \"/m\"\nfield_socket = \"/f\"\n[vm.a]\n" + a + "\n[vm.b]\n\n" + b + "\n");
+    const auto loaded =
+        load("[broker]\nsocket = \"/m\"\nfield_socket = \"/f\"\n[vm.a]\n" + a + "\n[vm.b]\n\n" + b + "\n");
     return loaded.errors.size() == 1 ? loaded.errors[0] : std::to_string(loaded.errors.size()) + " errors";
   };
   using Catch::Contains;

@@ -35,7 +35,8 @@ vgpu_stub_hello stub_hello() {
 
 // Written from the field's protocol: magic, type, vm_id, request_id, pool, priority, padding, length.
 std::vector<std::byte> legacy_request() {
-  const unsigned char bytes[24] = {0x55, 0x50, 0x47, 0x56, 1, 0, 0, 0, 9, 0, 0, 0, 77, 0, 0, 0, 'A', 1, 0, 0, 40, 0, 0, 0};
+  const unsigned char bytes[24] = {0x55, 0x50, 0x47, 0x56, 1,   0, 0, 0, 9,  0, 0, 0,
+                                   77,   0,    0,    0,    'A', 1, 0, 0, 40, 0, 0, 0};
   return bytes_of(bytes);
 }
 
