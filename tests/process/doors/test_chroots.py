@@ -92,8 +92,7 @@ class Roots(Tree):
         self.assertTrue(self.broker.says(f"{self.door(7)} is gone"))
         self.check_works(8)
         shutil.rmtree(self.root(8))
-        # A VM keeps the name of the latest process behind its stub.
-        self.assertTrue(wait_until(lambda: self.broker.descriptors() <= before + 1, SECONDS), "descriptors of doors that are gone stay open")
+        self.assertTrue(wait_until(lambda: self.broker.descriptors() <= before, SECONDS), "descriptors of doors that are gone stay open")
 
     @unittest.skipIf(NEEDS_ROOT, NEEDS_ROOT)
     def test_nobody_else_comes_through(self):
