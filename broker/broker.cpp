@@ -2,11 +2,13 @@
 
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 
+#include "broker/admin/reports.hpp"
 #include "broker/restart/relaunch.hpp"
 #include "broker/supervisor/worker_launch.hpp"
 #include "common/base/log.hpp"
@@ -41,12 +43,14 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       options_(options),
       config_(config),
       relaunch_(options.command_line),
-      clients_(loop, config.max_clients, config.socket + ".roster"),
+      clients_(loop, config.max_clients, config.socket),
       vms_(loop, config_, clients_),
       reception_(loop, config_, clients_, vms_),
       doors_(loop, config_, clients_.guest_limiter(),
              [this](const auto& entrance, base::UniqueFd c) { reception_.receive(entrance, std::move(c)); }),
-      shutdown_deadline_(loop) {
+      shutdown_deadline_(loop),
+      office_({clients_, vms_, config_, options.config_path, [this] { return list_sockets(); },
+               [this] { return reload(); }}) {
   clients_.on_gone([this] { continue_shutdown(); });
 }
 
@@ -54,14 +58,20 @@ base::Result<void> Broker::start() {
   raise_descriptor_limit();
   auto worker = supervisor::find_worker(config_.worker);
   if (!worker) return worker.error();
-  clients_.configure({*worker, config_.driver, config_.log_level, config_.kill_timeout});
+  clients_.configure(
+      {*worker, config_.driver, config_.log_level, config_.kill_timeout, config_.log_format, config_.log_file});
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
   if (auto made = doors_.make_main(relaunch_.inherited()); !made) return made.error();
+  clients_.restore_quarantine();
   // Before anybody is admitted: they count.
   clients_.take_back([this](const restart::Entry& entry, int window) { return find_events(entry, window); });
   if (auto made = doors_.make_others(); !made) return made.error();
+  admin_.emplace(loop_, admin::Server::Settings{config_.admin_socket, config_.admin_group}, office_,
+                 clients_.limiter());
+  if (auto listening = admin_->listen(); !listening) return listening.error();
+  pulse_.emplace(loop_, clients_, std::chrono::seconds(config_.heartbeat_s));
   doors_.open();
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
@@ -74,9 +84,10 @@ std::optional<vm::ClientEvents> Broker::find_events(const restart::Entry& entry,
 
 void Broker::on_signal(int signal) {
   if (stopping_) return;
-  if (signal == SIGHUP) return reload();
+  if (signal == SIGHUP) return static_cast<void>(reload());
   if (signal == SIGUSR1) return log_accounts();
   if (signal == SIGUSR2) return begin_relaunch();
+  if (signal == SIGQUIT) return begin_step_down();
   begin_shutdown(signal);
 }
 
@@ -88,7 +99,7 @@ void Broker::log_accounts() {
 
 // Nobody new is let in, those who are saying hello get their answer (or run into hello_timeout), then it happens.
 void Broker::begin_relaunch() {
-  if (relaunching_) return;
+  if (relaunching_ || stepping_down_) return;
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
@@ -99,10 +110,27 @@ void Broker::begin_relaunch() {
 
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
+  clients_.save();
   const int code = relaunch_.execute(doors_.main_descriptors());
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
   doors_.open();
+}
+
+// The service manager stops us, and perhaps starts another: clients and workers are not to notice.
+void Broker::begin_step_down() {
+  if (stepping_down_) return;
+  stepping_down_ = true;
+  base::notify_service("STOPPING=1");
+  // Closed, not removed: programs that start now see the files, and try again until the next broker listens.
+  doors_.shut();
+  reception_.finish([this] { step_down(); });
+}
+
+// As a crash, but on purpose: without destructors, which would end the workers and remove the files.
+void Broker::step_down() {
+  log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
+  _exit(0);
 }
 
 void Broker::relaunch_in_need() {
@@ -115,21 +143,40 @@ void Broker::relaunch_in_need() {
   (void)relaunch_.execute(doors_.main_descriptors());
 }
 
-void Broker::reload() {
+std::vector<std::string> Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
-  if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
-  config_.log_level = clients_.settings().log_level = loaded.config.log_level;
-  log::open("vgpu-broker", config_.level());
+  if (!loaded.errors.empty()) {
+    log::error("the configuration stays as it was");
+    return loaded.errors;
+  }
+  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened) {
+    log::error("{}; the configuration stays as it was", opened.error().text);
+    return {opened.error().text};
+  }
+  auto& settings = clients_.settings();
+  config_.log_level = settings.log_level = loaded.config.log_level;
+  config_.log_format = settings.log_format = loaded.config.log_format;
+  config_.log_file = settings.log_file = loaded.config.log_file;
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
+  return {};
+}
+
+std::vector<admin::SocketReport> Broker::list_sockets() const {
+  std::vector<admin::SocketReport> sockets = {
+      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}}};
+  for (const auto& entrance : doors_.list()) sockets.push_back(admin::report_socket(entrance, config_));
+  return sockets;
 }
 
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
 void Broker::begin_shutdown(int signal) {
   stopping_ = true;
-  relaunching_ = false;
+  relaunching_ = stepping_down_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
   base::notify_service("STOPPING=1");
+  admin_.reset();
+  pulse_.reset();
   doors_.remove_others();
   reception_.clear();
   vms_.stop();

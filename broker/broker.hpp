@@ -4,12 +4,14 @@
 
 #include <optional>
 
+#include "broker/admin/server.hpp"
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
 #include "broker/doors/doors.hpp"
 #include "broker/doors/reception.hpp"
 #include "broker/event/event.hpp"
 #include "broker/options.hpp"
+#include "broker/pulse.hpp"
 #include "broker/restart/relaunch.hpp"
 #include "broker/vms.hpp"
 
@@ -30,10 +32,13 @@ class Broker {
  private:
   std::optional<vm::ClientEvents> find_events(const restart::Entry& entry, int window);
   void on_signal(int signal);
-  void reload();
+  std::vector<std::string> reload();
+  std::vector<admin::SocketReport> list_sockets() const;
   void log_accounts();
   void begin_relaunch();
   void relaunch();
+  void begin_step_down();
+  [[noreturn]] void step_down();
   void begin_shutdown(int signal);
   void continue_shutdown();
   void end_shutdown();
@@ -48,8 +53,12 @@ class Broker {
   doors::Doors doors_;
   std::optional<event::Signals> signals_;
   event::Timer shutdown_deadline_;
+  std::optional<Pulse> pulse_;
+  admin::Office office_;
+  std::optional<admin::Server> admin_;
   bool stopping_ = false;
-  bool relaunching_ = false;  // as soon as nobody says hello any more
+  bool relaunching_ = false;    // as soon as nobody says hello any more
+  bool stepping_down_ = false;  // the same
   int exit_code_ = 0;
 };
 

@@ -34,6 +34,16 @@ std::string apply_unknown_vms(const toml::node& node, Config& config) {
   return problem;
 }
 
+std::string apply_format(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.log_format);
+  return problem.empty() ? check_format(config.log_format) : problem;
+}
+
+std::string apply_log_file(const toml::node& node, Config& config) {
+  auto problem = parse_text(node, config.log_file);
+  return problem.empty() ? check_log_file(config.log_file) : problem;
+}
+
 constexpr Key kKeys[] = {
     {"broker", "socket", [](const toml::node& n, Config& c) { return parse_path(n, c.socket); }},
     {"broker", "socket_mode", [](const toml::node& n, Config& c) { return parse_mode(n, c.socket_mode); }},
@@ -45,10 +55,15 @@ constexpr Key kKeys[] = {
     {"broker", "unknown_vms", apply_unknown_vms},
     {"broker", "worker", [](const toml::node& n, Config& c) { return parse_path(n, c.worker); }},
     {"broker", "log_level", apply_level},
+    {"broker", "log_format", apply_format},
+    {"broker", "log_file", apply_log_file},
     {"broker", "max_clients", [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients); }},
     {"broker", "max_clients_per_uid",
      [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
     {"broker", "kill_timeout_ms", [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.kill_timeout); }},
+    {"broker", "admin_socket", [](const toml::node& n, Config& c) { return parse_path(n, c.admin_socket); }},
+    {"broker", "admin_group", [](const toml::node& n, Config& c) { return parse_text(n, c.admin_group); }},
+    {"broker", "heartbeat_s", [](const toml::node& n, Config& c) { return parse_count(n, 1, 86'400, c.heartbeat_s); }},
     {"gpu", "driver", apply_driver},
     {"client", "window_size", [](const toml::node& n, Config& c) { return parse_size(n, c.window_size); }},
     {"client", "hello_timeout_ms",
@@ -112,12 +127,20 @@ void apply(const Overrides& overrides, LoadedConfig& loaded) {
   config.worker = overrides.worker.value_or(config.worker);
   config.driver = overrides.driver.value_or(config.driver);
   config.log_level = overrides.log_level.value_or(config.log_level);
+  config.log_format = overrides.log_format.value_or(config.log_format);
+  config.log_file = overrides.log_file.value_or(config.log_file);
   if (overrides.driver)
     if (const auto problem = check_driver(config.driver); !problem.empty())
       loaded.errors.push_back("--driver " + problem);
   if (overrides.log_level)
     if (const auto problem = check_level(config.log_level); !problem.empty())
       loaded.errors.push_back("--log-level " + problem);
+  if (overrides.log_format)
+    if (const auto problem = check_format(config.log_format); !problem.empty())
+      loaded.errors.push_back("--log-format " + problem);
+  if (overrides.log_file)
+    if (const auto problem = check_log_file(config.log_file); !problem.empty())
+      loaded.errors.push_back("--log-file " + problem);
 }
 
 }  // namespace
@@ -126,10 +149,12 @@ const char* to_text(Priority priority) {
   return priority == Priority::low ? "low" : priority == Priority::medium ? "medium" : "high";
 }
 
-log::Level Config::level() const {
-  auto level = log::Level::info;
-  log::parse_level(log_level, level);
-  return level;
+log::Settings Config::logging() const {
+  log::Settings settings;
+  log::parse_level(log_level, settings.level);
+  log::parse_format(log_format, settings.format);
+  settings.file = log_file;
+  return settings;
 }
 
 namespace {
@@ -158,7 +183,8 @@ void read_file(const std::string& path, LoadedConfig& loaded, VmSections& vms) {
 }  // namespace
 
 /// Those without a path of their own lie beside the broker's.
-void place_vm_sockets(Config& config) {
+void place_sockets(Config& config) {
+  if (config.admin_socket.empty()) config.admin_socket = config.socket + ".admin";
   const auto folder = config.socket.substr(0, config.socket.rfind('/') + 1);
   for (auto& vm : config.vms)
     if (vm.socket.empty()) vm.socket = folder + "vm-" + vm.name + ".sock";
@@ -172,7 +198,7 @@ LoadedConfig load_config(const std::string& path, bool must_exist, const Overrid
     read_file(path, loaded, vms);
   }
   apply(overrides, loaded);
-  place_vm_sockets(loaded.config);
+  place_sockets(loaded.config);
   vms.compare(loaded);
   return loaded;
 }

@@ -47,7 +47,12 @@ struct Config {
   std::string chroot_directory;     // with root-N for the QEMU of each Xen domain; empty: none
   bool allows_unknown_vms = false;  // stubs of VMs without a [vm.NAME]
   std::string worker;               // empty: beside the broker
+  std::string admin_socket;         // empty: beside the socket, with ".admin"
+  std::string admin_group;          // empty: root and the broker's user only
+  std::uint64_t heartbeat_s = 60;
   std::string log_level = "info";
+  std::string log_format = "text";
+  std::string log_file;  // empty: standard error
   std::uint64_t max_clients = 256;
   std::uint64_t max_clients_per_uid = 64;
   std::chrono::milliseconds kill_timeout{5000};
@@ -59,12 +64,12 @@ struct Config {
   // [vm.NAME], in the order of their names
   std::vector<VmSettings> vms;
 
-  log::Level level() const;
+  log::Settings logging() const;
 };
 
 /// Settings from the command line: what is set wins over the file.
 struct Overrides {
-  std::optional<std::string> socket, worker, driver, log_level;
+  std::optional<std::string> socket, worker, driver, log_level, log_format, log_file;
 };
 
 struct LoadedConfig {

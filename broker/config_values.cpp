@@ -108,6 +108,16 @@ std::string parse_choice(const toml::node& node, std::initializer_list<const cha
   return "must be " + list;
 }
 
+std::string check_format(const std::string& name) {
+  log::Format ignored;
+  return log::parse_format(name, ignored) ? "" : "must be \"text\" or \"json\"";
+}
+
+// Empty stands for standard error.
+std::string check_log_file(const std::string& path) {
+  return path.empty() || path.front() == '/' ? "" : "must be an absolute path, or empty for standard error";
+}
+
 bool is_plain_name(std::string_view name, std::size_t most) {
   return !name.empty() && name.size() <= most && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||

@@ -23,6 +23,8 @@ std::string parse_choice(const toml::node& node, std::initializer_list<const cha
 
 std::string check_driver(const std::string& driver);
 std::string check_level(const std::string& name);
+std::string check_format(const std::string& name);
+std::string check_log_file(const std::string& path);
 /// Letters, digits, "-", "_" and ".", at most that many.
 bool is_plain_name(std::string_view name, std::size_t most);
 

@@ -21,6 +21,11 @@ Options parse_options(int argc, char** argv) try {
   app.add_option("--driver", options.overrides.driver, "auto, nvidia, sim, or the path of a library")
       ->type_name("NAME");
   app.add_option("--log-level", options.overrides.log_level, "debug, info, warning or error")->type_name("LEVEL");
+  app.add_option("--log-format", options.overrides.log_format, "text or json")->type_name("FORMAT");
+  app.add_option("--log-file", options.overrides.log_file, "File for the log, instead of standard error")
+      ->type_name("PATH");
+  app.add_option("--pid-file", options.pid_file, "File that gets the process id once clients can connect")
+      ->type_name("PATH");
   app.footer("An ordinary user can run it: vgpu-broker --socket $HOME/vgpu.sock. See vgpu-broker(8).");
   try {
     app.parse(argc, argv);

@@ -14,6 +14,7 @@ struct Options {
   bool check_config = false;
   std::string config_path = kDefaultConfigPath;
   bool config_given = false;  // then the file must exist
+  std::string pid_file;       // written once it listens; empty: none
   Overrides overrides;
   std::vector<std::string> command_line;  // all of it, for a relaunch
 

@@ -47,7 +47,11 @@ int main(int argc, char** argv) {
     return control::kExitUsage;
   }
   if (options->help) return std::fputs(worker::usage(), stdout) < 0;
-  log::open(fmt::format("worker[{}]", options->client), options->log_level);
+  const auto who = fmt::format("worker[{}]", options->client);
+  if (const auto opened = log::open(who, options->log); !opened) {
+    log::open(who, options->log.level);
+    log::warning("{}", opened.error().text);
+  }
 
   auto inherited = worker::take_inherited();
   if (!inherited) {

@@ -22,6 +22,8 @@ const char* usage() {
          "bytes\n"
          "                     (default: all of it)\n"
          "  --log-level LEVEL  debug, info, warning or error (default info)\n"
+         "  --log-format F     text or json (default text)\n"
+         "  --log-file PATH    (default: standard error)\n"
          "  --help, --version\n"
          "\n"
          "Exit codes: 0 the client ended; 64 wrong arguments or descriptors; 65 the client broke the protocol; 66 its "
@@ -34,6 +36,8 @@ base::Result<Options> parse_options(int argc, char** argv) {
                                  {"vm", required_argument, nullptr, 'v'},
                                  {"driver", required_argument, nullptr, 'd'},
                                  {"log-level", required_argument, nullptr, 'l'},
+                                 {"log-format", required_argument, nullptr, 'f'},
+                                 {"log-file", required_argument, nullptr, 'w'},
                                  {"window-offset", required_argument, nullptr, 'o'},
                                  {"window-size", required_argument, nullptr, 's'},
                                  {"window-capacity", required_argument, nullptr, 'm'},
@@ -65,8 +69,15 @@ base::Result<Options> parse_options(int argc, char** argv) {
         options.help = true;
         break;
       case 'l':
-        if (!log::parse_level(optarg, options.log_level))
+        if (!log::parse_level(optarg, options.log.level))
           return base::Error{0, fmt::format("--log-level {}: not one of debug, info, warning, error", optarg)};
+        break;
+      case 'f':
+        if (!log::parse_format(optarg, options.log.format))
+          return base::Error{0, fmt::format("--log-format {}: not one of text, json", optarg)};
+        break;
+      case 'w':
+        options.log.file = optarg;
         break;
       default:
         return base::Error{0, fmt::format("unknown option {}; see --help", argv[optind - 1])};

@@ -14,7 +14,7 @@ struct Options {
   uint64_t client = 0;
   std::string vm = "host";
   std::string driver = "auto";
-  log::Level log_level = log::Level::info;
+  log::Settings log;
   shm::Place place;  // of the channel in the window's memory; size 0: all of it
   bool help = false;
 };

@@ -116,7 +116,7 @@ base::Result<Inherited> take_inherited() {
 void outlive_the_broker() {
   ::signal(SIGPIPE, SIG_IGN);
   // What tells the broker something may be sent to all processes of its service; to us it means nothing.
-  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+  for (const int number : {SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
   // Where Yama restricts ptrace, and with it pidfd_getfd(), to ancestors: the next broker is none. A privileged broker
   // needs no such permission.
   if (::geteuid() != 0) ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);

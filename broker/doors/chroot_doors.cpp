@@ -166,6 +166,10 @@ void ChrootDoors::close() {
   for (auto& [name, root] : roots_) root.door.close();
 }
 
+void ChrootDoors::shut() {
+  for (auto& [name, root] : roots_) root.door.shut();
+}
+
 void ChrootDoors::list(std::vector<Entrance>& entrances) const {
   for (const auto& [name, root] : roots_)
     if (root.door.door() != nullptr) entrances.push_back(root.door.door()->entrance());

@@ -26,6 +26,7 @@ class ChrootDoors {
   base::Result<void> look();
   void open();
   void close();
+  void shut();
   void list(std::vector<Entrance>& entrances) const;
 
  private:

@@ -20,4 +20,9 @@ void Door::close() {
   acceptor_.reset();
 }
 
+void Door::shut() {
+  acceptor_.reset();
+  held_.reset();
+}
+
 }  // namespace vgpu::broker::doors

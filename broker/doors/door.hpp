@@ -27,6 +27,8 @@ class Door {
   void open();
   /// Those who come wait until open(). Allocates nothing.
   void close();
+  /// For good: those who come are refused by the kernel, or wait for whoever else has the socket. Its file stays.
+  void shut();
   /// Closed: what another run of this program needs of it.
   base::ListenSocket::Descriptors descriptors() const {
     return {held_.get(), socket_.lock_descriptor(), socket_.keeps_file()};

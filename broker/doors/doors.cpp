@@ -97,6 +97,14 @@ void Doors::close() {
   for (const auto& door : vms_) door->close();
 }
 
+void Doors::shut() {
+  context_.is_open = false;
+  if (main_) main_->shut();
+  if (field_) field_->shut();
+  if (chroots_) chroots_->shut();
+  for (const auto& door : vms_) door->shut();
+}
+
 void Doors::remove_others() {
   if (main_) main_->close();
   look_after_field_.cancel();

@@ -24,6 +24,8 @@ class Doors {
   void open();
   /// Until open(): those who come wait.
   void close();
+  /// For good, but the files stay: we end, and the next broker finds them.
+  void shut();
   /// Of the closed main door.
   base::ListenSocket::Descriptors main_descriptors() const { return main_->descriptors(); }
   bool has_main() const { return main_ != nullptr; }

@@ -58,4 +58,8 @@ void ExposedDoor::close() {
   if (door_) door_->close();
 }
 
+void ExposedDoor::shut() {
+  if (door_) door_->shut();
+}
+
 }  // namespace vgpu::broker::doors

@@ -32,6 +32,8 @@ class ExposedDoor {
   void remove();
   void open();
   void close();
+  /// For good, as Door::shut().
+  void shut();
   const Door* door() const { return door_.get(); }
 
  private:

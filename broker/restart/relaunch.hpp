@@ -14,7 +14,7 @@
 namespace vgpu::broker::restart {
 
 /// The signals that the broker obeys.
-inline constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+inline constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 /// Puts them off, and lets them in: a relaunched run starts with them put off.
 void hold_signals(bool hold);

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<std::string> environment_of(const WorkerLaunch& launch) {
   std::vector<std::string> environment;
-  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR"})
+  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "JOURNAL_STREAM"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
   environment.insert(environment.end(), launch.guest_environment.begin(), launch.guest_environment.end());
   return environment;
@@ -32,9 +32,11 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
   if (!null) return base::Error{errno, "cannot open /dev/null: " + std::generic_category().message(errno)};
   SpawnRequest request;
   request.path = launch.path;
-  request.arguments = {"vgpu-worker", "--client",    std::to_string(launch.client),
-                       "--vm",        launch.vm,     "--driver",
-                       launch.driver, "--log-level", launch.log_level};
+  request.arguments = {"vgpu-worker",  "--client",       std::to_string(launch.client),
+                       "--vm",         launch.vm,        "--driver",
+                       launch.driver,  "--log-level",    launch.log_level,
+                       "--log-format", launch.log_format};
+  if (!launch.log_file.empty()) request.arguments.insert(request.arguments.end(), {"--log-file", launch.log_file});
   const auto& place = launch.place;
   const bool is_whole = place.offset == 0 && place.capacity == place.size;  // memory of its own
   if (!is_whole)

@@ -29,6 +29,8 @@ struct WorkerLaunch {
     std::uint64_t size = 0;
     std::uint64_t capacity = 0;
   } place;
+  std::string log_format = "text";
+  std::string log_file;  // empty: our standard error
 };
 
 /// Starts it. The descriptors stay the caller's.

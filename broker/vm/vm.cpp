@@ -25,6 +25,9 @@ bool has_channel(const std::uint64_t (&bits)[VGPU_CHANNEL_MAX / 64], std::uint32
   return (bits[index / 64] >> (index % 64) & 1) != 0;
 }
 
+/// Printable, whatever was sent.
+char label_of_pool(std::uint32_t pool) { return pool >= 'A' && pool <= 'Z' ? static_cast<char>(pool) : '?'; }
+
 /// Empty if the hello can be served; else a sentence.
 std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings) {
   if (!std::has_single_bit(hello.window_size) || hello.window_size < kMinVmWindow)
@@ -49,6 +52,18 @@ Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::mi
       sweep_(loop) {}
 
 Vm::~Vm() = default;
+
+VmReport Vm::report() const {
+  VmReport report{ending_ ? "ending" : up_ ? "up" : "down", settings_.socket};
+  if (link_ && link_->is_open()) report.stub_pid = link_->peer().pid;
+  if (link_ && link_->is_open()) report.stub_uid = link_->peer().uid;
+  if (memory_) report.window_size = memory_->size();
+  if (!up_) return report;
+  report.label_vm_id = hello_.vm_id;
+  report.label_pool = label_of_pool(hello_.pool);
+  report.label_priority = hello_.priority;
+  return report;
+}
 
 void Vm::stop() {
   if (link_) link_->close();
@@ -154,7 +169,7 @@ void Vm::bring_up() {
       log::Level::info, name(),
       "VM {}: link up: pid {}, uid {}, window of {} MiB, pool {}, priority {} (labels: vm_id={}, pool={}, priority={})",
       name(), link_->peer().pid, link_->peer().uid, memory_->size() >> 20, standing_.pool, to_text(standing_.priority),
-      hello_.vm_id, hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
+      hello_.vm_id, label_of_pool(hello_.pool), hello_.priority);
   answer_hello({}, {&window, 1});
 }
 

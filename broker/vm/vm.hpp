@@ -15,6 +15,7 @@
 #include "broker/config.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
+#include "broker/vm/vm_report.hpp"
 #include "common/abi/stub_link.h"
 
 namespace vgpu::broker::vm {
@@ -31,6 +32,7 @@ class Vm {
   };
 
   const std::string& name() const { return settings_.name; }
+  VmReport report() const;
   const VmSettings& settings() const { return settings_; }
   const Standing& standing() const { return standing_; }
   /// For VMs without a [vm.NAME], whose labels count.

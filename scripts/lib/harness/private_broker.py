@@ -26,11 +26,12 @@ class BrokerFailed(Exception):
 
 
 class PrivateBroker:
-    def __init__(self, layout: Layout, driver: str = "auto", keep_in: pathlib.Path | None = None):
-        """keep_in: where the broker's log is to stay; otherwise everything is removed at the end."""
+    def __init__(self, layout: Layout, driver: str = "auto", keep_in: pathlib.Path | None = None, settings: str = ""):
+        """keep_in: where the broker's log is to stay; otherwise everything is removed at the end. settings: lines of TOML."""
         layout.require()
         self.layout = layout
         self.driver = driver
+        self.settings = settings
         # Short on purpose: a socket's path has room for 107 bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-"))
         self.socket = self.folder / "broker.sock"
@@ -71,7 +72,7 @@ class PrivateBroker:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with notify, self.log.open("ab") as log:
             # Settings of our own, and none: an installed broker's are not for us.
-            (self.folder / "broker.toml").touch()
+            (self.folder / "broker.toml").write_text(self.settings)
             (self.folder / "notify.sock").unlink(missing_ok=True)
             notify.bind(str(self.folder / "notify.sock"))
             environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock")}
@@ -124,8 +125,19 @@ class PrivateBroker:
         self._process.kill()
         self._process.wait()
 
+    def step_down(self) -> None:
+        """As a stop of the service does: it ends by itself, workers and clients go on."""
+        self._orphans = sorted(set(self._orphans) | set(self.workers()))
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            status = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BrokerFailed(f"the broker did not step down within {STOP_SECONDS} s:\n{self.log_tail()}") from None
+        if status != 0:
+            raise BrokerFailed(f"the broker stepped down with status {status}:\n{self.log_tail()}")
+
     def start_again(self) -> None:
-        """After kill(): another broker in its place."""
+        """After kill() or step_down(): another broker in its place."""
         self._start()
 
     def accounts(self) -> dict[str, int]:

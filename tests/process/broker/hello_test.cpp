@@ -98,7 +98,7 @@ TEST_CASE("a worker has exactly its descriptors, arguments and environment") {
   client.order_and_wait("report");
   const std::string report = client.heap();
   CHECK_THAT(report, Contains("arguments: vgpu-worker --client 1 --vm uid-" + std::to_string(getuid()) +
-                              " --driver sim --log-level info\n"));
+                              " --driver sim --log-level info --log-format text\n"));
   CHECK_THAT(report, Contains(" CUDA_VISIBLE_DEVICES=0") && Contains(" PATH=") && !Contains("evil"));
   CHECK_THAT(report, Contains("descriptors: 0 1 2 3 4 5 6 7 8 9 \n"));
   CHECK_THAT(report, Contains("grant: open\n") && Contains("session: 1\n"));

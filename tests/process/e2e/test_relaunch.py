@@ -10,6 +10,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+from harness.computing import Computing  # noqa: E402
 from harness.layout import Layout  # noqa: E402
 from harness.private_broker import PrivateBroker, SteadyClient  # noqa: E402
 from harness.processes import is_alive, wait_until  # noqa: E402
@@ -20,30 +21,6 @@ arguments.add_argument("--rounds", type=int, default=100)
 OPTIONS = arguments.parse_args()
 LAYOUT = Layout(OPTIONS.build.resolve())
 SECONDS = 60
-
-
-class Computing(threading.Thread):
-    """A client that computes without a pause, and what it answered."""
-
-    def __init__(self, client: SteadyClient):
-        super().__init__()
-        self.client = client
-        self.answers = 0
-        self.wrong: list[str] = []
-        self.ended = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.ended.is_set():
-            answer = self.client.ask()
-            self.answers += 1
-            if answer != "right":
-                self.wrong.append(answer)
-                return
-
-    def stop(self) -> None:
-        self.ended.set()
-        self.join()
 
 
 class Relaunch(unittest.TestCase):
