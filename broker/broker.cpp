@@ -129,6 +129,7 @@ void Broker::begin_step_down() {
 
 // As a crash, but on purpose: without destructors, which would end the workers and remove the files.
 void Broker::step_down() {
+  clients_.save();
   log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
   _exit(0);
 }

@@ -69,8 +69,9 @@ Said ask_broker(BrokerFacts& facts) {
   facts.status = ask(facts, *broker, {{"request", "status"}});
   if (facts.status.is_null()) return said;
   facts.socket = facts.status.at("broker").value("socket", facts.socket);
-  facts.log = standard_error_of(facts.status.at("broker").value("pid", 0));
   said.settings = ask(facts, *broker, {{"request", "settings"}});
+  if (!said.settings.is_null()) facts.log = said.settings.value("/settings/broker/log_file"_json_pointer, "");
+  if (facts.log.empty()) facts.log = standard_error_of(facts.status.at("broker").value("pid", 0));
   said.sockets = ask(facts, *broker, {{"request", "list"}, {"what", "sockets"}});
   said.vms = ask(facts, *broker, {{"request", "list"}, {"what", "vms"}});
   return said;
