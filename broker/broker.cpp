@@ -165,7 +165,7 @@ std::vector<std::string> Broker::reload() {
 
 std::vector<admin::SocketReport> Broker::list_sockets() const {
   std::vector<admin::SocketReport> sockets = {
-      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}}};
+      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}, {}}};
   for (const auto& entrance : doors_.list()) sockets.push_back(admin::report_socket(entrance, config_));
   return sockets;
 }

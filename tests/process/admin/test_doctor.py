@@ -248,6 +248,44 @@ class Machines(Doctor):
         self.check_finds("vm", f"chroot {root}", "revision 0x01", "log")
 
 
+@unittest.skipUnless(os.geteuid() == 0, "only root can be several users")
+class Chroots(Doctor):
+    """As on XCP-ng: a folder for each domain, whose QEMU runs in it as a user of its own."""
+
+    USER = 65535 + 7
+
+    def setUp(self):
+        super().setUp()
+        self.broker.folder.chmod(0o755)
+        self.tree = self.broker.folder / "qemu"
+        self.tmp = self.tree / "root-7" / "tmp"
+        self.tmp.mkdir(parents=True)
+        for folder in (self.tmp, self.tmp.parent):
+            os.chown(folder, self.USER, self.USER)
+        self.broker.configure(f'chroot_directory = "{self.tree}"', "[vm.seven]\ndomid = 7\n")
+        self.relaunch()
+        self.door = self.tmp / "vgpu-mediator.sock"
+        self.assertTrue(wait_until(lambda: str(self.door) in {one["path"] for one in self.broker.list("sockets")}, SECONDS))
+
+    def test_wrong_owner_in_a_chroot(self):
+        self.check_well()
+        os.chown(self.door, 0, 0)
+        self.check_finds("socket", "owner 0", f"uid {self.USER}", f"chown {self.USER} {self.door}")
+        os.chown(self.door, self.USER, -1)
+        self.check_well("--as-uid", 0)
+
+    def test_qemu_in_it_that_does_not_connect(self):
+        enter = f"import os, sys; os.chroot({str(self.tree / 'root-7')!r}); os.setgid({self.USER}); os.setuid({self.USER}); sys.stdin.read()"
+        qemu = self.run_beside([sys.executable, "-c", enter, "-device", "vgpu-stub"])
+        self.assertTrue(wait_until(lambda: os.stat(f"/proc/{qemu.pid}").st_uid == self.USER, SECONDS))
+        self.check_finds("vm", f"VM seven: its QEMU (pid {qemu.pid}, uid {self.USER}, chroot {self.tree}/root-7)", "revision 0x01", "lspci")
+        self.tmp.chmod(0o700)
+        os.chown(self.tmp, 0, 0)
+        self.check_finds("vm", "no link", f"{self.tmp} does not let it pass", "QEMU's user may write to it")
+        os.chown(self.tmp, self.USER, self.USER)
+        self.check_finds("vm", "no link", "revision 0x01", "lspci")
+
+
 class System(Doctor):
     def write(self, name: str, text: str = "") -> pathlib.Path:
         path = self.host / name
