@@ -25,12 +25,15 @@ function(vgpu_man component)
   endforeach()
 endfunction()
 
-# vgpu_script(SERVICE IN OUT): a maintainer script from its template, with the functions that all of them share.
+# vgpu_script(SERVICE IN OUT): a maintainer script: IN, after the functions that all of them share.
 function(vgpu_script service in out)
-  file(READ ${packaging}/service.sh SERVICE_FUNCTIONS)
-  file(READ ${packaging}/old-shims.sh OLD_SHIMS)
-  set(SERVICE ${service})
-  configure_file(${packaging}/${in} ${packaging_out}/${out} @ONLY)
+  set(text "#!/bin/sh\nset -e\nservice=${service}\n")
+  foreach(part service.sh old-shims.sh ${in})
+    file(READ ${packaging}/${part} part_text)
+    string(APPEND text "${part_text}")
+    set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${packaging}/${part})
+  endforeach()
+  file(CONFIGURE OUTPUT ${packaging_out}/${out} CONTENT "${text}" @ONLY)
   file(CHMOD ${packaging_out}/${out} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()
 

@@ -11,6 +11,19 @@ by_init() {
   elif [ / -ef /proc/1/root/. ]; then "$init_script" "$1"; fi
 }
 
+# True once from installation to removal: an upgrade is none, and leaves stopped and disabled what was. (dpkg tells
+# the version even of a package that was removed, as long as its configuration is there.)
+marker=/var/lib/vgpu/$service.installed
+is_first_time() {
+  [ ! -e "$marker" ] || return 1
+  mkdir -p "${marker%/*}"
+  touch "$marker"
+}
+forget_installation() {
+  rm -f "$marker"
+  rmdir "${marker%/*}" 2>/dev/null || true
+}
+
 enable_service() {
   if command -v systemctl >/dev/null; then systemctl enable "$service.service" >/dev/null 2>&1 || true; fi
   [ -x "$init_script" ] || return 0
