@@ -8,17 +8,15 @@
 #include <csignal>
 #include <filesystem>
 
+#include "broker/admin/reports.hpp"
 #include "broker/restart/relaunch.hpp"
 #include "broker/supervisor/worker_launch.hpp"
 #include "common/base/log.hpp"
 #include "common/base/service_notify.hpp"
 #include "common/control/exit_class.hpp"
-#include "common/control/socket_io.hpp"
 
 namespace vgpu::broker {
 namespace {
-
-using control::HelloStatus;
 
 // Workers are given this much longer than kill_timeout when the broker ends.
 constexpr std::chrono::milliseconds kShutdownGrace{500};
@@ -45,10 +43,15 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       options_(options),
       config_(config),
       relaunch_(options.command_line),
-      clients_(loop, config.max_clients, config.socket + ".roster"),
-      shutdown_deadline_(loop) {
+      clients_(loop, config.max_clients, config.socket),
+      vms_(loop, config_, clients_),
+      reception_(loop, config_, clients_, vms_),
+      doors_(loop, config_,
+             [this](const auto& entrance, base::UniqueFd c) { reception_.receive(entrance, std::move(c)); }),
+      shutdown_deadline_(loop),
+      office_({clients_, vms_, config_, options.config_path, [this] { return list_sockets(); },
+               [this] { return reload(); }}) {
   clients_.on_gone([this] { continue_shutdown(); });
-  for (const auto& vm : config.vms) vms_.push_back(std::make_unique<vm::Vm>(loop, vm, clients_, config.hello_timeout));
 }
 
 base::Result<void> Broker::start() {
@@ -60,41 +63,28 @@ base::Result<void> Broker::start() {
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace(loop_, restart::kSignals, [this](int signal) { on_signal(signal); });
   restart::hold_signals(false);
-  if (auto listening = listen(); !listening) return listening.error();
+  if (auto made = doors_.make_main(relaunch_.inherited()); !made) return made.error();
+  clients_.restore_quarantine();
   // Before anybody is admitted: they count.
   clients_.take_back([this](const restart::Entry& entry, int window) { return find_events(entry, window); });
-  for (const auto& vm : vms_)
-    if (auto listening = vm->listen(); !listening) return listening.error();
-  accept_from(socket_->take_descriptor());
+  if (auto made = doors_.make_others(); !made) return made.error();
+  admin_.emplace(loop_, admin::Server::Settings{config_.admin_socket, config_.admin_group}, office_,
+                 clients_.limiter());
+  if (auto listening = admin_->listen(); !listening) return listening.error();
+  pulse_.emplace(loop_, clients_, std::chrono::seconds(config_.heartbeat_s));
+  doors_.open();
   log::info("listening on {} (mode {:04o}, driver {}, worker {})", config_.socket, config_.socket_mode, config_.driver,
             *worker);
   return {};
 }
 
-base::Result<void> Broker::listen() {
-  if (const auto& inherited = relaunch_.inherited()) {
-    if (auto socket = base::ListenSocket::adopt(config_.socket, *inherited)) {
-      socket_.emplace(std::move(*socket));
-      return {};
-    }
-  }
-  auto socket = base::ListenSocket::create(config_.socket, {config_.socket_mode, config_.socket_group});
-  if (!socket) return socket.error();
-  socket_.emplace(std::move(*socket));
-  return {};
-}
-
 std::optional<vm::ClientEvents> Broker::find_events(const restart::Entry& entry, int window) {
-  if (!entry.place) return vm::ClientEvents{};
-  for (const auto& vm : vms_)
-    if (vm->name() == entry.place->vm) return vm->take_back(entry, window);
-  log::warning("client {} belongs to VM {}, which the configuration does not have any more", entry.id, entry.place->vm);
-  return std::nullopt;
+  return entry.place ? vms_.take_back(entry, window) : vm::ClientEvents{};
 }
 
 void Broker::on_signal(int signal) {
   if (stopping_) return;
-  if (signal == SIGHUP) return reload();
+  if (signal == SIGHUP) return static_cast<void>(reload());
   if (signal == SIGUSR1) return log_accounts();
   if (signal == SIGUSR2) return begin_relaunch();
   if (signal == SIGQUIT) return begin_step_down();
@@ -103,7 +93,7 @@ void Broker::on_signal(int signal) {
 
 void Broker::log_accounts() {
   log::info("accounts: clients {}, greetings {}, places {}, workers {}, quarantined {}, descriptors {}",
-            clients_.count(), greetings_.size(), clients_.admission().count(), clients_.count(),
+            clients_.count(), reception_.count(), clients_.admission().count(), clients_.count(),
             clients_.count_quarantined(), count_descriptors());
 }
 
@@ -114,23 +104,17 @@ void Broker::begin_relaunch() {
   for (const auto& error : loaded.errors) log::error("{}", error);
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
   relaunching_ = true;
-  held_socket_ = acceptor_->release();
-  acceptor_.reset();
-  leave_if_greeted();
-}
-
-void Broker::leave_if_greeted() {
-  if (!greetings_.empty()) return;
-  if (stepping_down_) step_down();
-  if (relaunching_) relaunch();
+  doors_.close();
+  reception_.finish([this] { relaunch(); });
 }
 
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
-  const int code = relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
+  clients_.save();
+  const int code = relaunch_.execute(doors_.main_descriptors());
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
-  accept_from(std::move(held_socket_));
+  doors_.open();
 }
 
 // The service manager stops us, and perhaps starts another: clients and workers are not to notice.
@@ -138,9 +122,9 @@ void Broker::begin_step_down() {
   if (stepping_down_) return;
   stepping_down_ = true;
   base::notify_service("STOPPING=1");
-  // Closed, not removed: programs that start now see the file, and try again until the next broker listens.
-  acceptor_.reset();
-  leave_if_greeted();
+  // Closed, not removed: programs that start now see the files, and try again until the next broker listens.
+  doors_.shut();
+  reception_.finish([this] { step_down(); });
 }
 
 // As a crash, but on purpose: without destructors, which would end the workers and remove the files.
@@ -149,81 +133,40 @@ void Broker::step_down() {
   _exit(0);
 }
 
-void Broker::accept_from(base::UniqueFd socket) {
-  acceptor_.emplace(loop_, std::move(socket), [this](base::UniqueFd c) { on_connection(std::move(c)); });
-  // Whoever waits already comes before any signal: relaunched again and again, we serve all the same.
-  acceptor_->accept_some();
-}
-
 void Broker::relaunch_in_need() {
   if (stopping_) return;
   // While memory stays short this happens again and again: not more than five times a second.
   constexpr timespec kPause{0, 200'000'000};
   nanosleep(&kPause, nullptr);
-  if (acceptor_) held_socket_ = acceptor_->release();
-  if (!held_socket_) return;  // not yet listening
-  (void)relaunch_.execute({held_socket_.get(), socket_->lock_descriptor()});
+  if (!doors_.has_main()) return;
+  doors_.close();
+  (void)relaunch_.execute(doors_.main_descriptors());
 }
 
-void Broker::reload() {
+std::vector<std::string> Broker::reload() {
   const auto loaded = options_.load();
   for (const auto& error : loaded.errors) log::error("{}", error);
-  if (!loaded.errors.empty()) return log::error("the configuration stays as it was");
-  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened)
-    return log::error("{}; the configuration stays as it was", opened.error().text);
+  if (!loaded.errors.empty()) {
+    log::error("the configuration stays as it was");
+    return loaded.errors;
+  }
+  if (const auto opened = log::open("vgpu-broker", loaded.config.logging()); !opened) {
+    log::error("{}; the configuration stays as it was", opened.error().text);
+    return {opened.error().text};
+  }
   auto& settings = clients_.settings();
   config_.log_level = settings.log_level = loaded.config.log_level;
   config_.log_format = settings.log_format = loaded.config.log_format;
   config_.log_file = settings.log_file = loaded.config.log_file;
   log::info("log level is now {}; other settings take effect at the next start", config_.log_level);
+  return {};
 }
 
-void Broker::on_connection(base::UniqueFd connection) {
-  auto peer = base::identify_peer(connection.get());
-  if (!peer) {
-    clients_.limiter().write(log::Level::warning, "unknown peers", "refused a connection: {}", peer.error().text);
-    return control::send_refusal(connection.get(), HelloStatus::internal, peer.error().text);
-  }
-  std::string refusal;
-  const auto vm = vm::vm_name(peer->uid);
-  auto ticket = clients_.admission().admit(vm, {config_.max_clients_per_uid, "max_clients_per_uid"}, refusal);
-  if (!ticket) {
-    clients_.limiter().write(log::Level::warning, vm, "refused pid {} (uid {}): {}", peer->pid, peer->uid, refusal);
-    return control::send_refusal(connection.get(), HelloStatus::limit, refusal);
-  }
-  const auto id = clients_.take_id();
-  greetings_[id] = std::make_unique<listener::Greeting>(
-      loop_, listener::Guest{std::move(connection), std::move(*peer), std::move(*ticket)}, config_.hello_timeout,
-      [this, id](listener::Greeted greeted) { on_greeted(id, std::move(greeted)); });
-}
-
-void Broker::on_greeted(std::uint64_t id, listener::Greeted greeted) {
-  event::defer(loop_, [this, id] {
-    greetings_.erase(id);
-    leave_if_greeted();
-  });
-  if (greeted.status != HelloStatus::ok) return refuse(greeted.guest, greeted.status, greeted.text);
-  admit(id, std::move(greeted));
-}
-
-void Broker::refuse(const listener::Guest& guest, HelloStatus status, const std::string& text) {
-  const auto& peer = guest.peer;
-  clients_.limiter().write(log::Level::warning, vm::vm_name(peer.uid), "refused pid {} (uid {}): {}", peer.pid,
-                           peer.uid, text);
-  control::send_refusal(guest.connection.get(), status, text);
-}
-
-void Broker::admit(std::uint64_t id, listener::Greeted greeted) {
-  const auto& peer = greeted.guest.peer;
-  vm::Newcomer newcomer{id, vm::vm_name(peer.uid), {}, greeted.hello, greeted.agreement};
-  clients_.limiter().write(log::Level::info, newcomer.vm, "client {} connected: pid {}, uid {}, \"{}\"", id, peer.pid,
-                           peer.uid, control::get_text(greeted.hello.label));
-  auto window = vm::Window::create(config_.window_size, id);
-  if (!window) return refuse(greeted.guest, HelloStatus::internal, window.error().text);
-  newcomer.guest.emplace(std::move(greeted.guest));
-  auto client = clients_.start(newcomer, std::move(*window), config_.window_size, {}, {});
-  if (client) return (*client)->answer();
-  refuse(*newcomer.guest, HelloStatus::internal, client.error().text);
+std::vector<admin::SocketReport> Broker::list_sockets() const {
+  std::vector<admin::SocketReport> sockets = {
+      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}}};
+  for (const auto& entrance : doors_.list()) sockets.push_back(admin::report_socket(entrance, config_));
+  return sockets;
 }
 
 // Shutdown: accept nobody -> revoke and kill -> wait for the exits, not for ever -> remove the socket.
@@ -232,9 +175,11 @@ void Broker::begin_shutdown(int signal) {
   relaunching_ = stepping_down_ = false;
   log::info("shutting down on signal {}: {} client(s) to end", signal, clients_.count());
   base::notify_service("STOPPING=1");
-  acceptor_.reset();
-  greetings_.clear();
-  for (const auto& vm : vms_) vm->stop();
+  admin_.reset();
+  pulse_.reset();
+  doors_.remove_others();
+  reception_.clear();
+  vms_.stop();
   clients_.revoke_all();
   shutdown_deadline_.start(config_.kill_timeout + kShutdownGrace, [this] { end_shutdown(); });
   continue_shutdown();
@@ -245,11 +190,11 @@ void Broker::continue_shutdown() {
 }
 
 void Broker::end_shutdown() {
-  if (!socket_) return;  // already ended
+  if (!doors_.has_main()) return;  // already ended
   exit_code_ = clients_.abandon_all() ? 0 : control::kExitInternal;
   shutdown_deadline_.cancel();
   signals_.reset();
-  socket_.reset();
+  doors_.remove_main();
   log::info("shut down");
 }
 

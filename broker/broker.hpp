@@ -1,20 +1,19 @@
-// The broker: owns the listening socket, the greetings under way and the VMs, and brings them to an end in order.
+// The broker: owns the doors, whoever has just come through them, the VMs and the clients, and brings them to an end in
+// order.
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <memory>
 #include <optional>
 
+#include "broker/admin/server.hpp"
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
+#include "broker/doors/doors.hpp"
+#include "broker/doors/reception.hpp"
 #include "broker/event/event.hpp"
-#include "broker/listener/acceptor.hpp"
-#include "broker/listener/greeting.hpp"
 #include "broker/options.hpp"
+#include "broker/pulse.hpp"
 #include "broker/restart/relaunch.hpp"
-#include "broker/vm/vm.hpp"
-#include "common/base/listen_socket.hpp"
+#include "broker/vms.hpp"
 
 namespace vgpu::broker {
 
@@ -31,21 +30,15 @@ class Broker {
   int exit_code() const { return exit_code_; }
 
  private:
-  base::Result<void> listen();
   std::optional<vm::ClientEvents> find_events(const restart::Entry& entry, int window);
   void on_signal(int signal);
-  void reload();
+  std::vector<std::string> reload();
+  std::vector<admin::SocketReport> list_sockets() const;
   void log_accounts();
-  void accept_from(base::UniqueFd socket);
   void begin_relaunch();
   void relaunch();
   void begin_step_down();
   [[noreturn]] void step_down();
-  void leave_if_greeted();
-  void on_connection(base::UniqueFd connection);
-  void on_greeted(std::uint64_t id, listener::Greeted greeted);
-  void refuse(const listener::Guest& guest, control::HelloStatus status, const std::string& text);
-  void admit(std::uint64_t id, listener::Greeted greeted);
   void begin_shutdown(int signal);
   void continue_shutdown();
   void end_shutdown();
@@ -55,16 +48,17 @@ class Broker {
   Config config_;
   restart::Relaunch relaunch_;
   Clients clients_;
-  std::vector<std::unique_ptr<vm::Vm>> vms_;
+  Vms vms_;
+  doors::Reception reception_;
+  doors::Doors doors_;
   std::optional<event::Signals> signals_;
-  std::optional<base::ListenSocket> socket_;
-  std::optional<listener::Acceptor> acceptor_;
   event::Timer shutdown_deadline_;
-  std::map<std::uint64_t, std::unique_ptr<listener::Greeting>> greetings_;
+  std::optional<Pulse> pulse_;
+  admin::Office office_;
+  std::optional<admin::Server> admin_;
   bool stopping_ = false;
   bool relaunching_ = false;    // as soon as nobody says hello any more
   bool stepping_down_ = false;  // the same
-  base::UniqueFd held_socket_;  // meanwhile
   int exit_code_ = 0;
 };
 

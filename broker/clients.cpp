@@ -19,12 +19,13 @@ constexpr std::chrono::milliseconds kHeartbeat{1000};
 
 }  // namespace
 
-Clients::Clients(event::Loop& loop, std::size_t max_clients, const std::string& roster)
+Clients::Clients(event::Loop& loop, std::size_t max_clients, const std::string& state)
     : loop_(loop),
       limiter_(kLogBurst, kLogPerSecond),
       guest_limiter_(kGuestLogBurst, kGuestLogPerSecond),
       admission_(max_clients),
-      roster_(roster),
+      roster_(state + ".roster"),
+      quarantine_file_(state + ".quarantine"),
       heartbeat_(loop) {}
 
 base::Result<vm::Client*> Clients::start(vm::Newcomer& newcomer, vm::Window window, std::uint64_t capacity,
@@ -57,10 +58,32 @@ void Clients::forget(std::uint64_t id) {
 
 vm::ClientEvents Clients::watch(vm::ClientEvents events, bool keep_on_roster) {
   events.finished = [this, keep_on_roster, tell = std::move(events.finished)](std::uint64_t id, auto exit) {
+    note_end(id, exit);
     drop(id, keep_on_roster);
     if (tell) tell(id, exit);
   };
+  events.ready = [this](std::uint64_t id, const vm::WorkerFacts& facts) { note_facts(id, facts); };
   return events;
+}
+
+void Clients::note_facts(std::uint64_t id, const vm::WorkerFacts& facts) {
+  if (const auto entry = entries_.find(id); entry != entries_.end()) entry->second.facts = facts;
+  roster_.set_facts(id, facts);
+}
+
+// Before the roster is written without it.
+void Clients::note_end(std::uint64_t id, control::WorkerExit exit) {
+  const auto* client = find(id);
+  if (client == nullptr) return;
+  roster_.totals().add_records(client->vm(), client->usage().records);
+  ends_.note({id, client->worker_pid(), client->vm(), exit, WorkerEnds::Clock::now()});
+}
+
+Totals::PerVm Clients::processed() const {
+  Totals sum(roster_.totals());
+  for (const auto& [id, client] : clients_)
+    if (!client->has_ended()) sum.add_records(client->vm(), client->usage().records);
+  return sum.per_vm();
 }
 
 void Clients::drop(std::uint64_t id, bool keep_on_roster) {
@@ -83,6 +106,7 @@ void Clients::take_back(const FindEvents& find_events) {
   const auto predecessor = roster_.read();
   if (!predecessor) return log::error("{}; workers of an earlier broker stay on their own", predecessor.error().text);
   next_id_ = predecessor->next_id;
+  roster_.totals() = predecessor->totals;
   if (predecessor->entries.empty()) return;
   auto known = predecessor->entries;
   std::erase_if(known, [&](const restart::Entry& entry) { return !take_back(entry, find_events); });
@@ -128,6 +152,33 @@ std::size_t Clients::count_quarantined() const {
 
 void Clients::revoke_all() {
   for (auto& [id, client] : clients_) client->revoke();
+}
+
+std::size_t Clients::revoke_vm(const std::string& vm) {
+  std::size_t count = 0;
+  for (auto& [id, client] : clients_) {
+    if (client->vm() != vm || client->is_ending()) continue;
+    client->revoke();
+    ++count;
+  }
+  return count;
+}
+
+Clients::Quarantined Clients::set_quarantined(const std::string& vm, bool is_quarantined) {
+  admission_.set_quarantined(vm, is_quarantined);
+  Quarantined result;
+  if (is_quarantined) result.revoked = revoke_vm(vm);
+  if (const auto written = quarantine_file_.write(quarantined()); !written) result.not_written = written.error().text;
+  return result;
+}
+
+void Clients::restore_quarantine() {
+  const auto names = quarantine_file_.read();
+  if (!names) return log::error("{}; no VM is in quarantine", names.error().text);
+  for (const auto& vm : *names) {
+    admission_.set_quarantined(vm, true);
+    log::warning("VM {} is in quarantine: vgpu-admin release {} ends it", vm, vm);
+  }
 }
 
 bool Clients::abandon_all() {

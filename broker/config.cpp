@@ -3,120 +3,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <fstream>
-#include <limits>
 
-#include "broker/vm/window.hpp"
-#include "common/abi/device_registers.h"
-
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-// toml++ 3.0 assumes what the file may well break ("[{"): an assertion fails in one build, the optimiser believes it in
-// the other. Behind the assumptions stand checks that say what is wrong: let them.
-// clang-format off
-#include <toml++/impl/preprocessor.h>
-#undef TOML_ASSERT
-#undef TOML_ASSERT_ASSUME
-#define TOML_ASSERT(expr) static_assert(true)
-#define TOML_ASSERT_ASSUME(expr) static_assert(true)
-#include <toml++/toml.h>
-// clang-format on
+#include "broker/config_values.hpp"
+#include "broker/config_vms.hpp"
 
 namespace vgpu::broker {
 namespace {
-
-using Milliseconds = std::chrono::milliseconds;
-
-// ---- values: each parser returns an empty string, or what is wrong with the value ----
-
-std::string parse_text(const toml::node& node, std::string& out) {
-  const auto* text = node.as_string();
-  if (text == nullptr) return "must be a string";
-  out = text->get();
-  return {};
-}
-
-std::string parse_path(const toml::node& node, std::string& out) {
-  auto problem = parse_text(node, out);
-  if (problem.empty() && (out.empty() || out.front() != '/')) problem = "must be an absolute path";
-  return problem;
-}
-
-std::string check_driver(const std::string& driver) {
-  if (driver == "auto" || driver == "nvidia" || driver == "sim" || driver.starts_with('/')) return {};
-  return "must be \"auto\", \"nvidia\", \"sim\" or the absolute path of a library";
-}
-
-std::string check_level(const std::string& name) {
-  log::Level ignored;
-  return log::parse_level(name, ignored) ? "" : "must be \"debug\", \"info\", \"warning\" or \"error\"";
-}
-
-std::string check_format(const std::string& name) {
-  log::Format ignored;
-  return log::parse_format(name, ignored) ? "" : "must be \"text\" or \"json\"";
-}
-
-// Empty stands for standard error.
-std::string check_log_file(const std::string& path) {
-  return path.empty() || path.front() == '/' ? "" : "must be an absolute path, or empty for standard error";
-}
-
-std::string parse_count(const toml::node& node, std::uint64_t least, std::uint64_t most, std::uint64_t& out) {
-  const auto* number = node.as_integer();
-  if (number == nullptr) return "must be an integer";
-  const auto value = number->get();
-  if (value < static_cast<std::int64_t>(least) || value > static_cast<std::int64_t>(most))
-    return "must be from " + std::to_string(least) + " to " + std::to_string(most);
-  out = static_cast<std::uint64_t>(value);
-  return {};
-}
-
-std::string parse_milliseconds(const toml::node& node, Milliseconds& out) {
-  std::uint64_t count = 0;
-  auto problem = parse_count(node, 1, 3'600'000, count);
-  if (problem.empty()) out = Milliseconds(count);
-  return problem;
-}
-
-std::string parse_mode(const toml::node& node, unsigned& out) {
-  std::string text;
-  unsigned mode = 0;
-  if (!parse_text(node, text).empty()) return "must be an octal number in quotes, such as \"0660\"";
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc() || end != text.data() + text.size() || mode > 0777)
-    return "must be an octal number from \"0000\" to \"0777\"";
-  out = mode;
-  return {};
-}
-
-bool scale(std::string_view unit, std::uint64_t& factor) {
-  constexpr std::array<std::pair<std::string_view, unsigned>, 3> kUnits = {{{"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
-  for (const auto& [name, shift] : kUnits) {
-    if (unit == name) factor = std::uint64_t{1} << shift;
-    if (unit == name) return true;
-  }
-  return false;
-}
-
-std::string parse_size(const toml::node& node, std::uint64_t& out) {
-  std::string text;
-  std::uint64_t number = 0, factor = 0;
-  if (!parse_text(node, text).empty()) return "must be a size in quotes, such as \"16GiB\"";
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  if (error != std::errc() || !scale(unit, factor) || number > std::numeric_limits<std::uint64_t>::max() / factor)
-    return "must be a whole number of MiB, GiB or TiB, such as \"16GiB\"";
-  const auto size = number * factor;
-  if (size < vm::kMinWindowSize || size > vm::kMaxWindowSize || size % VGPU_EXTENT_ALIGN != 0)
-    return "must be an even number of MiB from 6MiB to 512GiB";
-  out = size;
-  return {};
-}
-
-// ---- keys ----
 
 struct Key {
   std::string_view section;
@@ -134,6 +27,13 @@ std::string apply_level(const toml::node& node, Config& config) {
   return problem.empty() ? check_level(config.log_level) : problem;
 }
 
+std::string apply_unknown_vms(const toml::node& node, Config& config) {
+  std::size_t choice = 0;
+  auto problem = parse_choice(node, {"refuse", "allow"}, choice);
+  config.allows_unknown_vms = choice == 1;
+  return problem;
+}
+
 std::string apply_format(const toml::node& node, Config& config) {
   auto problem = parse_text(node, config.log_format);
   return problem.empty() ? check_format(config.log_format) : problem;
@@ -148,6 +48,11 @@ constexpr Key kKeys[] = {
     {"broker", "socket", [](const toml::node& n, Config& c) { return parse_path(n, c.socket); }},
     {"broker", "socket_mode", [](const toml::node& n, Config& c) { return parse_mode(n, c.socket_mode); }},
     {"broker", "socket_group", [](const toml::node& n, Config& c) { return parse_text(n, c.socket_group); }},
+    {"broker", "field_socket", [](const toml::node& n, Config& c) { return parse_path_or_none(n, c.field_socket); }},
+    {"broker", "field_socket_mode", [](const toml::node& n, Config& c) { return parse_mode(n, c.field_socket_mode); }},
+    {"broker", "chroot_directory",
+     [](const toml::node& n, Config& c) { return parse_path_or_none(n, c.chroot_directory); }},
+    {"broker", "unknown_vms", apply_unknown_vms},
     {"broker", "worker", [](const toml::node& n, Config& c) { return parse_path(n, c.worker); }},
     {"broker", "log_level", apply_level},
     {"broker", "log_format", apply_format},
@@ -156,35 +61,14 @@ constexpr Key kKeys[] = {
     {"broker", "max_clients_per_uid",
      [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
     {"broker", "kill_timeout_ms", [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.kill_timeout); }},
+    {"broker", "admin_socket", [](const toml::node& n, Config& c) { return parse_path(n, c.admin_socket); }},
+    {"broker", "admin_group", [](const toml::node& n, Config& c) { return parse_text(n, c.admin_group); }},
+    {"broker", "heartbeat_s", [](const toml::node& n, Config& c) { return parse_count(n, 1, 86'400, c.heartbeat_s); }},
     {"gpu", "driver", apply_driver},
     {"client", "window_size", [](const toml::node& n, Config& c) { return parse_size(n, c.window_size); }},
     {"client", "hello_timeout_ms",
      [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.hello_timeout); }},
 };
-
-struct VmKey {
-  std::string_view name;
-  std::string (*apply)(const toml::node& node, VmSettings& vm);
-};
-
-constexpr VmKey kVmKeys[] = {
-    {"socket", [](const toml::node& n, VmSettings& v) { return parse_path(n, v.socket); }},
-    {"socket_mode", [](const toml::node& n, VmSettings& v) { return parse_mode(n, v.socket_mode); }},
-    {"socket_group", [](const toml::node& n, VmSettings& v) { return parse_text(n, v.socket_group); }},
-    {"window_size_max", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.window_size_max); }},
-    {"channel_size", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.channel_size); }},
-    {"channels", [](const toml::node& n, VmSettings& v) { return parse_count(n, 1, VGPU_CHANNEL_MAX, v.channels); }},
-};
-
-std::string check_vm_name(std::string_view name) {
-  const bool is_plain = !name.empty() && name.size() <= 48 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
-  });
-  if (!is_plain) return "the name of a VM has 1 to 48 letters, digits, \"-\", \"_\" and \".\"";
-  if (name.starts_with("uid-")) return "names that begin with \"uid-\" are those of users";
-  return {};
-}
 
 const Key* find_key(std::string_view section, std::string_view name) {
   for (const auto& key : kKeys)
@@ -200,12 +84,12 @@ bool is_section(std::string_view name) {
 
 class Reader {
  public:
-  Reader(const std::string& path, LoadedConfig& loaded) : path_(path), loaded_(loaded) {}
+  Reader(const std::string& path, LoadedConfig& loaded, VmSections& vms) : path_(path), loaded_(loaded), vms_(vms) {}
 
   void read(const toml::table& file) {
     for (const auto& [name, node] : file) {
       if (name == "vm")
-        read_vms(node);
+        vms_.read(node, loaded_);
       else if (!is_section(name.str()))
         complain(name.source().begin.line, "unknown section [" + std::string(name.str()) + "]");
       else if (!node.is_table())
@@ -232,33 +116,9 @@ class Reader {
     }
   }
 
-  void read_vms(const toml::node& node) {
-    if (!node.is_table()) return complain(node.source().begin.line, "vm must be written as [vm.NAME]");
-    for (const auto& [name, vm] : *node.as_table()) {
-      const auto problem = vm.is_table() ? check_vm_name(name.str()) : "vm must be written as [vm.NAME]";
-      if (problem.empty())
-        read_vm(name.str(), *vm.as_table());
-      else
-        complain(name.source().begin.line, problem);
-    }
-  }
-
-  void read_vm(std::string_view vm_name, const toml::table& keys) {
-    VmSettings vm;
-    vm.name = vm_name;
-    for (const auto& [name, node] : keys) {
-      const auto* key = std::find_if(std::begin(kVmKeys), std::end(kVmKeys),
-                                     [name = name.str()](const VmKey& one) { return one.name == name; });
-      if (key == std::end(kVmKeys))
-        complain(name.source().begin.line, "unknown key " + std::string(name.str()) + " in [vm." + vm.name + "]");
-      else if (const auto problem = key->apply(node, vm); !problem.empty())
-        complain(node.source().begin.line, std::string(name.str()) + " " + problem);
-    }
-    loaded_.config.vms.push_back(std::move(vm));
-  }
-
   const std::string& path_;
   LoadedConfig& loaded_;
+  VmSections& vms_;
 };
 
 void apply(const Overrides& overrides, LoadedConfig& loaded) {
@@ -285,6 +145,10 @@ void apply(const Overrides& overrides, LoadedConfig& loaded) {
 
 }  // namespace
 
+const char* to_text(Priority priority) {
+  return priority == Priority::low ? "low" : priority == Priority::medium ? "medium" : "high";
+}
+
 log::Settings Config::logging() const {
   log::Settings settings;
   log::parse_level(log_level, settings.level);
@@ -305,8 +169,8 @@ unsigned line_beyond_ascii(const std::string& path) {
   return 0;
 }
 
-void read_file(const std::string& path, LoadedConfig& loaded) {
-  Reader reader(path, loaded);
+void read_file(const std::string& path, LoadedConfig& loaded, VmSections& vms) {
+  Reader reader(path, loaded, vms);
   if (const unsigned line = line_beyond_ascii(path); line != 0)
     return reader.complain(line, "this file may only have ASCII characters");
   auto file = toml::parse_file(path);
@@ -319,7 +183,8 @@ void read_file(const std::string& path, LoadedConfig& loaded) {
 }  // namespace
 
 /// Those without a path of their own lie beside the broker's.
-void place_vm_sockets(Config& config) {
+void place_sockets(Config& config) {
+  if (config.admin_socket.empty()) config.admin_socket = config.socket + ".admin";
   const auto folder = config.socket.substr(0, config.socket.rfind('/') + 1);
   for (auto& vm : config.vms)
     if (vm.socket.empty()) vm.socket = folder + "vm-" + vm.name + ".sock";
@@ -327,12 +192,14 @@ void place_vm_sockets(Config& config) {
 
 LoadedConfig load_config(const std::string& path, bool must_exist, const Overrides& overrides) {
   LoadedConfig loaded;
+  VmSections vms(path);
   struct stat status {};
   if (must_exist || stat(path.c_str(), &status) == 0) {
-    read_file(path, loaded);
+    read_file(path, loaded, vms);
   }
   apply(overrides, loaded);
-  place_vm_sockets(loaded.config);
+  place_sockets(loaded.config);
+  vms.compare(loaded);
   return loaded;
 }
 

@@ -1,6 +1,8 @@
 // The broker's configuration: defaults, the TOML file over them, the command line over both.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -12,9 +14,21 @@
 
 namespace vgpu::broker {
 
-/// A [vm.NAME]: a virtual machine that is reached through its stub.
+enum class Priority : std::uint8_t { low = 0, medium = 1, high = 2 };  // as the device says it
+const char* to_text(Priority priority);
+
+/// A [vm.NAME]: a virtual machine.
 struct VmSettings {
   std::string name;
+  // Who it is, wherever the door does not say so by itself.
+  std::optional<uid_t> uid;            // its QEMU runs as this user
+  std::optional<std::uint32_t> domid;  // of Xen
+  std::optional<std::uint32_t> vm_id;  // the label that its device must have
+  bool is_claimed = false;             // identity = "claimed": on a shared door the label alone says who it is
+  // What it is given.
+  std::string pool = "A";
+  Priority priority = Priority::medium;
+  // How its stub is served.
   std::string socket;  // empty: beside the broker's, vm-NAME.sock
   unsigned socket_mode = 0660;
   std::string socket_group;
@@ -28,7 +42,14 @@ struct Config {
   std::string socket = control::kDefaultSocket;
   unsigned socket_mode = 0660;
   std::string socket_group;  // empty: that of the broker
-  std::string worker;        // empty: beside the broker
+  std::string field_socket;  // empty: none
+  unsigned field_socket_mode = 0666;
+  std::string chroot_directory;     // with root-N for the QEMU of each Xen domain; empty: none
+  bool allows_unknown_vms = false;  // stubs of VMs without a [vm.NAME]
+  std::string worker;               // empty: beside the broker
+  std::string admin_socket;         // empty: beside the socket, with ".admin"
+  std::string admin_group;          // empty: root and the broker's user only
+  std::uint64_t heartbeat_s = 60;
   std::string log_level = "info";
   std::string log_format = "text";
   std::string log_file;  // empty: standard error

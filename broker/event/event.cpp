@@ -17,32 +17,41 @@ using boost::system::error_code;
 // running stays valid while it destroys its own owner.
 
 struct Readable::State : std::enable_shared_from_this<State> {
-  State(Loop& loop, int descriptor, Callback ready) : watched(loop, descriptor), on_ready(std::move(ready)) {}
+  using Wait = asio::posix::stream_descriptor::wait_type;
+  State(Loop& loop, int descriptor, Wait wait, Callback ready)
+      : watched(loop, descriptor), awaited(wait), on_ready(std::move(ready)) {}
 
   void arm() {
-    watched.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
+    watched.async_wait(awaited, [self = shared_from_this()](error_code error) {
       if (!self->live || error == asio::error::operation_aborted) return;
       // Asio gives the state of a descriptor that was closed to a new one, and an event that was still queued for the
       // old one then ends the wait of the new one.
-      if (self->is_readable()) self->on_ready();
+      if (self->is_ready()) self->on_ready();
       if (self->live) self->arm();
     });
   }
 
-  bool is_readable() {
-    pollfd polled{watched.native_handle(), POLLIN, 0};
+  bool is_ready() {
+    const bool to_read = awaited == asio::posix::stream_descriptor::wait_read;
+    pollfd polled{watched.native_handle(), static_cast<short>(to_read ? POLLIN : POLLOUT), 0};
     return ::poll(&polled, 1, 0) != 0;
   }
 
   asio::posix::stream_descriptor watched;
+  const Wait awaited;
   Callback on_ready;
   bool live = true;
 };
 
+Readable::Readable(std::shared_ptr<State> state) : state_(std::move(state)) { state_->arm(); }
+
 Readable::Readable(Loop& loop, base::UniqueFd descriptor, Callback on_ready)
-    : state_(std::make_shared<State>(loop, descriptor.release(), std::move(on_ready))) {
-  state_->arm();
-}
+    : Readable(std::make_shared<State>(loop, descriptor.release(), asio::posix::stream_descriptor::wait_read,
+                                       std::move(on_ready))) {}
+
+Writable::Writable(Loop& loop, base::UniqueFd descriptor, Callback on_ready)
+    : Readable(std::make_shared<State>(loop, descriptor.release(), asio::posix::stream_descriptor::wait_write,
+                                       std::move(on_ready))) {}
 
 Readable::~Readable() {
   if (!state_) return;

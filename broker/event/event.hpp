@@ -31,9 +31,18 @@ class Readable {
   /// Ends the callbacks and gives the descriptor back.
   [[nodiscard]] base::UniqueFd release();
 
- private:
+ protected:
   struct State;
+  explicit Readable(std::shared_ptr<State> state);
+
+ private:
   std::shared_ptr<State> state_;
+};
+
+/// The same for a descriptor that has room to write.
+class Writable : public Readable {
+ public:
+  Writable(Loop& loop, base::UniqueFd descriptor, Callback on_ready);
 };
 
 /// One point in time at most.

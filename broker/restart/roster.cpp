@@ -1,30 +1,22 @@
 #include "broker/restart/roster.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "common/base/log.hpp"
+#include "common/base/private_file.hpp"
 #include "common/base/replace_file.hpp"
 
 namespace vgpu::broker::restart {
 namespace {
 
 using base::Error;
-using base::UniqueFd;
 using nlohmann::json;
 
 constexpr int kFormat = 1;
 constexpr off_t kMaxFileSize = 16 << 20;  // far above what max_clients entries take
-
-Error os_error(const std::string& what) {
-  const int code = errno;
-  return {code, what + ": " + std::generic_category().message(code)};
-}
 
 json to_json(const base::ProcessIdentity& process) { return {{"pid", process.pid}, {"started", process.started}}; }
 
@@ -53,6 +45,18 @@ ChannelPlace place_from(const json& value) {
   return place;
 }
 
+json to_json(const vm::WorkerFacts& facts) {
+  return {{"driver_version", facts.driver_version},
+          {"device_count", facts.device_count},
+          {"device_name", facts.device_name},
+          {"driver", facts.driver}};
+}
+
+vm::WorkerFacts facts_from(const json& value) {
+  return {value.at("driver_version").get<std::int32_t>(), value.at("device_count").get<std::uint32_t>(),
+          value.at("device_name").get<std::string>(), value.at("driver").get<std::string>()};
+}
+
 json to_json(const Entry& entry) {
   json value = {{"id", entry.id},
                 {"uid", entry.uid},
@@ -60,6 +64,8 @@ json to_json(const Entry& entry) {
                 {"worker", to_json(entry.worker)},
                 {"window_size", entry.window_size}};
   if (entry.place) value["place"] = to_json(*entry.place);
+  if (!entry.vm.empty()) value["vm"] = entry.vm;
+  if (entry.facts) value["facts"] = to_json(*entry.facts);
   return value;
 }
 
@@ -69,26 +75,36 @@ Entry entry_from(const json& value) {
               process_from(value.at("client")),
               process_from(value.at("worker")),
               value.at("window_size").get<std::uint64_t>(),
+              {},
+              value.value("vm", ""),
               {}};
   if (const auto place = value.find("place"); place != value.end()) entry.place = place_from(*place);
+  if (const auto facts = value.find("facts"); facts != value.end()) entry.facts = facts_from(*facts);
   return entry;
 }
 
-base::Result<void> check_owner(int file, const std::string& path) {
-  struct stat status {};
-  if (fstat(file, &status) != 0) return os_error(path);
-  if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0)
-    return Error{EPERM, path + " is not a file that only this user can write; it is not believed"};
-  if (status.st_size > kMaxFileSize) return Error{EFBIG, path + " is too large for a roster"};
-  return {};
+json to_json(const Totals& totals) {
+  json value = json::object();
+  for (const auto& [vm, processed] : totals.per_vm())
+    value[vm] = {{"records", processed.records}, {"legacy_requests", processed.legacy_requests}};
+  return value;
+}
+
+Totals totals_from(const json& value) {
+  Totals::PerVm per_vm;
+  for (const auto& [vm, processed] : value.items())
+    per_vm[vm] = {processed.at("records").get<std::uint64_t>(), processed.at("legacy_requests").get<std::uint64_t>()};
+  return Totals(std::move(per_vm));
 }
 
 }  // namespace
 
-std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries) {
+std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries, const Totals& totals) {
   json list = json::array();
   for (const auto& [id, entry] : entries) list.push_back(to_json(entry));
-  return json{{"vgpu_roster", kFormat}, {"next_id", next_id}, {"clients", std::move(list)}}.dump(1) + "\n";
+  const json file = {
+      {"vgpu_roster", kFormat}, {"next_id", next_id}, {"clients", std::move(list)}, {"processed", to_json(totals)}};
+  return file.dump(1) + "\n";
 }
 
 base::Result<Predecessor> from_text(const std::string& text) try {
@@ -97,20 +113,17 @@ base::Result<Predecessor> from_text(const std::string& text) try {
   Predecessor result;
   result.next_id = file.at("next_id").get<std::uint64_t>();
   for (const auto& value : file.at("clients")) result.entries.push_back(entry_from(value));
+  if (const auto processed = file.find("processed"); processed != file.end()) result.totals = totals_from(*processed);
   return result;
 } catch (const json::exception& failure) {
   return Error{EINVAL, failure.what()};
 }
 
 base::Result<Predecessor> Roster::read() const {
-  UniqueFd file(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file) return errno == ENOENT ? base::Result<Predecessor>(Predecessor{}) : os_error("cannot read " + path_);
-  if (auto owner = check_owner(file.get(), path_); !owner) return owner.error();
-  std::string text;
-  char buffer[16384];
-  for (ssize_t count; (count = ::read(file.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<std::size_t>(count));
-  auto result = from_text(text);
+  auto text = base::read_private_file(path_, kMaxFileSize);
+  if (!text) return text.error();
+  if (!*text) return Predecessor{};
+  auto result = from_text(**text);
   if (!result) return result.error().within(path_ + " is damaged");
   return result;
 }
@@ -118,24 +131,31 @@ base::Result<Predecessor> Roster::read() const {
 void Roster::add(const Entry& entry, std::uint64_t next_id) {
   entries_[entry.id] = entry;
   next_id_ = next_id;
-  write();
+  save();
 }
 
 void Roster::replace(const std::vector<Entry>& entries, std::uint64_t next_id) {
   entries_.clear();
   for (const auto& entry : entries) entries_[entry.id] = entry;
   next_id_ = next_id;
-  write();
+  save();
+}
+
+void Roster::set_facts(std::uint64_t id, const vm::WorkerFacts& facts) {
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end()) return;
+  entry->second.facts = facts;
+  save();
 }
 
 void Roster::remove(std::uint64_t id) {
-  if (entries_.erase(id) != 0) write();
+  if (entries_.erase(id) != 0) save();
 }
 
 void Roster::discard() { unlink(path_.c_str()); }
 
-void Roster::write() {
-  const auto written = base::replace_file(path_, to_text(next_id_, entries_), 0600);
+void Roster::save() {
+  const auto written = base::replace_file(path_, to_text(next_id_, entries_, totals_), 0600);
   if (!written && !failing_)
     log::error("{}; a broker that comes after this one will not know its clients", written.error().text);
   failing_ = !written;

@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "broker/totals.hpp"
 #include "broker/vm/pieces.hpp"
 #include "broker/vm/vm_name.hpp"
+#include "broker/vm/worker_facts.hpp"
 #include "common/base/process_identity.hpp"
 #include "common/base/result.hpp"
 
@@ -33,9 +35,11 @@ struct Entry {
   uid_t uid = 0;
   base::ProcessIdentity client;
   base::ProcessIdentity worker;
-  std::uint64_t window_size = 0;      // what it had from the start
-  std::optional<ChannelPlace> place;  // none: memory of its own
-  std::string vm_name() const { return place ? place->vm : vm::vm_name(uid); }
+  std::uint64_t window_size = 0;         // what it had from the start
+  std::optional<ChannelPlace> place;     // none: memory of its own
+  std::string vm;                        // that it is of without a place; empty: its user's
+  std::optional<vm::WorkerFacts> facts;  // once its worker was ready
+  std::string vm_name() const { return place ? place->vm : vm.empty() ? vm::vm_name(uid) : vm; }
   bool operator==(const Entry&) const = default;
 };
 
@@ -43,6 +47,7 @@ struct Entry {
 struct Predecessor {
   std::uint64_t next_id = 1;
   std::vector<Entry> entries;
+  Totals totals;
 };
 
 class Roster {
@@ -58,21 +63,26 @@ class Roster {
   void add(const Entry& entry, std::uint64_t next_id);
   /// All at once, instead of what was there.
   void replace(const std::vector<Entry>& entries, std::uint64_t next_id);
+  void set_facts(std::uint64_t id, const vm::WorkerFacts& facts);
   void remove(std::uint64_t id);
   /// Removes the file: nobody is left to be taken back.
   void discard();
 
- private:
-  void write();
+  /// What has been processed goes into the file with the next change, or with save().
+  Totals& totals() { return totals_; }
+  const Totals& totals() const { return totals_; }
+  void save();
 
+ private:
   std::string path_;
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Entry> entries_;
+  Totals totals_;
   bool failing_ = false;
 };
 
 /// The file's text, and back. For tests and the two above.
-std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries);
+std::string to_text(std::uint64_t next_id, const std::map<std::uint64_t, Entry>& entries, const Totals& totals = {});
 base::Result<Predecessor> from_text(const std::string& text);
 
 }  // namespace vgpu::broker::restart

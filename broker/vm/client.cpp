@@ -102,6 +102,7 @@ std::unique_ptr<Client> Client::take_back(event::Loop& loop, restart::TakenBack 
                              std::move(taken.grant),
                              std::move(taken.control),
                              std::move(taken.worker)}));
+  client->facts_ = std::move(taken.entry.facts);
   client->worker_->ask_last_word([self = client.get()] { return self->grant_.exit_code(); });
   if (!client->peer_gone_) client->reclaim(KillReason::client_gone);
   return client;
@@ -152,7 +153,15 @@ Client::Client(event::Loop& loop, Parts parts)
 }
 
 restart::Entry Client::roster_entry() const {
-  return {id_, guest_->peer.uid, base::identify(guest_->peer.pid), base::identify(worker_->pid()), window_.size(), {}};
+  const auto uid = guest_->peer.uid;
+  return {id_,
+          uid,
+          base::identify(guest_->peer.pid),
+          base::identify(worker_->pid()),
+          window_.size(),
+          {},
+          vm_ == vm_name(uid) ? "" : vm_,
+          {}};
 }
 
 // The pidfd tells of the client's end even while a forked child holds the connection open. The connection tells of a
@@ -191,9 +200,12 @@ void Client::handle_worker_message(const control::Frame& frame) {
     if (!events_.shrink || !events_.shrink(frame.as<control::ExtentReturn>().size)) reclaim(KillReason::revoked);
   } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
+    facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
+              control::get_text(ready.driver)};
+    if (events_.ready) events_.ready(id_, *facts_);
     limiter_.write(log::Level::info, vm_, "worker {} of client {} is ready: driver {} ({}), {} device(s), {}",
-                   worker_->pid(), id_, ready.driver_version, control::get_text(ready.driver), ready.device_count,
-                   control::get_text(ready.device_name));
+                   worker_->pid(), id_, facts_->driver_version, facts_->driver, facts_->device_count,
+                   facts_->device_name);
   } else if (frame.header().type == control::MessageType::worker_status) {
     const auto status = frame.as<control::WorkerStatus>();
     const auto error = status.cuda_error == 0 ? "" : fmt::format(" (CUDA error {})", status.cuda_error);
@@ -233,6 +245,7 @@ void Client::on_kill_timeout() {
 
 void Client::finish(control::WorkerExit exit) {
   const bool was_reclaimed = std::exchange(reclaiming_, true);
+  ended_ = true;
   kill_deadline_.cancel();
   if (control_) {
     // What it said last must not be lost to the order of events.

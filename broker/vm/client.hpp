@@ -18,6 +18,7 @@
 #include "broker/vm/newcomer.hpp"
 #include "broker/vm/vm_name.hpp"
 #include "broker/vm/window.hpp"
+#include "broker/vm/worker_facts.hpp"
 #include "common/shm/segment.hpp"
 
 namespace vgpu::broker::vm {
@@ -32,6 +33,8 @@ struct ClientEvents {
   std::function<control::ExtentGrant(std::uint64_t size)> grow;
   /// The last piece that was granted is not used any more. False: there is none of this size.
   std::function<bool(std::uint64_t size)> shrink;
+  /// Its worker is ready. May be empty.
+  std::function<void(std::uint64_t id, const WorkerFacts&)> ready;
 };
 
 /// What every client of this broker is made with.
@@ -70,6 +73,13 @@ class Client {
   pid_t pid() const { return guest_->peer.pid; }
   bool is_quarantined() const { return quarantined_; }
   const std::string& vm() const { return vm_; }
+  uid_t uid() const { return guest_->peer.uid; }
+  /// For displays: what the worker says of itself.
+  shm::Usage usage() const { return grant_.usage(); }
+  const std::optional<WorkerFacts>& facts() const { return facts_; }
+  bool is_ending() const { return reclaiming_; }
+  /// Its worker has ended; the client is about to be forgotten.
+  bool has_ended() const { return ended_; }
   /// For the roster, without the place of a VM's channel.
   restart::Entry roster_entry() const;
   void beat(std::uint64_t now_ms) {
@@ -109,6 +119,8 @@ class Client {
   unsigned extent_messages_ = 0;
   bool reclaiming_ = false;
   bool quarantined_ = false;
+  bool ended_ = false;
+  std::optional<WorkerFacts> facts_;
   event::Timer kill_deadline_;
   std::optional<event::Readable> peer_gone_;
   std::optional<event::Readable> peer_socket_;

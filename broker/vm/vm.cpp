@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "broker/listener/greeting.hpp"
+#include "broker/vm/stub_refusal.hpp"
 #include "common/base/log.hpp"
 #include "common/control/negotiate.hpp"
 
@@ -23,6 +24,9 @@ constexpr std::uint64_t kMinVmWindow = std::uint64_t{64} << 20;
 bool has_channel(const std::uint64_t (&bits)[VGPU_CHANNEL_MAX / 64], std::uint32_t index) {
   return (bits[index / 64] >> (index % 64) & 1) != 0;
 }
+
+/// Printable, whatever was sent.
+char label_of_pool(std::uint32_t pool) { return pool >= 'A' && pool <= 'Z' ? static_cast<char>(pool) : '?'; }
 
 /// Empty if the hello can be served; else a sentence.
 std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings) {
@@ -40,37 +44,33 @@ std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings
 }  // namespace
 
 Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout)
-    : loop_(loop), settings_(std::move(settings)), clients_(clients), hello_timeout_(hello_timeout), sweep_(loop) {}
+    : loop_(loop),
+      settings_(std::move(settings)),
+      clients_(clients),
+      hello_timeout_(hello_timeout),
+      standing_{settings_.pool, settings_.priority},
+      sweep_(loop) {}
 
 Vm::~Vm() = default;
 
-base::Result<void> Vm::listen() {
-  auto socket = base::ListenSocket::create(settings_.socket, {settings_.socket_mode, settings_.socket_group});
-  if (!socket) return socket.error().within("[vm." + settings_.name + "]");
-  socket_.emplace(std::move(*socket));
-  acceptor_.emplace(loop_, socket_->take_descriptor(), [this](base::UniqueFd c) { on_connection(std::move(c)); });
-  log::info("VM {}: listening for its stub on {} (mode {:04o})", name(), settings_.socket, settings_.socket_mode);
-  return {};
+VmReport Vm::report() const {
+  VmReport report{ending_ ? "ending" : up_ ? "up" : "down", settings_.socket};
+  if (link_ && link_->is_open()) report.stub_pid = link_->peer().pid;
+  if (link_ && link_->is_open()) report.stub_uid = link_->peer().uid;
+  if (memory_) report.window_size = memory_->size();
+  if (!up_) return report;
+  report.label_vm_id = hello_.vm_id;
+  report.label_pool = label_of_pool(hello_.pool);
+  report.label_priority = hello_.priority;
+  return report;
 }
 
 void Vm::stop() {
-  acceptor_.reset();
   if (link_) link_->close();
   up_ = false;
-  socket_.reset();
 }
 
 // ---- the link ----
-
-void Vm::on_connection(base::UniqueFd connection) {
-  auto peer = base::identify_peer(connection.get());
-  if (!peer) {
-    clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused a connection: {}", name(),
-                                   peer.error().text);
-    return;
-  }
-  take_stub(std::move(connection), std::move(*peer));
-}
 
 void Vm::take_stub(base::UniqueFd connection, base::Peer peer) {
   if (link_) link_->look();  // a stub that closes and connects at once: its end may be the later event
@@ -87,11 +87,14 @@ void Vm::turn_away(int connection, const base::Peer& peer) {
   const auto text = fmt::format("pid {} is the stub of VM {} already", link_->peer().pid, name());
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused pid {} (uid {}): {}", name(), peer.pid,
                                  peer.uid, text);
-  vgpu_link answer = make_refusal(HelloStatus::limit, text);
-  answer.header = make_link_header(MessageType::link, sizeof answer, 0);
-  // One that is gone or deaf misses it.
-  (void)control::send_bytes(connection, &answer, sizeof answer, {},
-                            control::Deadline::after(std::chrono::milliseconds(0)));
+  refuse_stub(connection, HelloStatus::limit, name(), text);
+}
+
+// Until somebody speaks its protocol.
+void Vm::take_legacy_stub(base::UniqueFd, base::Peer peer) {
+  clients_.guest_limiter().write(log::Level::warning, name(),
+                                 "VM {}: refused pid {} (uid {}): stubs of revision 2 are not served", name(), peer.pid,
+                                 peer.uid);
 }
 
 void Vm::on_message(control::Frame& frame) {
@@ -115,16 +118,8 @@ void Vm::on_closed(const std::string& reason) {
 void Vm::refuse(HelloStatus status, const std::string& text) {
   clients_.guest_limiter().write(log::Level::warning, name(), "VM {}: refused its stub (pid {}): {}", name(),
                                  link_->peer().pid, text);
-  link_->send(make_refusal(status, text), MessageType::link);
+  link_->send(make_refusal(status, name(), text), MessageType::link);
   link_->close();
-}
-
-vgpu_link Vm::make_refusal(HelloStatus status, const std::string& text) const {
-  vgpu_link answer{};
-  answer.status = static_cast<std::uint32_t>(status);
-  control::set_text(answer.vm, name());
-  control::set_text(answer.text, text);
-  return answer;
 }
 
 // ---- lives of the window ----
@@ -172,9 +167,9 @@ void Vm::bring_up() {
   const int window = memory_->descriptor();
   clients_.guest_limiter().write(
       log::Level::info, name(),
-      "VM {}: link up: pid {}, uid {}, window of {} MiB (labels: vm_id={}, pool={}, priority={})", name(),
-      link_->peer().pid, link_->peer().uid, memory_->size() >> 20, hello_.vm_id,
-      hello_.pool >= 'A' && hello_.pool <= 'Z' ? static_cast<char>(hello_.pool) : '?', hello_.priority);
+      "VM {}: link up: pid {}, uid {}, window of {} MiB, pool {}, priority {} (labels: vm_id={}, pool={}, priority={})",
+      name(), link_->peer().pid, link_->peer().uid, memory_->size() >> 20, standing_.pool, to_text(standing_.priority),
+      hello_.vm_id, label_of_pool(hello_.pool), hello_.priority);
   answer_hello({}, {&window, 1});
 }
 

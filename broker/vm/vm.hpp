@@ -1,4 +1,4 @@
-// A virtual machine that is reached through a device: its socket, the link to its stub, its window, and the channels in
+// A virtual machine that is reached through a device: the link to its stub, its window, and the channels in
 // it (docs/design/007-virtual-machine.md).
 //
 // Lives of the window: a stub says hello -> up (a fresh window, or the one of before the broker's restart) -> the link
@@ -13,11 +13,10 @@
 
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
-#include "broker/listener/acceptor.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
+#include "broker/vm/vm_report.hpp"
 #include "common/abi/stub_link.h"
-#include "common/base/listen_socket.hpp"
 
 namespace vgpu::broker::vm {
 
@@ -26,10 +25,25 @@ class Vm {
   Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout);
   ~Vm();
 
+  /// What it is given, for the scheduler and those who ask.
+  struct Standing {
+    std::string pool;
+    Priority priority;
+  };
+
   const std::string& name() const { return settings_.name; }
-  base::Result<void> listen();
+  VmReport report() const;
+  const VmSettings& settings() const { return settings_; }
+  const Standing& standing() const { return standing_; }
+  /// For VMs without a [vm.NAME], whose labels count.
+  void set_standing(Standing standing) { standing_ = std::move(standing); }
+  bool has_stub() const { return link_ && link_->is_open(); }
+  /// Nothing of it is there, nor waits to end.
+  bool is_idle() const { return !has_stub() && channels_.empty(); }
   /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
+  /// The same for a stub of revision 2.
+  void take_legacy_stub(base::UniqueFd connection, base::Peer peer);
   /// A channel of an earlier broker. `window` is a checked descriptor of the VM's memory if its worker lives, else -1.
   /// Nothing: it contradicts what is known of this VM.
   std::optional<ClientEvents> take_back(const restart::Entry& entry, int window);
@@ -50,12 +64,10 @@ class Vm {
   };
   using Channels = std::map<std::uint64_t, Channel>;  // by the number of their client
 
-  void on_connection(base::UniqueFd connection);
   void on_message(control::Frame& frame);
   void on_closed(const std::string& reason);
   void turn_away(int connection, const base::Peer& peer);
   void refuse(control::HelloStatus status, const std::string& text);
-  vgpu_link make_refusal(control::HelloStatus status, const std::string& text) const;
 
   void on_hello(control::Frame& frame);
   bool recognise(const vgpu_stub_hello& hello, const control::Frame& frame);
@@ -85,8 +97,7 @@ class Vm {
   const VmSettings settings_;
   Clients& clients_;
   const std::chrono::milliseconds hello_timeout_;
-  std::optional<base::ListenSocket> socket_;
-  std::optional<listener::Acceptor> acceptor_;
+  Standing standing_;
   std::unique_ptr<Link> link_;
   std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
   event::Timer sweep_;                               // then

@@ -153,4 +153,6 @@ void GrantReader::publish(const Usage& usage) {
   store(segment_->pinned_bytes, usage.pinned_bytes);
 }
 
+void GrantReader::publish_records(std::uint64_t records) { store(segment_->records, records); }
+
 }  // namespace vgpu::shm

@@ -94,6 +94,8 @@ class GrantReader {
   std::uint64_t client() const;
   /// Publishes the worker's words. One thread at a time.
   void publish(const Usage& usage);
+  /// Of them only the count of records: one relaxed store.
+  void publish_records(std::uint64_t records);
 
  private:
   explicit GrantReader(std::unique_ptr<MappedSegment> mapping);

@@ -21,6 +21,7 @@ SEEDS = {
     "vgpu-fuzz-ptx-parser": texts.ptx_seeds,
     "vgpu-fuzz-kernel-run": texts.ptx_seeds,
     "vgpu-fuzz-broker-config": texts.config_seeds,
+    "vgpu-fuzz-admin-request": texts.admin_seeds,
     "vgpu-fuzz-stub-device": device.device_seeds,
 }
 
@@ -28,6 +29,7 @@ WORDS = {
     "vgpu-fuzz-ptx-parser": texts.ptx_words,
     "vgpu-fuzz-kernel-run": texts.ptx_words,
     "vgpu-fuzz-broker-config": texts.config_words,
+    "vgpu-fuzz-admin-request": texts.admin_words,
     "vgpu-fuzz-environment": texts.environment_words,
 }
 

@@ -16,7 +16,7 @@ from harness.layout import Layout  # noqa: E402
 from vm import machine  # noqa: E402
 from vm.broker import VmBroker  # noqa: E402
 from vm.guest import Guest  # noqa: E402
-from vm.image import Image, build  # noqa: E402
+from vm.image import SHARING, Image, build  # noqa: E402
 from vm.vgpu_guest import VgpuGuest  # noqa: E402
 
 # Beside the demo programs; of these only what computes is known to CUDA.
@@ -52,6 +52,11 @@ def plain_guest(**options) -> Guest:
 
 def vgpu_guest(device: machine.Device, name: str, **options) -> VgpuGuest:
     return _counted(VgpuGuest(image(), _qemu(), device, name=name, keep_in=_folder(), **options))
+
+
+def sharing_guest(device: machine.Device, name: str, **options) -> VgpuGuest:
+    """One that can mount a folder of this machine (`share`)."""
+    return _counted(VgpuGuest(build(ROOT, LAYOUT, PROGRAMS, SHARING), _qemu(), device, name=name, keep_in=_folder(), **options))
 
 
 def vm_broker(*names: str) -> VmBroker:

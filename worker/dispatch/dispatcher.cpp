@@ -93,6 +93,7 @@ void Dispatcher::serve() {
     worked |= look_at_pendings();
     if (worked) {
       quiet_since = 0;
+      grant_.publish_records(usage_.records);  // once for all records of the round
       if (++busy_rounds % kBusyRoundsPerLook != 0) continue;
       publish_usage();
       if (is_client_gone({})) session_.set_end(End::client_gone);
@@ -178,7 +179,6 @@ bool Dispatcher::take_record() {
     session_.violation("a second call of a thread that waits for its answer");
     return false;
   }
-  ++usage_.records;
   auto call = new_call();
   call->begin(record.header, row);
   execute(std::move(call), record.body);
@@ -216,6 +216,7 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
 }
 
 void Dispatcher::done(std::unique_ptr<Call> call) {
+  ++usage_.records;
   session_.observe(call->result());
   if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug) && debug_lines_++ < kMostDebugLines)
     log::debug("{} gives {}", call->row()->name, static_cast<int>(call->result()));

@@ -31,17 +31,23 @@ def run_torch(context: Context, script: pathlib.Path, repetitions: int) -> Resul
             result.fail(f"{way}: {run.complaint()}")
         hashes[way] = parse(run.out)
         result.lines += [f"  {way:8} {line}" for line in run.out.splitlines() if line.startswith("time ")]
-    expected = Counter(what for what, _ in hashes[NATIVE])
-    equal = Counter(key[0] for key, value in hashes[NATIVE].items() if hashes[REMOTED].get(key) == value)
-    for what, count in expected.items():
-        own = len({value for key, value in hashes[NATIVE].items() if key[0] == what})
-        note = "" if own == 1 else f" (natively the repetitions gave {own} different results)"
-        line = f"  {what:16} {equal[what]} of {count} repetitions bit-equal to native{note}"
-        if equal[what] == count == repetitions:
+    compare_hashes(hashes[NATIVE], hashes[REMOTED], "native", result, repetitions)
+    equal = sum(hashes[REMOTED].get(key) == value for key, value in hashes[NATIVE].items())
+    result.summary = f"{equal} of {len(hashes[NATIVE])} results bit-equal to native"
+    return result
+
+
+def compare_hashes(expected: dict, found: dict, reference: str, result: Result, repetitions: int | None = None) -> None:
+    """Of parse(). repetitions: how many of each there must be."""
+    counts = Counter(what for what, _ in expected)
+    equal = Counter(key[0] for key, value in expected.items() if found.get(key) == value)
+    for what, count in counts.items():
+        own = len({value for key, value in expected.items() if key[0] == what})
+        note = "" if own == 1 else f" (the {reference} repetitions gave {own} different results)"
+        line = f"  {what:16} {equal[what]} of {count} repetitions bit-equal to {reference}{note}"
+        if equal[what] == count and repetitions in (None, count):
             result.lines.append(line)
         else:
             result.fail(line)
-    if not expected:
-        result.fail("the native run printed no hash")
-    result.summary = f"{sum(equal.values())} of {sum(expected.values())} results bit-equal to native"
-    return result
+    if not counts:
+        result.fail(f"the {reference} run printed no hash")

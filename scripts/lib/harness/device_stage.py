@@ -17,9 +17,9 @@ class BrokerWithVm(PrivateBroker):
     def vm_socket(self) -> pathlib.Path:
         return self.folder / "vm-a.sock"
 
-    def command(self) -> list[str]:
-        (self.folder / "broker.toml").write_text(f'[vm.a]\nsocket = "{self.vm_socket}"\n')
-        return super().command()
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.settings = f'[vm.a]\nsocket = "{self.vm_socket}"\n'
 
 
 class DeviceStage:

@@ -17,8 +17,7 @@ class VmBroker(PrivateBroker):
     def __init__(self, layout: Layout, names: tuple[str, ...], driver: str = "sim", keep_in: pathlib.Path | None = None):
         super().__init__(layout, driver, keep_in)
         self.names = names
-        text = "\n".join(SETTINGS.format(name=name, socket=self.socket_of(name)) for name in names)
-        (self.folder / "broker.toml").write_text(text)
+        self.settings = "\n".join(SETTINGS.format(name=name, socket=self.socket_of(name)) for name in names)
 
     def socket_of(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.vm"

@@ -36,8 +36,10 @@ PR_SET_PDEATHSIG = 1
 
 class Guest:
     def __init__(self, image: Image, qemu: Qemu, device: Device | None = None, *, name: str = "guest", processors: int = 2,
-                 memory_mb: int = 512, cpu: str = "max", keep_in: pathlib.Path | None = None):
-        """keep_in: where console and QEMU's own messages are to stay; otherwise everything is removed at the end."""
+                 memory_mb: int = 512, cpu: str = "max", share: pathlib.Path | None = None, keep_in: pathlib.Path | None = None):
+        """share: a folder of this machine that the guest can mount (9p, tag "share"), and only read; an image with the
+        SHARING kernel can. keep_in: where console and QEMU's own messages are to stay; otherwise everything is removed
+        at the end."""
         self.name = name
         self.image = image
         self.qemu = qemu
@@ -46,6 +48,7 @@ class Guest:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-vm-"))
         self.console = (keep_in or self.folder) / f"{name}.console"
         self.messages = (keep_in or self.folder) / f"{name}.qemu"
+        self.share = share
         self.boot_seconds = self.life_seconds = self.cpu_seconds = 0.0
         self._shape = ["-cpu", cpu, "-smp", str(processors), "-m", f"{memory_mb}M"]
         self._console_of_life = 0  # where this life's begins in the file
@@ -86,7 +89,15 @@ class Guest:
                 "-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{unix_socket('qmp')}",
                 "-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append", KERNEL_COMMAND_LINE,
                 "-device", "virtio-serial-pci", "-chardev", f"socket,id=delegate,path={unix_socket('delegate')}",
-                "-device", "virtserialport,chardev=delegate,name=vgpu.delegate", *(self.device.arguments() if self.device else [])]
+                "-device", "virtserialport,chardev=delegate,name=vgpu.delegate", *self._share_arguments(),
+                *(self.device.arguments() if self.device else [])]
+
+    def _share_arguments(self) -> list[str]:
+        if not self.share:
+            return []
+        # Files of several file systems below it: their inode numbers may clash.
+        return ["-fsdev", f"local,id=share,path={self.share},security_model=none,readonly=on,multidevs=remap",
+                "-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]
 
     def await_up(self, timeout: float = BOOT_SECONDS) -> None:
         """Until the guest obeys."""

@@ -21,9 +21,20 @@ from .packages import dependency_of, unpacked
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-# Small, and made for virtual machines. Everything else that we need is built in.
-KERNEL_META = "linux-image-cloud-amd64"
-MODULES = ["virtio_pci", "virtio_console"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a Debian meta-package stands for, and the modules that a guest's image takes from it; the rest is built in."""
+
+    meta: str
+    suffix: str  # of the packages' names
+    modules: tuple[str, ...]
+
+
+# Made for virtual machines: up in half the time. It has no 9p.
+SMALL = Kernel("linux-image-cloud-amd64", "-cloud-amd64", ("virtio_pci", "virtio_console"))
+SHARING = Kernel("linux-image-amd64", "-amd64", ("virtio_pci", "virtio_console", "9pnet_virtio", "9p"))
 
 # Where the dynamic linker looks by itself: programs find the shim there unmodified, as with an installed guest package.
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
@@ -63,33 +74,33 @@ class Contents:
         return total.hexdigest()[:16]
 
 
-def build(root: pathlib.Path, layout: Layout, extra_programs: tuple[str, ...] = ()) -> Image:
+def build(root: pathlib.Path, layout: Layout, extra_programs: tuple[str, ...] = (), kernel: Kernel = SMALL) -> Image:
     """root: of the source tree, whose build folder holds the cache."""
     cache = root / "build" / "vm"
     packages = cache / "packages"
-    kernel_package = unpacked(_kernel_name(packages), packages)
+    kernel_package = unpacked(_package_of(kernel, packages), packages)
     busybox = unpacked("busybox-static", packages) / "bin" / "busybox"
-    kernel = next(kernel_package.glob("boot/vmlinuz-*"))
-    release = kernel.name.removeprefix("vmlinuz-")
-    system = _cached(cache, "system", _system(busybox, kernel_package / "lib" / "modules" / release))
+    binary = next(kernel_package.glob("boot/vmlinuz-*"))
+    release = binary.name.removeprefix("vmlinuz-")
+    system = _cached(cache, "system", _system(busybox, kernel_package / "lib" / "modules" / release, kernel.modules))
     programs = _cached(cache, "programs", _programs(layout, extra_programs))
     joined = cache / f"initrd-{system.stem[-8:]}-{programs.stem[-8:]}"
     if not joined.exists():
         _write_whole(joined, system.read_bytes() + programs.read_bytes())
         _forget_old(cache, "initrd-*", keep=3)
-    return Image(kernel, joined)
+    return Image(binary, joined)
 
 
-def _kernel_name(packages: pathlib.Path) -> str:
+def _package_of(kernel: Kernel, packages: pathlib.Path) -> str:
     """One that was downloaded before is good enough: no question to apt."""
-    prefix = "linux-image-"
-    known = sorted(p.name for p in packages.glob(f"{prefix}*cloud-amd64") if p.name != KERNEL_META)
-    return known[-1] if known else dependency_of(KERNEL_META, prefix)
+    versioned = re.compile(r"linux-image-[\d.]+-\d+" + kernel.suffix)
+    known = sorted(p.name for p in packages.glob("linux-image-*") if versioned.fullmatch(p.name))
+    return known[-1] if known else dependency_of(kernel.meta, "linux-image-")
 
 
 # ---- the system -----------------------------------------------------------------------------------------------------
 
-def _system(busybox: pathlib.Path, module_folder: pathlib.Path) -> Contents:
+def _system(busybox: pathlib.Path, module_folder: pathlib.Path, modules: tuple[str, ...]) -> Contents:
     contents = Contents()
     contents.files["bin/busybox"] = busybox
     applets = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True).stdout.split()
@@ -102,7 +113,7 @@ def _system(busybox: pathlib.Path, module_folder: pathlib.Path) -> Contents:
     unpacked_modules = module_folder.parents[2] / "chosen-modules"
     unpacked_modules.mkdir(exist_ok=True)
     order = []
-    for name, content in Modules(module_folder).with_needed(MODULES):
+    for name, content in Modules(module_folder).with_needed(list(modules)):
         path = unpacked_modules / f"{name}.ko"
         path.write_bytes(content)
         contents.files[f"lib/modules/{name}.ko"] = path

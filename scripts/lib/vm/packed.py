@@ -7,7 +7,7 @@ import subprocess
 
 from harness.layout import Layout
 
-from .image import Image, build
+from .image import SHARING, Image, build
 from .machine import Qemu, overlay
 
 # Every system with a glibc has these.
@@ -15,19 +15,19 @@ OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", 
 
 
 def find(root: pathlib.Path, layout: Layout, programs: tuple[str, ...]) -> tuple[Qemu, Image]:
-    """Of the bundle that root is, else of the source tree. FileNotFoundError says what is missing."""
+    """Of the bundle that root is, else of the source tree; guests of it can mount a share. FileNotFoundError says what is missing."""
     folder = root / "vm"
     if (root / "VERSION").exists() and not folder.exists():
         raise FileNotFoundError("this bundle has no guest in it: scripts/bundle --vm makes one that has")
     if not folder.exists():
-        return overlay(root), build(root, layout, programs)
+        return overlay(root), build(root, layout, programs, SHARING)
     qemu = Qemu(folder / "qemu" / "qemu-system-x86_64", {"LD_LIBRARY_PATH": str(folder / "lib")}, "bundle's")
     return qemu, Image(folder / "kernel", folder / "initrd")
 
 
 def pack(root: pathlib.Path, layout: Layout, programs: tuple[str, ...], folder: pathlib.Path) -> None:
     """Puts them into the folder, from the source tree."""
-    qemu, image = overlay(root), build(root, layout, programs)
+    qemu, image = overlay(root), build(root, layout, programs, SHARING)
     (folder / "lib").mkdir(parents=True)
     shutil.copytree(qemu.binary.parent, folder / "qemu")
     shutil.copy(image.kernel, folder / "kernel")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeds that are text: PTX out of programs and tests, the broker's configuration, environments; and control messages."""
+import json
 import pathlib
 import re
 import struct
@@ -54,6 +55,22 @@ def ptx_words():
 def config_words():
     example = (ROOT / "docs" / "broker.example.toml").read_text()
     return sorted(set(re.findall(r"(?m)^#?(\w+) =", example)) | {"[broker]", "[gpu]", "[client]", "MiB", "GiB", "TiB", '"""', "[[", "]]", "0x", "1979-05-27"})
+
+
+ADMIN_REQUESTS = (
+    {"request": "status"}, {"request": "settings"}, {"request": "reload"},
+    *({"request": "list", "what": what} for what in ("vms", "clients", "workers", "gpus", "sockets")),
+    {"request": "kill", "client": 7}, {"request": "kill", "vm": "web"}, {"request": "quarantine", "vm": "web"}, {"request": "release", "vm": "uid-1000"},
+)
+
+
+def admin_seeds():
+    for index, request in enumerate(ADMIN_REQUESTS):
+        yield f"{index:02}.json", json.dumps(request).encode()
+
+
+def admin_words():
+    return sorted({f'"{word}"' for request in ADMIN_REQUESTS for pair in request.items() for word in pair if isinstance(word, str)})
 
 
 def environment_words():

@@ -150,6 +150,7 @@ TEST_CASE("a VM has one stub at a time") {
   FakeStub stub(broker.vm_socket());
   stub.link_up();
   FakeStub second(broker.vm_socket());
+  second.say_hello();
   CHECK_THAT(std::string(second.take_link().text), Contains("is the stub of VM one already"));
   CHECK(second.is_cut_off());
   StubClient client(stub, 0);

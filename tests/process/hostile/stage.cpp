@@ -69,6 +69,10 @@ Stage::Stage(const std::string& config) : socket(folder / "broker.sock"), proces
   REQUIRE(process.says("listening on "));
   neighbour_ = std::make_unique<Neighbour>(socket);
   REQUIRE(neighbour_->computes());
+  // A program computes before the broker has put away what it needed for the start. Signals come after that.
+  REQUIRE(process.says(" is ready"));
+  process.signal(SIGUSR1);
+  REQUIRE(process.says("accounts: clients 1"));
   descriptors_before_ = descriptors();
 }
 

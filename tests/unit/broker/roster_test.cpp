@@ -40,6 +40,20 @@ TEST_CASE("a roster comes back as it was written") {
   CHECK(read->entries == std::vector<Entry>{kSecond});
 }
 
+TEST_CASE("what workers said and what was processed comes back too") {
+  const Folder folder;
+  Roster roster(folder.file());
+  roster.totals().add_records("uid-1000", 5);
+  roster.totals().add_legacy("web");
+  roster.add(kFirst, 8);
+  const vgpu::broker::vm::WorkerFacts facts{13000, 1, "GPU", "/usr/lib/driver.so"};
+  roster.set_facts(kFirst.id, facts);
+  const auto read = Roster(folder.file()).read();
+  REQUIRE(read);
+  CHECK(read->entries.front().facts == facts);
+  CHECK(read->totals.per_vm() == roster.totals().per_vm());
+}
+
 TEST_CASE("no roster means no predecessor") {
   const Folder folder;
   const auto read = Roster(folder.file()).read();
