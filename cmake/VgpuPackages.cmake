@@ -54,9 +54,14 @@ file(CONFIGURE OUTPUT ${packaging_out}/broker.toml CONTENT "${installed_config}"
 install(FILES ${packaging_out}/broker.toml DESTINATION /etc/vgpu COMPONENT host)
 
 install(TARGETS vgpu-broker DESTINATION sbin COMPONENT host)
-if(TARGET vgpu-admin)
-  install(TARGETS vgpu-admin DESTINATION sbin COMPONENT host)
-endif()
+install(TARGETS vgpu-admin DESTINATION sbin COMPONENT host)
+set(completion ${packaging_out}/completions/vgpu-admin)
+add_custom_command(OUTPUT ${completion}
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${packaging_out}/completions
+  COMMAND vgpu-admin completion bash > ${completion} DEPENDS vgpu-admin VERBATIM)
+add_custom_target(vgpu_completion DEPENDS ${completion})
+add_dependencies(vgpu_packaged vgpu_completion)
+install(FILES ${completion} DESTINATION share/bash-completion/completions COMPONENT host)
 install(TARGETS vgpu-worker DESTINATION libexec/vgpu COMPONENT host)
 install(TARGETS vgpu_simcuda LIBRARY DESTINATION libexec/vgpu COMPONENT host NAMELINK_SKIP)
 install(FILES scripts/vgpu-broker.service scripts/vgpu-broker.socket DESTINATION lib/systemd/system COMPONENT host)
@@ -64,11 +69,6 @@ install(PROGRAMS scripts/vgpu-broker.init DESTINATION /etc/init.d RENAME vgpu-br
 install(FILES scripts/vgpu-broker.logrotate DESTINATION /etc/logrotate.d RENAME vgpu-broker COMPONENT host)
 install(FILES docs/operations.md docs/broker.example.toml DESTINATION share/doc/vgpu-broker COMPONENT host)
 install(FILES LICENSE DESTINATION share/doc/vgpu-broker RENAME copyright COMPONENT host)
-file(GLOB host_pages RELATIVE ${CMAKE_SOURCE_DIR}/docs docs/vgpu-broker.8.md docs/vgpu-admin.8.md)
-file(GLOB completions broker/vgpu_admin/*.bash scripts/completion/vgpu-admin)
-if(completions)
-  install(FILES ${completions} DESTINATION share/bash-completion/completions RENAME vgpu-admin COMPONENT host)
-endif()
 
 # ---- guest ----
 install(TARGETS vgpu-guestd DESTINATION sbin COMPONENT guest)
@@ -87,8 +87,7 @@ foreach(target vgpu-broker vgpu-admin vgpu-worker vgpu_simcuda vgpu-guestd vgpu-
     add_dependencies(vgpu_packaged ${target})
   endif()
 endforeach()
-list(TRANSFORM host_pages REPLACE "\\.md$" "")
-vgpu_man(host ${host_pages})
+vgpu_man(host vgpu-broker.8 vgpu-admin.8)
 vgpu_man(guest vgpu-guestd.8 vgpu-guest.1)
 
 # ---- packages ----

@@ -93,8 +93,10 @@ class HostPackage(Installed):
         self.assertEqual((ROOT / "run/vgpu/mediator.sock").stat().st_gid, int(group.group(1)))
         self.assertEqual(ROOT.run("dpkg", "-V", "vgpu-broker"), "")
         self.assertEqual(stat.S_IMODE((ROOT / LOG).stat().st_mode), 0o640)
-        for page in ("vgpu-broker.8",):
+        for page in ("vgpu-broker.8", "vgpu-admin.8"):
             self.assertTrue((ROOT / f"usr/share/man/man8/{page}.gz").exists())
+        self.assertIn("complete ", (ROOT / "usr/share/bash-completion/completions/vgpu-admin").read_text())
+        self.assertIn("mediator.sock", ROOT.run("vgpu-admin", "status"))
         self.assertTrue(list((ROOT / "etc/rc2.d").glob("S*vgpu-broker")))
 
     def test_it_needs_only_libc(self):
