@@ -46,7 +46,7 @@ Broker::Broker(event::Loop& loop, const Options& options, const Config& config)
       clients_(loop, config.max_clients, config.socket),
       vms_(loop, config_, clients_),
       reception_(loop, config_, clients_, vms_),
-      doors_(loop, config_,
+      doors_(loop, config_, clients_.guest_limiter(),
              [this](const auto& entrance, base::UniqueFd c) { reception_.receive(entrance, std::move(c)); }),
       shutdown_deadline_(loop),
       office_({clients_, vms_, config_, options.config_path, [this] { return list_sockets(); },

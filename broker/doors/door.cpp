@@ -1,7 +1,5 @@
 #include "broker/doors/door.hpp"
 
-#include "common/base/log.hpp"
-
 namespace vgpu::broker::doors {
 
 Door::Door(event::Loop& loop, Entrance entrance, base::ListenSocket socket, const Receiver& receiver)
@@ -12,7 +10,6 @@ Door::Door(event::Loop& loop, Entrance entrance, base::ListenSocket socket, cons
 void Door::open() {
   if (acceptor_) return;
   acceptor_.emplace(loop_, std::move(held_), [this](base::UniqueFd c) { receiver_(entrance_, std::move(c)); });
-  log::info("[MEDIATOR] Accepting connections on {}", entrance_.path);
   // Whoever waits already comes before any signal: relaunched again and again, we serve all the same.
   acceptor_->accept_some();
 }

@@ -22,13 +22,17 @@ class Door {
   Door& operator=(const Door&) = delete;
 
   const Entrance& entrance() const { return entrance_; }
+  /// False: somebody has taken its file away.
+  bool is_in_place() const { return socket_.is_in_place(); }
   void open();
   /// Those who come wait until open(). Allocates nothing.
   void close();
   /// For good: those who come are refused by the kernel, or wait for whoever else has the socket. Its file stays.
   void shut();
   /// Closed: what another run of this program needs of it.
-  base::ListenSocket::Descriptors descriptors() const { return {held_.get(), socket_.lock_descriptor()}; }
+  base::ListenSocket::Descriptors descriptors() const {
+    return {held_.get(), socket_.lock_descriptor(), socket_.keeps_file()};
+  }
 
  private:
   event::Loop& loop_;

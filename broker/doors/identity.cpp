@@ -38,11 +38,10 @@ std::string check_label(const Config& config, const VmSettings& vm, std::uint32_
 
 base::Result<Identity> identify_unknown(const Config& config, const Identity& who, std::uint32_t label) {
   const auto* claimed = label != 0 ? find_label(config, label) : nullptr;
-  if (claimed != nullptr && claimed->is_claimed && who.may_claim) return Identity{claimed->name, claimed, true};
+  if (claimed != nullptr && claimed->is_claimed) return Identity{claimed->name, claimed};
   if (claimed != nullptr)
-    return Error{EPERM, show_label(label) + " is that of [vm." + claimed->name + "], which " +
-                            (claimed->is_claimed ? "may not be claimed at this socket"
-                                                 : "is not known by its label: this is " + who.vm)};
+    return Error{EPERM, show_label(label) + " is that of [vm." + claimed->name +
+                            "], which is not known by its label: this is " + who.vm};
   if (config.allows_unknown_vms) return who;
   return Error{EPERM, "no [vm.NAME] of the broker's configuration is " + who.vm +
                           " (uid or domid), and unknown_vms is \"refuse\""};
@@ -75,8 +74,7 @@ base::Result<Identity> identify(const Config& config, const Entrance& entrance, 
     vm = find_vm(config, [&](const VmSettings& one) { return one.domid == entrance.domid; });
   }
   if (vm == nullptr) vm = find_uid(config, uid);
-  const bool is_shared = entrance.kind == Entrance::Kind::main || entrance.kind == Entrance::Kind::field;
-  return Identity{vm != nullptr ? vm->name : vm::vm_name(uid), vm, is_shared};
+  return Identity{vm != nullptr ? vm->name : vm::vm_name(uid), vm};
 }
 
 base::Result<Identity> identify_stub(const Config& config, const Identity& who, const Labels& labels,

@@ -1,5 +1,5 @@
 // Who somebody is that came through a door: what the door says, else the peer's uid. What a stub says of itself is
-// compared with that; it decides alone only for VMs with identity = "claimed", on doors that many share.
+// compared with that; it decides alone only for VMs with identity = "claimed", where neither says which VM it is.
 #pragma once
 
 #include <sys/types.h>
@@ -32,7 +32,6 @@ const char* to_text(Entrance::Kind kind);
 struct Identity {
   std::string vm;                        // its name: a configured VM's, or uid-N
   const VmSettings* settings = nullptr;  // in the configuration; null: it has no [vm.NAME]
-  bool may_claim = false;                // it came through a door that many share
 };
 
 /// By door and uid, which the kernel says. An error: nobody of that uid may come this way.

@@ -16,6 +16,10 @@ using control::HelloStatus;
 // all places are taken. Of each VM or user; and of all users together, for one person may have many numbers.
 constexpr std::ptrdiff_t kWithoutPlace = 4;
 constexpr std::ptrdiff_t kUsersWithoutPlace = 64;
+// Connections that wait in silence: of a VM; of a user, as whom the QEMUs of many VMs may run; of all users together.
+constexpr std::size_t kSilentOfVm = 2;
+constexpr std::size_t kSilentOfUser = 64;
+constexpr std::size_t kSilentOfUsers = 256;
 
 }  // namespace
 
@@ -64,8 +68,9 @@ std::optional<Admission::Ticket> Reception::take_place(const Identity& who, std:
 
 bool Reception::may_come_without_place(const Identity& who) const {
   const auto count = [&](auto&& matches) {
-    return std::count_if(visits_.begin(), visits_.end(),
-                         [&](const auto& one) { return !one.second.ticket && matches(one.second.who); });
+    return std::count_if(visits_.begin(), visits_.end(), [&](const auto& one) {
+      return !one.second.ticket && !one.second.is_waiting && matches(one.second.who);
+    });
   };
   if (count([&](const Identity& other) { return other.vm == who.vm; }) >= kWithoutPlace) return false;
   return who.settings != nullptr ||
@@ -74,27 +79,33 @@ bool Reception::may_come_without_place(const Identity& who) const {
 
 bool Reception::may_be_legacy_stub(const Identity& who) const {
   if (who.settings != nullptr || config_.allows_unknown_vms) return true;
-  return who.may_claim &&
-         std::any_of(config_.vms.begin(), config_.vms.end(), [](const VmSettings& vm) { return vm.is_claimed; });
+  return std::any_of(config_.vms.begin(), config_.vms.end(), [](const VmSettings& vm) { return vm.is_claimed; });
 }
 
-// A stub of revision 2 connects when its VM starts and never again, so it may be silent as long as it likes. Of each VM
-// so many: the oldest make room, for a VM that was started again has left them.
+// A stub of revision 2 connects when its VM starts and never again, so it may be silent as long as it likes. The oldest
+// make room: a VM that was started again has left them.
 void Reception::on_silent(std::uint64_t id) {
   auto& visit = visits_.at(id);
   if (on_empty_) return drop(id);
   visit.is_waiting = true;
   visit.ticket.reset();
-  std::vector<std::uint64_t> waiting;
-  for (const auto& [other, one] : visits_)
-    if (one.is_waiting && one.who.vm == visit.who.vm) waiting.push_back(other);
-  if (waiting.size() < kWithoutPlace) return;
-  write(log::Level::info, visit.who, "closed the oldest of {} connections of {} that say nothing", waiting.size(),
-        visit.who.vm);
-  drop(waiting.front());
+  const bool is_vm = visit.who.settings != nullptr;
+  std::vector<std::uint64_t> of_users, own;
+  for (const auto& [other, one] : visits_) {
+    if (one.is_waiting && one.who.settings == nullptr) of_users.push_back(other);
+    if (one.is_waiting && one.who.vm == visit.who.vm) own.push_back(other);
+  }
+  if (own.size() > (is_vm ? kSilentOfVm : kSilentOfUser))
+    drop(own.front());
+  else if (!is_vm && of_users.size() > kSilentOfUsers)
+    drop(of_users.front());
 }
 
 void Reception::drop(std::uint64_t id) {
+  auto& visit = visits_.at(id);
+  visit.is_waiting = false;
+  write(log::Level::info, visit.who, "closed the connection of pid {} (uid {}) to {}: it says nothing", visit.peer.pid,
+        visit.peer.uid, visit.path);
   event::defer(loop_, [this, id] {
     visits_.erase(id);
     continue_finishing();

@@ -14,8 +14,8 @@ namespace vgpu::broker::restart {
 namespace {
 
 constexpr const char* kVariable = "VGPU_BROKER_RELAUNCHED";
-// "SOCKET LOCK", numbers of descriptors; part of our environment from the start, because to add a variable takes
-// memory.
+// "SOCKET LOCK KEEPS", two numbers of descriptors and whether the socket's file is the service manager's; part of our
+// environment from the start, because to add a variable takes memory.
 constinit char g_variable[64] = "VGPU_BROKER_RELAUNCHED=no";
 
 void keep_over_exec(int descriptor, bool keep) { fcntl(descriptor, F_SETFD, keep ? 0 : FD_CLOEXEC); }
@@ -24,7 +24,9 @@ std::optional<base::ListenSocket::Descriptors> take_inherited() {
   const char* value = getenv(kVariable);
   if (value == nullptr) return std::nullopt;
   base::ListenSocket::Descriptors inherited;
-  if (std::sscanf(value, "%d %d", &inherited.socket, &inherited.lock) != 2) return std::nullopt;
+  int keeps_file = 0;
+  if (std::sscanf(value, "%d %d %d", &inherited.socket, &inherited.lock, &keeps_file) < 2) return std::nullopt;
+  inherited.keeps_file = keeps_file != 0;
   keep_over_exec(inherited.socket, false);
   keep_over_exec(inherited.lock, false);
   return inherited;
@@ -48,7 +50,8 @@ void hold_signals(bool hold) {
 }
 
 int Relaunch::execute(const base::ListenSocket::Descriptors& socket) {
-  std::snprintf(g_variable, sizeof g_variable, "%s=%d %d", kVariable, socket.socket, socket.lock);
+  std::snprintf(g_variable, sizeof g_variable, "%s=%d %d %d", kVariable, socket.socket, socket.lock,
+                socket.keeps_file ? 1 : 0);
   keep_over_exec(socket.socket, true);
   keep_over_exec(socket.lock, true);
   // Until the next run has its handlers, a signal would end it.

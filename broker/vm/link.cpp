@@ -62,6 +62,7 @@ void Link::close() {
   hello_deadline_.cancel();
   broken_.cancel();
   readable_.reset();
+  peer_.pidfd.reset();
 }
 
 }  // namespace vgpu::broker::vm

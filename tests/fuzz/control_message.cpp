@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "broker/doors/first_words.hpp"
 #include "broker/vm/newcomer.hpp"
 #include "common/control/environment.hpp"
 #include "common/control/frame.hpp"
@@ -81,6 +82,22 @@ void parse_stream(const Plan& plan, std::span<const std::byte> message) {
     std::abort();
 }
 
+/// What the broker decides by the first bytes, before any of this: the more there is of them, the same or clearer.
+void look_at(std::span<const std::byte> message) {
+  using vgpu::broker::doors::FirstWords;
+  using vgpu::broker::doors::judge_first_words;
+  const auto words = judge_first_words(message);
+  for (std::size_t count = 0; count < std::min<std::size_t>(message.size(), 32); ++count) {
+    const auto earlier = judge_first_words(message.first(count)).speaker;
+    if (earlier != FirstWords::Speaker::unclear && earlier != words.speaker) std::abort();
+  }
+  (void)vgpu::broker::doors::show_first_bytes(message.first(std::min<std::size_t>(message.size(), 24)));
+  FrameHeader header;
+  std::memcpy(&header, message.data(), sizeof header);
+  const bool is_ours = words.speaker == FirstWords::Speaker::client || words.speaker == FirstWords::Speaker::stub;
+  if (is_ours && header.magic != kMagic) std::abort();
+}
+
 /// The header as an honest sender fills it, as far as the bits of `right` say.
 void correct(std::span<std::byte> message, const Plan& plan, unsigned right) {
   FrameHeader header;
@@ -111,6 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> message(std::max(length, sizeof(FrameHeader)));
   std::copy_n(text.begin(), std::min(text.size(), message.size()), message.begin());
   correct(message, plan, right);
+  look_at(message);
   const int before = next_fd();
   parse_stream(plan, message);
   if (const auto packet = parse_packet(message, some_fds(plan.fds))) use(packet.value());

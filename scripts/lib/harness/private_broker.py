@@ -36,6 +36,7 @@ class PrivateBroker:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-"))
         self.socket = self.folder / "broker.sock"
         self.log = (keep_in or self.folder) / "broker.log"
+        self.pass_fds: tuple[int, ...] = ()  # descriptors that the broker inherits
         self.exit_status: int | None = None
         self._process: subprocess.Popen | None = None
         self._orphans: list[int] = []  # workers of brokers that were killed
@@ -75,7 +76,7 @@ class PrivateBroker:
             (self.folder / "notify.sock").unlink(missing_ok=True)
             notify.bind(str(self.folder / "notify.sock"))
             environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock")}
-            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/")
+            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", pass_fds=self.pass_fds)
             self._await_ready(notify)
 
     def _await_ready(self, notify: socket.socket) -> None:

@@ -78,6 +78,16 @@ TEST_CASE("a roster that only its owner may write is the only one believed") {
   SECTION("a folder") { CHECK_FALSE(Roster(folder.path).read()); }
 }
 
+TEST_CASE("a direct client of a configured VM stays that VM's") {
+  auto entry = kFirst;
+  entry.vm = "render";
+  const auto read = from_text(to_text(8, {{entry.id, entry}, {kSecond.id, kSecond}}));
+  REQUIRE(read);
+  CHECK(read->entries == std::vector<Entry>{entry, kSecond});
+  CHECK(read->entries[0].vm_name() == "render");
+  CHECK(read->entries[1].vm_name() == "uid-0");
+}
+
 TEST_CASE("damaged rosters are refused with a reason") {
   const auto text =
       GENERATE(as<std::string>(), "", "{", "[]", "{}", R"({"vgpu_roster": 2, "next_id": 1, "clients": []})",
