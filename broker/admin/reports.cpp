@@ -121,6 +121,8 @@ Json describe_settings(const Config& config) {
             {"heartbeat_s", config.heartbeat_s},
             {"worker", config.worker},
             {"log_level", config.log_level},
+            {"log_format", config.log_format},
+            {"log_file", config.log_file},
             {"max_clients", config.max_clients},
             {"max_clients_per_uid", config.max_clients_per_uid},
             {"kill_timeout_ms", config.kill_timeout.count()}}},

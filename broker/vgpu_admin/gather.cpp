@@ -69,7 +69,9 @@ Said ask_broker(BrokerFacts& facts) {
   facts.status = ask(facts, *broker, {{"request", "status"}});
   if (facts.status.is_null()) return said;
   facts.socket = facts.status.at("broker").value("socket", facts.socket);
-  facts.log = standard_error_of(facts.status.at("broker").value("pid", 0));
+  const auto& broker_status = facts.status.at("broker");
+  facts.log = broker_status.value("log_file", "");
+  if (facts.log.empty()) facts.log = standard_error_of(broker_status.value("pid", 0));
   said.settings = ask(facts, *broker, {{"request", "settings"}});
   said.sockets = ask(facts, *broker, {{"request", "list"}, {"what", "sockets"}});
   said.vms = ask(facts, *broker, {{"request", "list"}, {"what", "vms"}});
