@@ -32,7 +32,7 @@ enable_service() {
 }
 
 disable_service() {
-  if command -v systemctl >/dev/null; then systemctl disable "$service.service" >/dev/null 2>&1 || true; fi
+  if command -v systemctl >/dev/null; then systemctl disable "$service.service" "$service.socket" >/dev/null 2>&1 || true; fi
   if [ -x "$init_script" ] && command -v chkconfig >/dev/null; then chkconfig --del "$service" || true; fi
 }
 
@@ -53,5 +53,6 @@ restart_service() {
 }
 
 stop_service() {
-  if systemd_runs; then systemctl stop "$service.service"; else by_init stop; fi || true
+  # With its socket, if that is used: or the next program would start it again.
+  if systemd_runs; then systemctl stop "$service.socket" 2>/dev/null || true; systemctl stop "$service.service"; else by_init stop; fi || true
 }

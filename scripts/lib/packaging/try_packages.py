@@ -273,6 +273,7 @@ class Deploy(Installed):
     def test_a_host_whose_broker_cannot_compute_is_told_so(self):
         said = self.deploy("host", check=1)  # the installed configuration wants an NVIDIA driver
         self.assertIn("deploy: host: the self-test failed", said)
+        self.assertRegex(said, r"(?m)^ +FAIL +driver")
         self.assertIn('driver = "sim"', said)
 
     def test_a_guest_is_set_up_and_its_doctor_says_what_is_missing(self):
