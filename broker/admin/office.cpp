@@ -55,7 +55,8 @@ Json Office::status() const {
                       {"admin_socket", parts_.config.admin_socket},
                       {"driver", parts_.config.driver},
                       {"worker", parts_.clients.settings().worker_path},
-                      {"log_level", parts_.config.log_level}};
+                      {"log_level", parts_.config.log_level},
+                      {"log_file", parts_.config.log_file}};
   answer["clients"] = {
       {"count", clients.count()}, {"most", parts_.config.max_clients}, {"stuck_workers", clients.count_quarantined()}};
   answer["workers"] = describe_ends(clients.ends());

@@ -21,7 +21,9 @@ base::Result<UniqueFd> fetch(int worker, int descriptor) {
   if (copy) return copy;
   const int code = errno;
   std::string hint;
-  if (code == EPERM) hint = "; the broker needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope below 2";
+  if (code == EPERM)
+    hint =
+        "; the broker needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope below 2; a container must let pidfd_getfd pass";
   if (code == ENOSYS) hint = "; that needs Linux 5.6";
   return Error{code, "cannot fetch its descriptors: " + std::generic_category().message(code) + hint};
 }

@@ -29,7 +29,7 @@ struct BrokerFacts {
   std::string ask_text;
   std::string refusal;  // it answered, but not us
   Json status;          // null without an answer
-  std::string log;      // what its standard error is: a file's path, "journal", "a pipe", ...; empty: not known
+  std::string log;      // where it goes: a file's path, "journal", "a pipe", ...; empty: not known
 };
 
 /// How far a user gets to a socket.

@@ -22,6 +22,9 @@ void check(const Config& config) {
   if (config.window_size < vm::kMinWindowSize || config.window_size > vm::kMaxWindowSize) std::abort();
   vgpu::log::Level level;
   if (!vgpu::log::parse_level(config.log_level, level)) std::abort();
+  vgpu::log::Format format;
+  if (!vgpu::log::parse_format(config.log_format, format)) std::abort();
+  if (!config.log_file.empty() && config.log_file.front() != '/') std::abort();
 }
 
 }  // namespace

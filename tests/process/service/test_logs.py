@@ -51,6 +51,11 @@ class Logs(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o640)
         self.assertEqual(broker.log_tail(), "")  # and nothing elsewhere
 
+    def test_the_doctor_knows_where_the_log_is(self):
+        broker = self.start(f'log_file = "{self.file}"')
+        done = subprocess.run([str(LAYOUT.program("vgpu-admin")), "doctor", "--config", str(broker.folder / "broker.toml"), "--socket", str(broker.socket) + ".admin"], env=native_environment(), capture_output=True, text=True, timeout=SECONDS)
+        self.assertIn(f"broker and workers: {self.file}", done.stdout, done.stderr)
+
     def test_rotation_loses_no_line_of_broker_and_worker(self):
         broker = self.start(f'log_file = "{self.file}"')
         client = self.enterContext(SteadyClient(LAYOUT.program("demo_driver"), broker.environment(), SECONDS))

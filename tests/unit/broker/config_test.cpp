@@ -39,6 +39,18 @@ TEST_CASE("the file stands over the defaults, the command line over both") {
   CHECK(load(text, {.log_level = "loud"}).errors.size() == 1);
 }
 
+TEST_CASE("the log is text or JSON, on standard error or in a file with an absolute path") {
+  const auto loaded = load("[broker]\nlog_format = \"json\"\nlog_file = \"/var/log/x\"\n");
+  CHECK(loaded.errors.empty());
+  CHECK(loaded.config.logging().format == vgpu::log::Format::json);
+  CHECK(loaded.config.logging().file == "/var/log/x");
+  CHECK(load("[broker]\nlog_file = \"\"\n").errors.empty());
+  CHECK(load("[broker]\nlog_file = \"x.log\"\n").errors.size() == 1);
+  CHECK(load("[broker]\nlog_format = \"xml\"\n").errors.size() == 1);
+  CHECK(load("", {.log_format = "xml"}).errors.size() == 1);
+  CHECK(load("", {.log_file = "x.log"}).errors.size() == 1);
+}
+
 TEST_CASE("sizes that a window cannot have are errors") {
   for (const char* size : {"", "GiB", "1", "5MiB", "7MiB", "-1GiB", "1.5GiB", "1 GiB", "1gib", "513GiB",
                            "18446744073709551615TiB", "99999999999999999999GiB"})
