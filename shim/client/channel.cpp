@@ -154,7 +154,7 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
     if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
     backoff.pause();
   }
-  if (producer_.must_ring()) transport_->ring_doorbell();
+  if (producer_.must_ring()) transport_->ring_doorbell(static_cast<uint32_t>(number));
   return CUDA_SUCCESS;
 }
 

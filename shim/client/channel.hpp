@@ -78,7 +78,8 @@ class Channel {
   bool sleep_on(uint64_t offset, uint32_t seen, timespec longest = {1, 0}) const;
   /// Wakes a worker that sleeps on the word. Over a device nobody can be woken so: the worker looks by itself.
   void wake(uint64_t offset) const;
-  void ring_doorbell() const { transport_->ring_doorbell(); }
+  /// For something else than a record.
+  void ring_doorbell() const { transport_->ring_doorbell(0); }
 
  private:
   struct Slot {
