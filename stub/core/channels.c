@@ -154,8 +154,8 @@ bool vgpu_channels_on_ready(struct vgpu_core* core, int fd) {
 
 static void trace_doorbell(struct vgpu_core* core, unsigned number, uint64_t value) {
   vgpu_core_log(core, &core->trace_lines, VGPU_CORE_TRACE,
-                "[vgpu] vm_id=%lu: CUDA doorbell received, channel %u, call %lu", (unsigned long)core->config.vm_id,
-                number, (unsigned long)(uint32_t)value);
+                "[vgpu] vm_id=%lu: CUDA doorbell received, channel %u, for %llu:%lu", (unsigned long)core->config.vm_id,
+                number, (unsigned long long)core->channels[number].client, (unsigned long)(uint32_t)value);
 }
 
 bool vgpu_channel_ring(struct vgpu_core* core, unsigned number, uint64_t value) {

@@ -54,7 +54,7 @@ struct vgpu_core_config {
   uint32_t vm_id;
   unsigned channels;          /* at most VGPU_CHANNEL_MAX; 0: that many */
   unsigned legacy_timeout_ms; /* 0: VGPU_CORE_LEGACY_TIMEOUT_MS */
-  bool traces;                /* a line for each doorbell; then the front never takes one */
+  int traces;                 /* not 0: a line for each doorbell; then the front never takes one */
 };
 
 #define VGPU_CORE_WINDOW_MIN (UINT64_C(64) << 20)

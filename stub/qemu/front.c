@@ -18,9 +18,8 @@ static void front_log(void* front, enum vgpu_core_log_level level, const char* l
       warn_report("%s", line);
       break;
     case VGPU_CORE_INFO:
-      error_printf("%s\n", line);
-      break;
     case VGPU_CORE_TRACE:
+      error_printf("%s\n", line);
       break;
   }
 }
