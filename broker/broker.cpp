@@ -111,6 +111,7 @@ void Broker::begin_relaunch() {
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
   clients_.save();
+  vms_.end_legacy();
   const int code = relaunch_.execute(doors_.main_descriptors());
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
