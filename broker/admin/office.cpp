@@ -75,7 +75,7 @@ Json Office::list(Subject subject) const {
       answer["clients"] = list_clients(parts_.clients);
       break;
     case Subject::workers:
-      answer["workers"] = list_workers(parts_.clients);
+      answer["workers"] = list_workers(parts_.vms, parts_.clients);
       break;
     case Subject::gpus:
       answer["gpus"] = list_gpus(parts_.clients);

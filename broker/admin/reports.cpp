@@ -46,6 +46,16 @@ struct Common {
   }
 };
 
+/// Requests that wait, and how many were answered with which error since this broker began; empty if there are none.
+Json describe_legacy(const legacy::Desk& desk) {
+  Json entry = Json::object();
+  if (desk.waiting() != 0) entry["waiting"] = desk.waiting();
+  const auto& by_error = desk.counters().by_error;
+  for (std::uint32_t error = 1; error < by_error.size(); ++error)
+    if (by_error[error] != 0) entry["errors"][legacy::error_name(error)] = by_error[error];
+  return entry;
+}
+
 Json describe_device(const vm::Vm& vm) {
   const auto report = vm.report();
   Json entry = {{"vm", vm.name()}, {"kind", "device"}, {"link", report.link}, {"socket", report.socket}};
@@ -53,6 +63,7 @@ Json describe_device(const vm::Vm& vm) {
   if (const auto domid = vm.settings().domid) entry["domid"] = *domid;
   entry["pool"] = vm.standing().pool;
   entry["priority"] = to_text(vm.standing().priority);
+  if (auto legacy = describe_legacy(vm.legacy().desk()); !legacy.empty()) entry["legacy"] = std::move(legacy);
   if (report.stub_pid != 0) entry["stub"] = {{"pid", report.stub_pid}, {"uid", report.stub_uid}};
   if (report.window_size != 0) entry["window_mib"] = report.window_size >> 20;
   if (report.link == "up")
@@ -78,7 +89,9 @@ Json describe_vm_settings(const VmSettings& vm) {
                 {"socket_group", vm.socket_group},
                 {"window_size_max", vm.window_size_max},
                 {"channel_size", vm.channel_size},
-                {"channels", vm.channels}});
+                {"channels", vm.channels},
+                {"legacy_rate", vm.legacy_rate},
+                {"legacy_timeout_ms", vm.legacy_timeout.count()}});
   return entry;
 }
 
@@ -170,7 +183,7 @@ Json list_clients(const Clients& clients) {
   return list;
 }
 
-Json list_workers(const Clients& clients) {
+Json list_workers(const Vms& vms, const Clients& clients) {
   Json list = Json::array();
   for (const auto& [id, client] : clients.all()) {
     const auto usage = client->usage();
@@ -184,6 +197,12 @@ Json list_workers(const Clients& clients) {
     if (const auto& facts = client->facts()) entry["driver"] = facts->driver;
     list.push_back(std::move(entry));
   }
+  for (const auto& [name, vm] : vms.all())
+    if (const auto pid = vm->report().legacy_worker; pid != 0)
+      list.push_back({{"worker", pid},
+                      {"vm", name},
+                      {"state", "legacy"},
+                      {"records", vm->legacy().desk().counters().completed()}});
   return list;
 }
 

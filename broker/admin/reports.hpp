@@ -13,7 +13,7 @@ Json describe_settings(const Config& config);
 /// VMs that are reached through a device, then users and whatever else has clients, counts or a quarantine.
 Json list_vms(const Vms& vms, const Clients& clients);
 Json list_clients(const Clients& clients);
-Json list_workers(const Clients& clients);
+Json list_workers(const Vms& vms, const Clients& clients);
 /// As the workers that run now have said: of a GPU without workers nothing is known.
 Json list_gpus(const Clients& clients);
 SocketReport report_socket(const doors::Entrance& entrance, const Config& config);

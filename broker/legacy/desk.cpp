@@ -187,6 +187,7 @@ void Desk::finish(std::uint32_t error, const std::string& text, const control::L
   arm();
   if (result == nullptr) return refuse(request, asker, error, text);
   ++counters_.by_error[error];
+  if (error == VGPU_LEGACY_OK && tenant_.completed) tenant_.completed();
   write_lines(request, error, control::get_text(result->asked), text);
   if (asker != nullptr) asker->on_answer(request, {error, std::span(result->payload).first(result->length)});
 }

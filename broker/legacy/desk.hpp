@@ -35,6 +35,8 @@ struct Standing {
 struct Tenant {
   std::function<bool()> is_quarantined;
   std::function<Standing()> standing;
+  /// Told of each request that was computed. May be empty.
+  std::function<void()> completed;
 };
 
 /// Who computes: the VM's legacy worker.

@@ -31,12 +31,15 @@ Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std
               {[this](const control::LegacyResult& result) { desk_.on_result(result); },
                [this](const std::string& how) { desk_.on_end(how); }}),
       desk_(loop, std::move(settings), worker_,
-            {[this] { return clients_.admission().is_quarantined(vm_); }, std::move(standing)}, request_lines_),
+            {[this] { return clients_.admission().is_quarantined(vm_); }, std::move(standing),
+             [this] { clients_.totals().add_legacy(vm_); }},
+            request_lines_),
       connections_(kMostConnections) {}
 
-bool Service::has_stub() const {
-  return std::any_of(connections_.begin(), connections_.end(),
-                     [](const auto& one) { return one && one->descriptor() >= 0; });
+const base::Peer* Service::find_stub() const {
+  const auto open = std::find_if(connections_.begin(), connections_.end(),
+                                 [](const auto& one) { return one && one->descriptor() >= 0; });
+  return open == connections_.end() ? nullptr : &(*open)->peer();
 }
 
 void Service::take_stub(base::UniqueFd connection, base::Peer peer) {

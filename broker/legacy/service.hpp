@@ -21,7 +21,9 @@ class Service {
   const Desk& desk() const { return desk_; }
   /// 0: none runs.
   pid_t worker_pid() const { return worker_.pid(); }
-  bool has_stub() const;
+  /// The process behind a stub of revision 2 that is connected; null: there is none.
+  const base::Peer* find_stub() const;
+  bool has_stub() const { return find_stub() != nullptr; }
   /// A stub of revision 2 has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
   /// What waits is answered, the worker is ended and, for a second at most, waited for.

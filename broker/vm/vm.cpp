@@ -66,10 +66,13 @@ Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::mi
 Vm::~Vm() = default;
 
 VmReport Vm::report() const {
-  VmReport report{ending_ ? "ending" : up_ ? "up" : "down", settings_.socket};
-  if (link_ && link_->is_open()) report.stub_pid = link_->peer().pid;
-  if (link_ && link_->is_open()) report.stub_uid = link_->peer().uid;
+  const bool has_link = link_ && link_->is_open();
+  const auto* stub = has_link ? &link_->peer() : legacy_.find_stub();
+  VmReport report{ending_ ? "ending" : up_ ? "up" : stub != nullptr && !has_link ? "legacy" : "down", settings_.socket};
+  if (stub != nullptr) report.stub_pid = stub->pid;
+  if (stub != nullptr) report.stub_uid = stub->uid;
   if (memory_) report.window_size = memory_->size();
+  report.legacy_worker = legacy_.worker_pid();
   if (!up_) return report;
   report.label_vm_id = hello_.vm_id;
   report.label_pool = label_of_pool(hello_.pool);
