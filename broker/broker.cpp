@@ -130,6 +130,7 @@ void Broker::begin_step_down() {
 // As a crash, but on purpose: without destructors, which would end the workers and remove the files.
 void Broker::step_down() {
   log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
+  clients_.save();
   _exit(0);
 }
 
