@@ -111,6 +111,7 @@ void Broker::begin_relaunch() {
 void Broker::relaunch() {
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
   clients_.save();
+  vms_.end_legacy();
   const int code = relaunch_.execute(doors_.main_descriptors());
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
@@ -129,6 +130,7 @@ void Broker::begin_step_down() {
 
 // As a crash, but on purpose: without destructors, which would end the workers and remove the files.
 void Broker::step_down() {
+  clients_.save();
   log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
   clients_.save();
   _exit(0);
@@ -165,7 +167,7 @@ std::vector<std::string> Broker::reload() {
 
 std::vector<admin::SocketReport> Broker::list_sockets() const {
   std::vector<admin::SocketReport> sockets = {
-      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}}};
+      {"admin", config_.admin_socket, config_.admin_group.empty() ? 0600u : 0660u, config_.admin_group, {}, {}, {}}};
   for (const auto& entrance : doors_.list()) sockets.push_back(admin::report_socket(entrance, config_));
   return sockets;
 }

@@ -35,6 +35,8 @@ struct VmSettings {
   std::uint64_t window_size_max = std::uint64_t{64} << 30;  // bytes
   std::uint64_t channel_size = std::uint64_t{16} << 20;     // bytes that a channel begins with
   std::uint64_t channels = 64;                              // at once
+  std::uint64_t legacy_rate = 1000;                         // legacy requests a second
+  std::chrono::milliseconds legacy_timeout{5000};           // of each
 };
 
 struct Config {

@@ -37,7 +37,7 @@ std::string check_driver(const std::string& driver) {
 
 std::string check_level(const std::string& name) {
   log::Level ignored;
-  return log::parse_level(name, ignored) ? "" : "must be \"debug\", \"info\", \"warning\" or \"error\"";
+  return log::parse_level(name, ignored) ? "" : "must be \"trace\", \"debug\", \"info\", \"warning\" or \"error\"";
 }
 
 std::string parse_count(const toml::node& node, std::uint64_t least, std::uint64_t most, std::uint64_t& out) {

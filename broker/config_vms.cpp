@@ -60,6 +60,8 @@ constexpr VmKey kVmKeys[] = {
     {"window_size_max", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.window_size_max); }},
     {"channel_size", [](const toml::node& n, VmSettings& v) { return parse_size(n, v.channel_size); }},
     {"channels", [](const toml::node& n, VmSettings& v) { return parse_count(n, 1, VGPU_CHANNEL_MAX, v.channels); }},
+    {"legacy_rate", [](const toml::node& n, VmSettings& v) { return parse_count(n, 1, 1'000'000, v.legacy_rate); }},
+    {"legacy_timeout_ms", [](const toml::node& n, VmSettings& v) { return parse_milliseconds(n, v.legacy_timeout); }},
 };
 
 const VmKey* find_key(std::string_view name) {

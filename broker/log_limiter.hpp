@@ -6,24 +6,27 @@
 #include <map>
 #include <string>
 
+#include "broker/token_bucket.hpp"
 #include "common/base/log.hpp"
 
 namespace vgpu::broker {
 
 class LogLimiter {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = TokenBucket::Clock;
 
   /// Of each VM `burst` lines at once, then `per_second`.
   LogLimiter(unsigned burst, unsigned per_second) : burst_(burst), per_second_(per_second) {}
 
+  /// True if the line was written.
   template <typename... Args>
-  void write(log::Level level, const std::string& vm, fmt::format_string<Args...> format, Args&&... args) {
+  bool write(log::Level level, const std::string& vm, fmt::format_string<Args...> format, Args&&... args) {
     std::uint64_t suppressed = 0;
-    if (!log::enabled(level) || !take(vm, Clock::now(), suppressed)) return;
+    if (!log::enabled(level) || !take(vm, Clock::now(), suppressed)) return false;
     auto line = fmt::format(format, std::forward<Args>(args)...);
     if (suppressed != 0) line += fmt::format(" ({} lines about {} were left out)", suppressed, vm);
     log::write(level, line);
+    return true;
   }
 
   /// True if a line may be written; `suppressed` is then how many were not since the last one that was.
@@ -31,11 +34,9 @@ class LogLimiter {
 
  private:
   struct Bucket {
-    double tokens;
-    Clock::time_point filled;
+    TokenBucket tokens;
     std::uint64_t suppressed = 0;
   };
-  double tokens_at(const Bucket& bucket, Clock::time_point now) const;
   void forget_quiet_ones(Clock::time_point now);
 
   unsigned burst_;

@@ -20,7 +20,8 @@ Options parse_options(int argc, char** argv) try {
   app.add_option("--worker", options.overrides.worker, "Worker program")->type_name("PATH");
   app.add_option("--driver", options.overrides.driver, "auto, nvidia, sim, or the path of a library")
       ->type_name("NAME");
-  app.add_option("--log-level", options.overrides.log_level, "debug, info, warning or error")->type_name("LEVEL");
+  app.add_option("--log-level", options.overrides.log_level, "trace, debug, info, warning or error")
+      ->type_name("LEVEL");
   app.add_option("--log-format", options.overrides.log_format, "text or json")->type_name("FORMAT");
   app.add_option("--log-file", options.overrides.log_file, "File for the log, instead of standard error")
       ->type_name("PATH");

@@ -88,6 +88,10 @@ std::optional<vm::ClientEvents> Vms::take_back(const restart::Entry& entry, int 
   return std::nullopt;
 }
 
+void Vms::end_legacy() {
+  for (const auto& [name, vm] : vms_) vm->end_legacy();
+}
+
 void Vms::stop() {
   for (const auto& [name, vm] : vms_) vm->stop();
 }

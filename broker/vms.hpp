@@ -22,6 +22,8 @@ class Vms {
   std::optional<vm::ClientEvents> take_back(const restart::Entry& entry, int window);
   vm::Vm* find(const std::string& name);
   const std::map<std::string, std::unique_ptr<vm::Vm>>& all() const { return vms_; }
+  /// Before the broker's program is executed anew.
+  void end_legacy();
   /// The broker ends: all stubs are let go.
   void stop();
 

@@ -3,6 +3,7 @@
 //
 // Comes from: vgpu-broker (fork + exec), with the window, the doorbell, the grant segment and the control socket.
 // Ends with: its client, a broken protocol, or a GPU error that poisons the process. It outlives a broker that dies.
+// With --legacy: one process for all legacy requests of a VM (worker/legacy), which ends with its broker.
 #include <cstdio>
 #include <cstring>
 
@@ -10,6 +11,7 @@
 #include "common/control/exit_class.hpp"
 #include "common/shm/segment.hpp"
 #include "worker/broker_link.hpp"
+#include "worker/legacy/serve.hpp"
 #include "worker/options.hpp"
 #include "worker/start.hpp"
 
@@ -30,6 +32,22 @@ int exit_code(worker::End end) {
   }
 }
 
+void open_log(const worker::Options& options) {
+  const auto who =
+      options.legacy ? fmt::format("worker[legacy {}]", options.vm) : fmt::format("worker[{}]", options.client);
+  const auto opened = log::open(who, options.log);
+  if (opened) return;
+  log::open(who, options.log.level);
+  log::warning("{}", opened.error().text);
+}
+
+int serve_legacy(const worker::Options& options) {
+  auto control = worker::take_legacy_control();
+  if (control) return worker::legacy::serve(std::move(*control), options.driver);
+  log::error("{}", control.error().text);
+  return control.error().code;
+}
+
 /// Ends without destructors: those of the driver's own threads have nothing left to do, for the kernel gives back what
 /// this process held.
 [[noreturn]] void leave(const worker::Inherited& inherited, int code) {
@@ -47,11 +65,8 @@ int main(int argc, char** argv) {
     return control::kExitUsage;
   }
   if (options->help) return std::fputs(worker::usage(), stdout) < 0;
-  const auto who = fmt::format("worker[{}]", options->client);
-  if (const auto opened = log::open(who, options->log); !opened) {
-    log::open(who, options->log.level);
-    log::warning("{}", opened.error().text);
-  }
+  open_log(*options);
+  if (options->legacy) std::_Exit(serve_legacy(*options));
 
   auto inherited = worker::take_inherited();
   if (!inherited) {

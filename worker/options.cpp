@@ -9,9 +9,11 @@ namespace vgpu::worker {
 
 const char* usage() {
   return "usage: vgpu-worker --client N --vm NAME --driver auto|nvidia|sim|PATH [--log-level LEVEL]\n"
+         "       vgpu-worker --legacy --vm NAME --driver auto|nvidia|sim|PATH [--log-level LEVEL]\n"
          "\n"
          "Serves one client process of the vGPU broker. It is started by vgpu-broker, which hands it its descriptors:\n"
          "3 the window, 4 the doorbell, 5 the grant segment, 6 the control socket. It is of no use alone.\n"
+         "With --legacy it serves a VM's legacy requests instead, and has only 3, its control socket.\n"
          "\n"
          "  --client N         the broker's number of the client, for logs\n"
          "  --vm NAME          the VM the client belongs to, for logs\n"
@@ -21,7 +23,7 @@ const char* usage() {
          "                     where the client's channel lies in the window's memory, and what it may grow to, in "
          "bytes\n"
          "                     (default: all of it)\n"
-         "  --log-level LEVEL  debug, info, warning or error (default info)\n"
+         "  --log-level LEVEL  trace, debug, info, warning or error (default info)\n"
          "  --log-format F     text or json (default text)\n"
          "  --log-file PATH    (default: standard error)\n"
          "  --help, --version\n"
@@ -41,6 +43,7 @@ base::Result<Options> parse_options(int argc, char** argv) {
                                  {"window-offset", required_argument, nullptr, 'o'},
                                  {"window-size", required_argument, nullptr, 's'},
                                  {"window-capacity", required_argument, nullptr, 'm'},
+                                 {"legacy", no_argument, nullptr, 'g'},
                                  {"help", no_argument, nullptr, 'h'},
                                  {nullptr, 0, nullptr, 0}};
   Options options;
@@ -65,12 +68,15 @@ base::Result<Options> parse_options(int argc, char** argv) {
       case 'd':
         options.driver = optarg;
         break;
+      case 'g':
+        options.legacy = true;
+        break;
       case 'h':
         options.help = true;
         break;
       case 'l':
         if (!log::parse_level(optarg, options.log.level))
-          return base::Error{0, fmt::format("--log-level {}: not one of debug, info, warning, error", optarg)};
+          return base::Error{0, fmt::format("--log-level {}: not one of trace, debug, info, warning, error", optarg)};
         break;
       case 'f':
         if (!log::parse_format(optarg, options.log.format))

@@ -16,6 +16,7 @@ struct Options {
   std::string driver = "auto";
   log::Settings log;
   shm::Place place;  // of the channel in the window's memory; size 0: all of it
+  bool legacy = false;
   bool help = false;
 };
 

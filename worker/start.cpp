@@ -113,6 +113,11 @@ base::Result<Inherited> take_inherited() {
   return inherited;
 }
 
+base::Result<base::UniqueFd> take_legacy_control() {
+  if (is_open(control::kLegacyControlDescriptor)) return take(control::kLegacyControlDescriptor);
+  return base::Error{control::kExitUsage, "its control socket is not open: vgpu-worker is started by vgpu-broker"};
+}
+
 void outlive_the_broker() {
   ::signal(SIGPIPE, SIG_IGN);
   // What tells the broker something may be sent to all processes of its service; to us it means nothing.
@@ -145,6 +150,7 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
   auto session = std::make_unique<Session>(std::move(*window), std::move(*driver),
                                            Doorbell{std::move(inherited.doorbell), std::move(inherited.client)},
                                            std::move(*grant));
+  session->dispatcher().trace(options.client);
   const auto captured = session->console().capture_standard_streams();
   if (!captured) log::warning("{}: device printf goes to the log", captured.error().text);
   return session;

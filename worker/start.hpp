@@ -23,6 +23,9 @@ struct Inherited {
 /// kept for the broker may be absent.
 base::Result<Inherited> take_inherited();
 
+/// The one descriptor of a legacy worker; an error whose code is an exit code if it is missing.
+base::Result<base::UniqueFd> take_legacy_control();
+
 /// Prepares for a broker that dies before us: its standard error may then be a pipe that nobody reads, and the next
 /// broker must be allowed to fetch our descriptors.
 void outlive_the_broker();

@@ -23,9 +23,11 @@ struct SocketReport {
   std::string kind;  // "main", "field", "chroot", "vm", "admin"
   std::string path;
   unsigned mode = 0;
-  std::string group;           // as configured; empty: the broker's own
-  std::string vm;              // whose it is, if it is one VM's
-  std::optional<uid_t> owner;  // in a chroot: its QEMU's user
+  std::string group;  // as configured; empty: the broker's own
+  std::string vm;     // whose it is, if it is one VM's
+  // In a chroot:
+  std::optional<uid_t> owner;  // its QEMU's user
+  std::optional<std::uint32_t> domid;
 };
 
 class Office {

@@ -49,6 +49,8 @@ struct Common {
 Json describe_device(const vm::Vm& vm) {
   const auto report = vm.report();
   Json entry = {{"vm", vm.name()}, {"kind", "device"}, {"link", report.link}, {"socket", report.socket}};
+  if (const auto uid = vm.settings().uid) entry["uid"] = *uid;
+  if (const auto domid = vm.settings().domid) entry["domid"] = *domid;
   entry["pool"] = vm.standing().pool;
   entry["priority"] = to_text(vm.standing().priority);
   if (report.stub_pid != 0) entry["stub"] = {{"pid", report.stub_pid}, {"uid", report.stub_uid}};
@@ -209,6 +211,7 @@ SocketReport report_socket(const doors::Entrance& entrance, const Config& config
   if (entrance.kind == Kind::field) report.mode = config.field_socket_mode;
   if (entrance.kind == Kind::chroot) report.mode = 0600;
   if (entrance.kind == Kind::chroot) report.owner = entrance.owner;
+  if (entrance.kind == Kind::chroot) report.domid = entrance.domid;
   if (entrance.kind != Kind::main) report.group.clear();
   for (const auto& vm : config.vms) {
     if (entrance.kind != Kind::vm || vm.name != entrance.vm) continue;
@@ -225,6 +228,7 @@ Json list_sockets(const std::vector<SocketReport>& sockets) {
     if (!one.group.empty()) entry["group"] = one.group;
     if (!one.vm.empty()) entry["vm"] = one.vm;
     if (one.owner) entry["owner"] = *one.owner;
+    if (one.domid) entry["domid"] = *one.domid;
     list.push_back(std::move(entry));
   }
   return list;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/abi/legacy_stub.h"
 #include "common/abi/stub_link.h"
 #include "common/base/log.hpp"
 
@@ -11,14 +12,8 @@ namespace {
 
 using Speaker = FirstWords::Speaker;
 
-// The header of every message of a revision-2 stub, little-endian.
-constexpr std::uint32_t kLegacyMagic = 0x56475055;
-constexpr std::size_t kLegacyVmId = 8;
-constexpr std::size_t kLegacyPool = 16;
-constexpr std::size_t kLegacyPriority = 17;
-
-static_assert(kFirstBytes >= sizeof(vgpu_link_header) &&
-              kFirstBytes >= offsetof(vgpu_stub_hello, vm_id) + sizeof(std::uint32_t) && kFirstBytes > kLegacyPriority);
+static_assert(kFirstBytes >= sizeof(vgpu_link_header) && kFirstBytes >= sizeof(vgpu_legacy_message_header) &&
+              kFirstBytes >= offsetof(vgpu_stub_hello, vm_id) + sizeof(std::uint32_t));
 
 template <typename T>
 T take(std::span<const std::byte> bytes, std::size_t offset) {
@@ -28,8 +23,8 @@ T take(std::span<const std::byte> bytes, std::size_t offset) {
 }
 
 Labels labels_of_legacy(std::span<const std::byte> bytes) {
-  return {take<std::uint32_t>(bytes, kLegacyVmId), take<std::uint8_t>(bytes, kLegacyPool),
-          take<std::uint8_t>(bytes, kLegacyPriority)};
+  const auto header = take<vgpu_legacy_message_header>(bytes, 0);
+  return {header.vm_id, static_cast<std::uint8_t>(header.pool), header.priority};
 }
 
 /// Of another major version, or another message, only the header can be read: no labels.
@@ -56,7 +51,7 @@ FirstWords judge_first_words(std::span<const std::byte> bytes) {
   if (bytes.size() < sizeof(std::uint32_t)) return {};
   const auto magic = take<std::uint32_t>(bytes, 0);
   if (magic == VGPU_LINK_MAGIC) return judge_ours(bytes);
-  if (magic != kLegacyMagic) return {Speaker::nobody, {}};
+  if (magic != VGPU_LEGACY_STUB_MAGIC) return {Speaker::nobody, {}};
   if (bytes.size() < kFirstBytes) return {};
   return {Speaker::legacy_stub, labels_of_legacy(bytes)};
 }

@@ -12,12 +12,18 @@
 namespace vgpu::broker::supervisor {
 namespace {
 
-std::vector<std::string> environment_of(const WorkerLaunch& launch) {
+std::vector<std::string> environment_with(const std::vector<std::string>& more) {
   std::vector<std::string> environment;
   for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "JOURNAL_STREAM"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
-  environment.insert(environment.end(), launch.guest_environment.begin(), launch.guest_environment.end());
+  environment.insert(environment.end(), more.begin(), more.end());
   return environment;
+}
+
+base::Result<base::UniqueFd> open_null() {
+  base::UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null) return base::Error{errno, "cannot open /dev/null: " + std::generic_category().message(errno)};
+  return null;
 }
 
 bool is_program(const std::filesystem::path& path) {
@@ -25,28 +31,33 @@ bool is_program(const std::filesystem::path& path) {
   return std::filesystem::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
 }
 
+template <typename Launch>
+void add_log_arguments(const Launch& launch, SpawnRequest& request) {
+  auto& words = request.arguments;
+  words.insert(words.end(), {"--log-level", launch.log_level, "--log-format", launch.log_format});
+  if (!launch.log_file.empty()) words.insert(words.end(), {"--log-file", launch.log_file});
+}
+
 }  // namespace
 
 base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
-  const base::UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!null) return base::Error{errno, "cannot open /dev/null: " + std::generic_category().message(errno)};
+  const auto null = open_null();
+  if (!null) return null.error();
   SpawnRequest request;
   request.path = launch.path;
-  request.arguments = {"vgpu-worker",  "--client",       std::to_string(launch.client),
-                       "--vm",         launch.vm,        "--driver",
-                       launch.driver,  "--log-level",    launch.log_level,
-                       "--log-format", launch.log_format};
-  if (!launch.log_file.empty()) request.arguments.insert(request.arguments.end(), {"--log-file", launch.log_file});
+  request.arguments = {"vgpu-worker", "--client",   std::to_string(launch.client), "--vm", launch.vm,
+                       "--driver",    launch.driver};
+  add_log_arguments(launch, request);
   const auto& place = launch.place;
   const bool is_whole = place.offset == 0 && place.capacity == place.size;  // memory of its own
   if (!is_whole)
     request.arguments.insert(request.arguments.end(),
                              {"--window-offset", std::to_string(place.offset), "--window-size",
                               std::to_string(place.size), "--window-capacity", std::to_string(place.capacity)});
-  request.environment = environment_of(launch);
+  request.environment = environment_with(launch.guest_environment);
   request.descriptors.assign(control::kWorkerDescriptorEnd, -1);
   auto& place_in = request.descriptors;
-  place_in[STDIN_FILENO] = null.get();
+  place_in[STDIN_FILENO] = null->get();
   place_in[STDOUT_FILENO] = place_in[STDERR_FILENO] = STDERR_FILENO;
   place_in[control::kWindowDescriptor] = launch.window;
   place_in[control::kDoorbellDescriptor] = launch.doorbell;
@@ -56,6 +67,19 @@ base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch) {
   place_in[control::kBrokersControlDescriptor] = launch.brokers_control;
   place_in[control::kBrokersConnectionDescriptor] = launch.client_connection;
   if (launch.client_connection < 0) request.descriptors.pop_back();
+  return spawn(request);
+}
+
+base::Result<SpawnedProcess> launch_legacy_worker(const LegacyLaunch& launch, int control) {
+  const auto null = open_null();
+  if (!null) return null.error();
+  SpawnRequest request;
+  request.path = launch.path;
+  request.arguments = {"vgpu-worker", "--legacy", "--vm", launch.vm, "--driver", launch.driver};
+  add_log_arguments(launch, request);
+  request.environment = environment_with({});
+  request.descriptors = {null->get(), STDERR_FILENO, STDERR_FILENO, control};
+  static_assert(control::kLegacyControlDescriptor == 3);
   return spawn(request);
 }
 

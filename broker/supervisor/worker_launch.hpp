@@ -36,6 +36,15 @@ struct WorkerLaunch {
 /// Starts it. The descriptors stay the caller's.
 base::Result<SpawnedProcess> launch_worker(const WorkerLaunch& launch);
 
+/// A VM's worker for legacy requests: one descriptor, its control socket, which stays the caller's.
+struct LegacyLaunch {
+  std::string path;
+  std::string vm;
+  std::string driver;
+  std::string log_level, log_format, log_file;
+};
+base::Result<SpawnedProcess> launch_legacy_worker(const LegacyLaunch& launch, int control);
+
 /// `configured` if it is set, else vgpu-worker beside our own executable or in ../libexec. Fails if it cannot be
 /// executed.
 base::Result<std::string> find_worker(const std::string& configured);

@@ -69,10 +69,9 @@ Said ask_broker(BrokerFacts& facts) {
   facts.status = ask(facts, *broker, {{"request", "status"}});
   if (facts.status.is_null()) return said;
   facts.socket = facts.status.at("broker").value("socket", facts.socket);
-  const auto& broker_status = facts.status.at("broker");
-  facts.log = broker_status.value("log_file", "");
-  if (facts.log.empty()) facts.log = standard_error_of(broker_status.value("pid", 0));
   said.settings = ask(facts, *broker, {{"request", "settings"}});
+  if (!said.settings.is_null()) facts.log = said.settings.value("/settings/broker/log_file"_json_pointer, "");
+  if (facts.log.empty()) facts.log = standard_error_of(facts.status.at("broker").value("pid", 0));
   said.sockets = ask(facts, *broker, {{"request", "list"}, {"what", "sockets"}});
   said.vms = ask(facts, *broker, {{"request", "list"}, {"what", "vms"}});
   return said;
@@ -135,7 +134,17 @@ std::vector<SocketFacts> gather_sockets(const Said& said, const Options& options
   return sockets;
 }
 
-VmFacts gather_vm(const Json& entry, const std::vector<QemuFacts>& qemus) {
+/// Whether a QEMU that is not connected is this VM's: by the way that its device takes, else by its user.
+bool is_qemu_of(const QemuFacts& qemu, const Json& vm, const Json& sockets) {
+  if (qemu.socket == vm.value("socket", "")) return true;
+  const auto leads_here = [&](const Json& door) {
+    return vm.contains("domid") && door.value("domid", Json()) == vm.at("domid") && door.at("path") == qemu.socket;
+  };
+  if (std::any_of(sockets.begin(), sockets.end(), leads_here)) return true;
+  return vm.contains("uid") && vm.at("uid") == qemu.uid;
+}
+
+VmFacts gather_vm(const Json& entry, const std::vector<QemuFacts>& qemus, const Json& sockets) {
   VmFacts vm;
   vm.name = entry.value("vm", "");
   vm.socket = entry.value("socket", "");
@@ -143,22 +152,21 @@ VmFacts gather_vm(const Json& entry, const std::vector<QemuFacts>& qemus) {
   vm.quarantined = entry.value("quarantined", false);
   vm.stub = entry.value("/stub/pid"_json_pointer, 0);
   vm.is_stub_alive = vm.stub != 0 && is_alive(vm.stub);
-  const auto is_its = [&vm](const QemuFacts& qemu) {
-    return qemu.pid == vm.stub || (vm.stub == 0 && qemu.socket == vm.socket);
-  };
-  const auto qemu = std::find_if(qemus.begin(), qemus.end(), is_its);
+  const auto qemu = std::find_if(qemus.begin(), qemus.end(), [&](const QemuFacts& one) {
+    return vm.stub != 0 ? one.pid == vm.stub : is_qemu_of(one, entry, sockets);
+  });
   if (qemu == qemus.end()) return vm;
   vm.qemu = *qemu;
-  vm.reach = find_reach(vm.socket, qemu->uid);
+  vm.reach = find_reach(qemu->socket, qemu->uid);
   return vm;
 }
 
 std::vector<VmFacts> gather_vms(const Said& said) {
   std::vector<VmFacts> vms;
-  if (said.vms.is_null()) return vms;
+  if (said.vms.is_null() || said.sockets.is_null()) return vms;
   const auto qemus = find_qemus();
   for (const auto& entry : said.vms.at("vms"))
-    if (entry.value("kind", "") == "device") vms.push_back(gather_vm(entry, qemus));
+    if (entry.value("kind", "") == "device") vms.push_back(gather_vm(entry, qemus, said.sockets.at("sockets")));
   return vms;
 }
 

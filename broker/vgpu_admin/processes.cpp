@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -59,6 +60,12 @@ std::string read_text(const std::string& path, std::size_t most) {
   return text;
 }
 
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
+}
+
 bool is_alive(pid_t pid) {
   const auto stat = read_text(proc(pid, "stat"));
   const auto at = stat.rfind(") ");
@@ -68,7 +75,7 @@ bool is_alive(pid_t pid) {
 std::string program_of(pid_t pid) {
   auto name = read_text(proc(pid, "comm"));
   if (name.ends_with('\n')) name.pop_back();
-  return name;
+  return printable(std::move(name));
 }
 
 pid_t lock_holder(const std::string& path) {
@@ -90,7 +97,7 @@ std::string standard_error_of(pid_t pid) {
   const auto target = read_link(proc(pid, "fd/2"));
   if (target.starts_with("socket:")) return "the journal: journalctl -u vgpu-broker";
   if (target.starts_with("pipe:")) return "a pipe of whoever started it";
-  return target == "/dev/null" ? "nowhere: its standard error is /dev/null" : target;
+  return target == "/dev/null" ? "nowhere: its standard error is /dev/null" : printable(target);
 }
 
 std::optional<DeviceArgument> find_device(const std::string& command_line) {
@@ -98,7 +105,7 @@ std::optional<DeviceArgument> find_device(const std::string& command_line) {
   bool is_device = false;
   for (std::string argument; std::getline(arguments, argument, '\0');) {
     if (is_device && (argument == "vgpu-stub" || argument.starts_with("vgpu-stub,")))
-      return DeviceArgument{argument, socket_of(argument)};
+      return DeviceArgument{printable(argument), printable(socket_of(argument))};
     is_device = argument == "-device" || argument == "--device";
   }
   return std::nullopt;

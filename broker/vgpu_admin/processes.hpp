@@ -13,6 +13,8 @@ namespace vgpu::admin {
 
 /// The whole of a small file, such as those of /proc; empty if it cannot be read.
 std::string read_text(const std::string& path, std::size_t most = 1 << 20);
+/// What others wrote, fit for a terminal: unprintable bytes are shown as '?'.
+std::string printable(std::string text);
 bool is_alive(pid_t pid);
 /// "vgpu-broker"
 std::string program_of(pid_t pid);

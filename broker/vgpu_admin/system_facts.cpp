@@ -98,7 +98,7 @@ std::vector<std::string> find_denials(const std::string& log, std::time_t now) {
     const bool is_ours = line.find("vgpu") != std::string::npos || line.find("qemu") != std::string::npos;
     if (!is_denial || !is_ours || time_of(line) + kRecent < now) continue;
     // The kernel's ring and a file may both have it.
-    line.erase(0, line.find("audit("));
+    line = printable(line.substr(std::min(line.size(), line.find("audit("))));
     if (std::find(found.begin(), found.end(), line) == found.end()) found.push_back(line);
   }
   return found;

@@ -203,6 +203,8 @@ void Client::handle_worker_message(const control::Frame& frame) {
     facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
               control::get_text(ready.driver)};
     if (events_.ready) events_.ready(id_, *facts_);
+    // As operators know it.
+    limiter_.write(log::Level::info, vm_, "[cuda-executor] CUDA_CALL_INIT vm={} — pipeline live", vm_);
     limiter_.write(log::Level::info, vm_, "worker {} of client {} is ready: driver {} ({}), {} device(s), {}",
                    worker_->pid(), id_, facts_->driver_version, facts_->driver, facts_->device_count,
                    facts_->device_name);

@@ -41,6 +41,14 @@ std::string check_hello(const vgpu_stub_hello& hello, const VmSettings& settings
   return {};
 }
 
+legacy::DeskSettings desk_settings(const VmSettings& settings) {
+  legacy::DeskSettings desk;
+  desk.vm = settings.name;
+  desk.timeout = settings.legacy_timeout;
+  desk.rate = static_cast<unsigned>(settings.legacy_rate);
+  return desk;
+}
+
 }  // namespace
 
 Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout)
@@ -49,6 +57,10 @@ Vm::Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::mi
       clients_(clients),
       hello_timeout_(hello_timeout),
       standing_{settings_.pool, settings_.priority},
+      legacy_(loop, desk_settings(settings_), clients, hello_timeout,
+              [this] {
+                return legacy::Standing{standing_.pool, static_cast<unsigned>(standing_.priority)};
+              }),
       sweep_(loop) {}
 
 Vm::~Vm() = default;
@@ -68,9 +80,14 @@ VmReport Vm::report() const {
 void Vm::stop() {
   if (link_) link_->close();
   up_ = false;
+  legacy_.stop();
 }
 
 // ---- the link ----
+
+void Vm::take_legacy_stub(base::UniqueFd connection, base::Peer peer) {
+  legacy_.take_stub(std::move(connection), std::move(peer));
+}
 
 void Vm::take_stub(base::UniqueFd connection, base::Peer peer) {
   if (link_) link_->look();  // a stub that closes and connects at once: its end may be the later event
@@ -90,13 +107,6 @@ void Vm::turn_away(int connection, const base::Peer& peer) {
   refuse_stub(connection, HelloStatus::limit, name(), text);
 }
 
-// Until somebody speaks its protocol.
-void Vm::take_legacy_stub(base::UniqueFd, base::Peer peer) {
-  clients_.guest_limiter().write(log::Level::warning, name(),
-                                 "VM {}: refused pid {} (uid {}): stubs of revision 2 are not served", name(), peer.pid,
-                                 peer.uid);
-}
-
 void Vm::on_message(control::Frame& frame) {
   const auto type = frame.header().type;
   if (type == MessageType::stub_hello) return on_hello(frame);
@@ -109,6 +119,7 @@ void Vm::on_message(control::Frame& frame) {
 
 void Vm::on_closed(const std::string& reason) {
   link_->close();
+  legacy_.desk().forget(*this);
   const bool was_up = std::exchange(up_, false);
   clients_.guest_limiter().write(log::Level::info, name(), "VM {}: the link to its stub (pid {}) is down: {}", name(),
                                  link_->peer().pid, reason);
@@ -294,10 +305,20 @@ void Vm::on_close(std::uint32_t index) {
 }
 
 void Vm::on_legacy_request(const vgpu_legacy_request& message) {
-  vgpu_legacy_response answer{};
-  answer.request_id = message.request_id;
-  answer.error = VGPU_LEGACY_UNSUPPORTED;
-  link_->send(answer, MessageType::legacy_response);
+  legacy::Request request{hello_.vm_id,    message.request_id, static_cast<char>(hello_.pool),
+                          hello_.priority, message.length,     {}};
+  const auto length = std::min<std::size_t>(message.length, sizeof message.payload);
+  request.payload.assign(message.payload, message.payload + length);
+  legacy_.desk().take(std::move(request), *this);
+}
+
+void Vm::on_answer(const legacy::Request& request, const legacy::Answer& answer) {
+  vgpu_legacy_response message{};
+  message.request_id = request.id;
+  message.error = answer.error;
+  message.length = static_cast<std::uint32_t>(answer.payload.size());
+  std::copy(answer.payload.begin(), answer.payload.end(), message.payload);
+  if (link_) link_->send(message, MessageType::legacy_response);
 }
 
 ClientEvents Vm::make_events(std::uint64_t client) {

@@ -13,6 +13,7 @@
 
 #include "broker/clients.hpp"
 #include "broker/config.hpp"
+#include "broker/legacy/service.hpp"
 #include "broker/vm/link.hpp"
 #include "broker/vm/pieces.hpp"
 #include "broker/vm/vm_report.hpp"
@@ -20,10 +21,10 @@
 
 namespace vgpu::broker::vm {
 
-class Vm {
+class Vm : private legacy::Asker {
  public:
   Vm(event::Loop& loop, VmSettings settings, Clients& clients, std::chrono::milliseconds hello_timeout);
-  ~Vm();
+  ~Vm() override;
 
   /// What it is given, for the scheduler and those who ask.
   struct Standing {
@@ -37,13 +38,16 @@ class Vm {
   const Standing& standing() const { return standing_; }
   /// For VMs without a [vm.NAME], whose labels count.
   void set_standing(Standing standing) { standing_ = std::move(standing); }
-  bool has_stub() const { return link_ && link_->is_open(); }
+  bool has_stub() const { return (link_ && link_->is_open()) || legacy_.has_stub(); }
   /// Nothing of it is there, nor waits to end.
-  bool is_idle() const { return !has_stub() && channels_.empty(); }
+  bool is_idle() const { return !has_stub() && channels_.empty() && legacy_.worker_pid() == 0; }
   /// A stub that speaks stub_link.h has connected; nothing has been read of what it says.
   void take_stub(base::UniqueFd connection, base::Peer peer);
   /// The same for a stub of revision 2.
   void take_legacy_stub(base::UniqueFd connection, base::Peer peer);
+  const legacy::Service& legacy() const { return legacy_; }
+  /// Before the broker's program is executed anew, which would not know of this child.
+  void end_legacy() { legacy_.end_worker(); }
   /// A channel of an earlier broker. `window` is a checked descriptor of the VM's memory if its worker lives, else -1.
   /// Nothing: it contradicts what is known of this VM.
   std::optional<ClientEvents> take_back(const restart::Entry& entry, int window);
@@ -83,6 +87,7 @@ class Vm {
   void refuse_open(const vgpu_open& message, const base::Error& why);
   void on_close(std::uint32_t index);
   void on_legacy_request(const vgpu_legacy_request& message);
+  void on_answer(const legacy::Request& request, const legacy::Answer& answer) override;
   ClientEvents make_events(std::uint64_t client);
   void on_client_finished(std::uint64_t id, control::WorkerExit exit);
   control::ExtentGrant grow(std::uint64_t client, std::uint64_t size);
@@ -98,6 +103,7 @@ class Vm {
   Clients& clients_;
   const std::chrono::milliseconds hello_timeout_;
   Standing standing_;
+  legacy::Service legacy_;
   std::unique_ptr<Link> link_;
   std::vector<std::unique_ptr<Link>> closed_links_;  // until the callback that closed them has returned
   event::Timer sweep_;                               // then

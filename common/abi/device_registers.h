@@ -136,7 +136,8 @@ enum vgpu_channel_state {
 /* ---- channel pages ---- */
 #define VGPU_CHANNEL_PAGES 0x80000u
 #define VGPU_CHANNEL_PAGE_SIZE 0x1000u
-#define VGPU_PAGE_DOORBELL 0x00u /* WO: any value wakes the worker */
-#define VGPU_PAGE_STATE 0x40u    /* RO: enum vgpu_channel_state, for a client that waits */
+#define VGPU_PAGE_DOORBELL \
+  0x00u /* WO: any value wakes the worker; the number of the client's newest record, low 32 bits, serves traces */
+#define VGPU_PAGE_STATE 0x40u /* RO: enum vgpu_channel_state, for a client that waits */
 
 #endif

@@ -52,6 +52,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(const std::string& who, Format
 /// As syslog numbers them.
 int priority_of(spdlog::level::level_enum level) {
   switch (level) {
+    case spdlog::level::trace:
     case spdlog::level::debug:
       return 7;
     case spdlog::level::warn:
@@ -115,6 +116,8 @@ Log& the_log() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
+    case Level::trace:
+      return spdlog::level::trace;
     case Level::debug:
       return spdlog::level::debug;
     case Level::info:
@@ -140,7 +143,9 @@ base::Result<void> open(std::string who, const Settings& settings) {
 void open(std::string who, Level level) { (void)open(std::move(who), Settings{level, Format::text, {}}); }
 
 bool parse_level(std::string_view name, Level& level) {
-  if (name == "debug")
+  if (name == "trace")
+    level = Level::trace;
+  else if (name == "debug")
     level = Level::debug;
   else if (name == "info")
     level = Level::info;

@@ -11,7 +11,7 @@
 
 namespace vgpu::log {
 
-enum class Level { debug, info, warning, error };
+enum class Level { trace, debug, info, warning, error };
 enum class Format { text, json };
 
 struct Settings {
@@ -32,7 +32,7 @@ base::Result<void> open(std::string who, const Settings& settings);
 /// The same, as text on standard error.
 void open(std::string who, Level level);
 
-/// Parses "debug", "info", "warning", "error"; false if `name` is none of them.
+/// Parses "trace", "debug", "info", "warning", "error"; false if `name` is none of them.
 bool parse_level(std::string_view name, Level& level);
 /// Parses "text", "json"; false if `name` is none of them.
 bool parse_format(std::string_view name, Format& format);

@@ -20,6 +20,8 @@ std::size_t message_size(MessageType type) {
       return sizeof(ExtentGrant);
     case MessageType::extent_return:
       return sizeof(ExtentReturn);
+    case MessageType::legacy_result:
+      return sizeof(LegacyResult);
     case MessageType::stub_hello:
       return sizeof(vgpu_stub_hello);
     case MessageType::link:

@@ -42,6 +42,7 @@ enum class MessageType : std::uint16_t {
   extent_request = 5,
   extent_grant = 6,
   extent_return = 7,
+  legacy_result = 8,
   // The link to a stub: common/abi/stub_link.h
   stub_hello = VGPU_STUB_HELLO,
   link = VGPU_LINK,
@@ -159,6 +160,20 @@ struct ExtentReturn {
   std::uint64_t size = 0;
 };
 static_assert(sizeof(ExtentReturn) == 24 && std::is_trivially_copyable_v<ExtentReturn>);
+
+/// Legacy worker to broker: what came of a vgpu_legacy_request, which the broker passed on to it. No descriptors.
+struct LegacyResult {
+  static constexpr MessageType kType = MessageType::legacy_result;
+  FrameHeader header;
+  std::uint32_t request_id = 0;  // the request's
+  std::uint32_t error = 0;       // enum vgpu_legacy_error
+  std::uint32_t length = 0;      // bytes of the payload that count
+  std::uint32_t reserved = 0;
+  std::array<std::uint8_t, VGPU_LEGACY_BUFFER_SIZE> payload{};  // struct vgpu_legacy_answer and what belongs to it
+  std::array<char, 64> asked{};                                 // for the log: "100+200"
+  std::array<char, 240> came{};                                 // for the log: "300", or what went wrong
+};
+static_assert(sizeof(LegacyResult) == 1360 && std::is_trivially_copyable_v<LegacyResult>);
 
 inline constexpr std::size_t kMaxMessageSize = sizeof(vgpu_open);  // the largest of all, on any of these sockets
 inline constexpr std::size_t kMaxMessageFds = 3;

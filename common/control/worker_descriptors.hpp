@@ -16,4 +16,7 @@ enum WorkerDescriptor : int {
   kWorkerDescriptorEnd
 };
 
+/// A legacy worker has its control socket, and nothing else, behind the standard ones.
+inline constexpr int kLegacyControlDescriptor = 3;
+
 }  // namespace vgpu::control

@@ -7,6 +7,7 @@
 
 #include "common/control/exit_class.hpp"
 #include "shim/client/diagnostics.hpp"
+#include "shim/client/trace.hpp"
 #include "shim/client/waiting.hpp"
 
 namespace vgpu::shim {
@@ -66,6 +67,7 @@ void give_back_slot(uint32_t slot) {
 Channel::Channel(std::unique_ptr<transport::Transport> transport, shm::Window window, Arena arena)
     : transport_(std::move(transport)),
       is_device_(!transport_->has_futex()),
+      is_traced_(trace::is_wanted()),
       window_(std::move(window)),
       arena_(arena),
       producer_(window_) {}
@@ -132,8 +134,8 @@ bool Channel::grow(uint64_t window_offset, uint64_t size) {
   return true;
 }
 
-CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body,
-                         std::span<const uint8_t> tail) {
+CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail,
+                         uint64_t& number) {
   if (sizeof header + body.size() + tail.size() > VGPU_RECORD_MAX) return CUDA_ERROR_INVALID_VALUE;
   Backoff backoff;
   for (;;) {
@@ -143,6 +145,7 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
         lost_.store(true, std::memory_order_relaxed);
       else if (producer_.try_append(header, body, tail)) {
         position_.store(producer_.position(), std::memory_order_relaxed);
+        number = ++appended_;
         break;
       }
     }
@@ -151,7 +154,7 @@ CUresult Channel::append(const vgpu_record_header& header, std::span<const uint8
     if (const CUresult lost = health_while_waiting(); lost != CUDA_SUCCESS) return lost;
     backoff.pause();
   }
-  if (producer_.must_ring()) transport_->ring_doorbell();
+  if (producer_.must_ring()) transport_->ring_doorbell(static_cast<uint32_t>(number));
   return CUDA_SUCCESS;
 }
 
@@ -162,7 +165,11 @@ CUresult Channel::post(uint32_t slot, uint16_t op, uint64_t context, std::span<c
   header.flags = VGPU_RECORD_POSTED;
   header.slot = slot;
   header.context = context;
-  return append(header, body, tail);
+  uint64_t number = 0;
+  const CUresult result = append(header, body, tail, number);
+  if (is_traced_ && result == CUDA_SUCCESS) [[unlikely]]
+    trace::posted(transport_->client_id(), number, op);
+  return result;
 }
 
 CUresult Channel::call(uint32_t index, uint16_t op, uint64_t context, std::span<const uint8_t> body,
@@ -175,9 +182,13 @@ CUresult Channel::call(uint32_t index, uint16_t op, uint64_t context, std::span<
   header.slot = index;
   header.sequence = slot.sequence;
   header.context = context;
-  if (const CUresult result = append(header, body, tail); result != CUDA_SUCCESS) return result;
+  const uint64_t begun = is_traced_ ? monotonic_ns() : 0;
+  uint64_t number = 0;
+  if (const CUresult result = append(header, body, tail, number); result != CUDA_SUCCESS) return result;
   if (const CUresult result = wait_for_reply(index, slot.sequence); result != CUDA_SUCCESS) return result;
   read_answer(index, data, answer);
+  if (is_traced_) [[unlikely]]
+    trace::answered(transport_->client_id(), number, op, answer.result, monotonic_ns() - begun);
   return CUDA_SUCCESS;
 }
 

@@ -78,7 +78,8 @@ class Channel {
   bool sleep_on(uint64_t offset, uint32_t seen, timespec longest = {1, 0}) const;
   /// Wakes a worker that sleeps on the word. Over a device nobody can be woken so: the worker looks by itself.
   void wake(uint64_t offset) const;
-  void ring_doorbell() const { transport_->ring_doorbell(); }
+  /// For something else than a record.
+  void ring_doorbell() const { transport_->ring_doorbell(0); }
 
  private:
   struct Slot {
@@ -93,17 +94,21 @@ class Channel {
     return !is_device_ ||
            word64(offsetof(vgpu_control, client)).load(std::memory_order_relaxed) == transport_->client_id();
   }
-  CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail);
+  /// `number`: of the record among all, from 1.
+  CUresult append(const vgpu_record_header& header, std::span<const uint8_t> body, std::span<const uint8_t> tail,
+                  uint64_t& number);
   CUresult wait_for_reply(uint32_t slot, uint32_t sequence);
   void* address(uint64_t offset) const { return window_.bytes(offset, sizeof(uint32_t)); }
   void read_answer(uint32_t slot, std::span<uint8_t> data, Answer& answer) const;
 
   const std::unique_ptr<transport::Transport> transport_;
   const bool is_device_;
+  const bool is_traced_;
   shm::Window window_;
   const Arena arena_;
   std::mutex append_;
   ring::Producer producer_;
+  uint64_t appended_ = 0;                  // records; under append_
   std::atomic<uint64_t> position_{0};      // of the producer, readable without the lock
   mutable std::atomic<bool> lost_{false};  // the worker's end, where the window is not the place to note it
   std::array<Slot, VGPU_SLOT_COUNT> slots_;

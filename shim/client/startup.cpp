@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <chrono>
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "shim/client/channel.hpp"
 #include "shim/client/diagnostics.hpp"
 #include "shim/client/thread_state.hpp"
+#include "shim/client/trace.hpp"
 #include "shim/client/waiting.hpp"
 
 namespace vgpu::shim {
@@ -130,6 +132,20 @@ CUresult ask_facts(Channel& channel) {
   return g_facts.decode(reader) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }
 
+/// In words that operators know, and in ours; both only if asked for.
+void tell_of_start(const Channel& channel) {
+  const auto client = static_cast<unsigned long long>(channel.transport().client_id());
+  if (trace::is_wanted()) {
+    trace::tell("[libvgpu-cuda] LOADED (pid=%d)", ::getpid());
+    trace::tell("[libvgpu-cuda] cuInit() succeeded: client %llu, %u device(s)", client, g_facts.device_count);
+  }
+  if (debug_enabled())
+    say("client %llu: window of %zu bytes at %#llx, arena of %llu bytes at %#llx, %u devices, driver %u", client,
+        channel.window().size(), static_cast<unsigned long long>(channel.window().base()),
+        static_cast<unsigned long long>(channel.arena().size), static_cast<unsigned long long>(channel.arena().base),
+        g_facts.device_count, g_facts.driver_version);
+}
+
 /// Startup lock held.
 CUresult connect_once() {
   if (is_fork_child()) return CUDA_ERROR_NOT_INITIALIZED;
@@ -142,12 +158,7 @@ CUresult connect_once() {
   if (g_start_error == CUDA_SUCCESS) g_start_error = ask_facts(*channel);
   if (g_start_error != CUDA_SUCCESS) return g_start_error;
   g_connected = channel;
-  if (debug_enabled())
-    say("client %llu: window of %zu bytes at %#llx, arena of %llu bytes at %#llx, %u devices, driver %u",
-        static_cast<unsigned long long>(channel->transport().client_id()), channel->window().size(),
-        static_cast<unsigned long long>(channel->window().base()),
-        static_cast<unsigned long long>(channel->arena().size), static_cast<unsigned long long>(channel->arena().base),
-        g_facts.device_count, g_facts.driver_version);
+  tell_of_start(*channel);
   return CUDA_SUCCESS;
 }
 

@@ -44,7 +44,7 @@ class Device final : public Transport {
   }
 
   // The store to the ring before it and this one both go to uncached memory, or are ordered by the caller's fence.
-  void ring_doorbell() const override { store_register(page_ + VGPU_PAGE_DOORBELL, 1); }
+  void ring_doorbell(uint32_t number) const override { store_register(page_ + VGPU_PAGE_DOORBELL, number); }
 
  private:
   uint32_t generation() const { return load_register(registers_ + (VGPU_REG_GENERATION - VGPU_REG_MAGIC)); }

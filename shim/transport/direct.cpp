@@ -25,7 +25,7 @@ class Direct final : public Transport {
     return ::poll(&worker, 1, 0) > 0;
   }
 
-  void ring_doorbell() const override {
+  void ring_doorbell(uint32_t) const override {
     const uint64_t one = 1;
     ssize_t written;
     do {

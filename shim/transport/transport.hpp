@@ -26,8 +26,9 @@ class Transport {
   virtual uint64_t window_capacity() const = 0;
   /// Where the host would like the window and the arena to lie, best first.
   virtual const std::vector<control::AddressCandidate>& candidates() const = 0;
-  /// Wakes a worker that said it sleeps. Never blocks.
-  virtual void ring_doorbell() const = 0;
+  /// Wakes a worker that said it sleeps. Never blocks. `number`: of the record that asks for it (low 32 bits; 0: none
+  /// does), which a device shows where it is told to trace.
+  virtual void ring_doorbell(uint32_t number) const = 0;
   /// True if the worker process is known to have ended. For those who wait: a system call.
   virtual bool has_lost_worker() const = 0;
   /// True if futexes work on the window's words. Not on a device's memory: there a wait is short sleeps.

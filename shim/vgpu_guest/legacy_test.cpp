@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "common/abi/device_registers.h"
+#include "common/abi/legacy_stub.h"
 #include "common/control/deadline.hpp"
 
 namespace vgpu::guest {
@@ -12,11 +12,7 @@ namespace {
 
 using control::Deadline;
 
-constexpr uint32_t kLeft = 100;
-constexpr uint32_t kRight = 200;
-constexpr uint32_t kHeaderSize = 32;
-constexpr uint32_t kOpcodeKernel = 1;  // adds its two parameters on the GPU
-constexpr uint32_t kFirstResult = VGPU_LEGACY_RESPONSE + kHeaderSize;
+constexpr uint32_t kFirstResult = VGPU_LEGACY_RESPONSE + sizeof(vgpu_legacy_answer);
 
 constexpr std::array kErrorNames = {"OK",          "INVALID_REQUEST", "REQUEST_TOO_LARGE", "MEDIATOR_UNAVAILABLE",
                                     "TIMEOUT",     "CUDA_ERROR",      "INVALID_POOL",      "QUEUE_FULL",
@@ -46,10 +42,16 @@ bool wait_until(Done done, std::chrono::milliseconds longest) {
 
 bool is_free(const guestd::Registers& registers) { return registers.load(VGPU_LEGACY_STATUS) != VGPU_LEGACY_BUSY; }
 
-void submit(guestd::Registers& registers) {
-  const std::array<uint32_t, 10> request = {
-      VGPU_LEGACY_VERSION, kOpcodeKernel, 0, 2, kHeaderSize + 8, 0, 0, 0, kLeft, kRight};
-  registers.copy_in(VGPU_LEGACY_REQUEST, std::as_bytes(std::span(request)));
+void submit(guestd::Registers& registers, uint32_t left, uint32_t right) {
+  struct {
+    vgpu_legacy_call call{};
+    uint32_t parameters[2];
+  } request{.call = {}, .parameters = {left, right}};
+  request.call.version = VGPU_LEGACY_VERSION;
+  request.call.opcode = VGPU_LEGACY_ADD;
+  request.call.parameter_count = 2;
+  request.call.data_offset = sizeof request;
+  registers.copy_in(VGPU_LEGACY_REQUEST, std::as_bytes(std::span(&request, 1)));
   registers.store(VGPU_LEGACY_REQUEST_LEN, sizeof request);
   registers.store(VGPU_LEGACY_REQUEST_ID, registers.load(VGPU_LEGACY_REQUEST_ID) + 1);
   registers.store(VGPU_LEGACY_DOORBELL, 1);
@@ -59,28 +61,44 @@ LegacyVerdict read_verdict(const guestd::Registers& registers) {
   using Kind = LegacyVerdict::Kind;
   if (registers.load(VGPU_LEGACY_STATUS) == VGPU_LEGACY_ERROR)
     return {.kind = Kind::answered, .error = registers.load(VGPU_LEGACY_ERROR_CODE)};
-  const uint32_t result = registers.load(kFirstResult);
-  return {.kind = result == kLeft + kRight ? Kind::computed : Kind::wrong, .result = result};
+  return {.kind = Kind::computed, .result = registers.load(kFirstResult)};
 }
 
-}  // namespace
-
-LegacyVerdict test_legacy_page(guestd::Registers& registers, LegacyTimes times) {
+LegacyVerdict ask(guestd::Registers& registers, uint32_t left, uint32_t right, LegacyTimes times) {
   using Kind = LegacyVerdict::Kind;
   if (!wait_until([&] { return is_free(registers); }, times.answer)) return {.kind = Kind::stuck_busy};
   const Moment before = look(registers);
-  submit(registers);
+  submit(registers, left, right);
   if (!wait_until([&] { return look(registers) != before; }, times.dispatch)) return {.kind = Kind::stayed_idle};
   if (!wait_until([&] { return is_free(registers); }, times.answer)) return {.kind = Kind::stuck_busy};
   return read_verdict(registers);
 }
 
+}  // namespace
+
+LegacyVerdict add_on_host(guestd::Registers& registers, uint32_t left, uint32_t right, LegacyTimes times) {
+  using Kind = LegacyVerdict::Kind;
+  auto verdict = ask(registers, left, right, times);
+  verdict.left = left;
+  verdict.right = right;
+  if (verdict.kind == Kind::computed && verdict.result != left + right) verdict.kind = Kind::wrong;
+  return verdict;
+}
+
+LegacyVerdict test_legacy_page(guestd::Registers& registers, LegacyTimes times) {
+  return add_on_host(registers, 100, 200, times);
+}
+
 std::string legacy_error_name(uint32_t error) { return error < kErrorNames.size() ? kErrorNames[error] : "unknown"; }
+
+std::string LegacyVerdict::equation() const {
+  return "Result: " + std::to_string(left) + " + " + std::to_string(right) + " = " + std::to_string(result);
+}
 
 std::string LegacyVerdict::text() const {
   switch (kind) {
     case Kind::computed:
-      return "[RESPONSE] Received: " + std::to_string(result) + "; Result: 100 + 200 = " + std::to_string(result);
+      return "[RESPONSE] Received: " + std::to_string(result) + "; " + equation();
     case Kind::answered:
       return "[ERROR] Device error: code=" + std::to_string(error) + " (" + legacy_error_name(error) + ")";
     case Kind::stayed_idle:
@@ -88,7 +106,8 @@ std::string LegacyVerdict::text() const {
     case Kind::stuck_busy:
       return "STATUS stuck BUSY";
     case Kind::wrong:
-      return "[RESPONSE] Received: " + std::to_string(result) + ", where 300 was expected";
+      return "[RESPONSE] Received: " + std::to_string(result) + ", where " + std::to_string(left + right) +
+             " was expected";
   }
   return {};
 }
@@ -99,9 +118,16 @@ std::string LegacyVerdict::cause() const {
       return {};
     case Kind::answered:
       if (error == VGPU_LEGACY_MEDIATOR_UNAVAILABLE) return "the doorbell works; the device has no link to the broker";
-      if (error == VGPU_LEGACY_TIMEOUT) return "the doorbell works; the broker took the request and did not answer it";
+      if (error == VGPU_LEGACY_TIMEOUT)
+        return "the doorbell works; the host took the request and did not answer it in time: its GPU or driver may "
+               "hang";
+      if (error == VGPU_LEGACY_CUDA_ERROR)
+        return "the doorbell works; the host's worker cannot compute: its GPU or driver fails";
       if (error == VGPU_LEGACY_UNSUPPORTED)
         return "the doorbell works; this broker computes no legacy requests, only CUDA";
+      if (error == VGPU_LEGACY_RATE_LIMITED || error == VGPU_LEGACY_QUEUE_FULL)
+        return "the doorbell works; this VM asks for more than the host allows it";
+      if (error == VGPU_LEGACY_QUARANTINED) return "the doorbell works; the host has put this VM into quarantine";
       return "the doorbell works; the host refuses the request";
     case Kind::stayed_idle:
       return "the doorbell was never dispatched: the write did not reach the device";
@@ -122,6 +148,9 @@ std::string LegacyVerdict::remedy() const {
         return "start vgpu-broker on the host, and see that its socket for this VM is the one that the device was "
                "given";
       if (error == VGPU_LEGACY_UNSUPPORTED) return "none is needed for CUDA programs";
+      if (error == VGPU_LEGACY_RATE_LIMITED || error == VGPU_LEGACY_QUEUE_FULL)
+        return "ask less often, or have legacy_rate of this VM raised in the broker's configuration";
+      if (error == VGPU_LEGACY_QUARANTINED) return "ask the host's operator: vgpu-admin release ends it";
       return "the broker's log on the host says why";
     case Kind::stayed_idle:
       return "see that the memory of the device is enabled (lspci -vv: Mem+) and that no driver is bound to it; else "

@@ -1,4 +1,4 @@
-// The field's self-test: one request through the legacy page, and its verdicts.
+// One request through the legacy page: the field's self-test and test program, and their verdicts.
 #pragma once
 
 #include <chrono>
@@ -18,13 +18,17 @@ struct LegacyVerdict {
     wrong         // answered with something else than the sum
   };
   Kind kind = Kind::stayed_idle;
-  uint32_t error = 0;   // enum vgpu_legacy_error, with answered
+  uint32_t error = 0;  // enum vgpu_legacy_error, with answered
+  uint32_t left = 0;   // what was to be added
+  uint32_t right = 0;
   uint32_t result = 0;  // with computed and wrong
 
   /// The way from the doorbell and back works.
   bool is_pass() const { return kind == Kind::computed || kind == Kind::answered; }
   /// In the words that operators of the field know.
   std::string text() const;
+  /// "Result: 100 + 200 = 300"
+  std::string equation() const;
   std::string cause() const;   // empty with computed
   std::string remedy() const;  // the same
 };
@@ -34,7 +38,9 @@ struct LegacyTimes {
   std::chrono::milliseconds answer{8000};    // it gives up after 5 s by itself
 };
 
-/// Asks for 100 + 200. A request of somebody else that is under way is waited for.
+/// Has the host add two numbers, modulo 2^32. A request of somebody else that is under way is waited for.
+LegacyVerdict add_on_host(guestd::Registers& registers, uint32_t left, uint32_t right, LegacyTimes times = {});
+/// The self-test's: 100 + 200.
 LegacyVerdict test_legacy_page(guestd::Registers& registers, LegacyTimes times = {});
 
 /// "MEDIATOR_UNAVAILABLE"

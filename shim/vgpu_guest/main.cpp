@@ -2,6 +2,7 @@
 // program of its own.
 #include <cstdio>
 
+#include "shim/vgpu_guest/add.hpp"
 #include "shim/vgpu_guest/doctor.hpp"
 #include "shim/vgpu_guest/options.hpp"
 #include "shim/vgpu_guest/self_test.hpp"
@@ -37,5 +38,7 @@ int main(int argc, char** argv) {
       return report(options, guest::self_test);
     case guest::Command::doctor:
       return report(options, guest::examine);
+    case guest::Command::add:
+      return guest::show_sum(options);
   }
 }

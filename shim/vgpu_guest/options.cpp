@@ -27,6 +27,10 @@ Options parse_options(int argc, char** argv) try {
   });
   app.add_subcommand("doctor", "From device to driver: names the first broken link, its cause and its remedy")
       ->callback([&] { options.command = Command::doctor; });
+  auto* add = app.add_subcommand("add", "Has the GPU add two numbers, by a legacy request (as root)");
+  add->add_option("LEFT", options.left, "0 to 4294967295")->required();
+  add->add_option("RIGHT", options.right, "The same; the sum is modulo 2^32")->required();
+  add->callback([&] { options.command = Command::add; });
   app.footer(
       "Exit codes: 0 good, 1 something is broken, 2 good as far as could be seen without root, 64 wrong usage.\n"
       "See vgpu-guest(1).");

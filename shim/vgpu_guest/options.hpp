@@ -9,12 +9,14 @@
 
 namespace vgpu::guest {
 
-enum class Command { status, self_test, doctor };
+enum class Command { status, self_test, doctor, add };
 
 struct Options {
   std::optional<int> exit_code;  // set: exit with it, all is said
   Command command = Command::status;
   bool json = false;
+  uint32_t left = 0;  // of add
+  uint32_t right = 0;
   std::string socket = control::kGuestSocket;
   bool is_socket_given = false;
   std::string device;  // address; empty: the first

@@ -60,7 +60,7 @@ const char* vgpu_channel_open(struct vgpu_core* core, unsigned number, int doorb
   channel->exit_class = 0;
   channel->state = VGPU_CHANNEL_OPEN;
   channel->at_broker = true;
-  if (core->front.attach_doorbell != NULL)
+  if (core->front.attach_doorbell != NULL && !core->config.traces)
     channel->front_rings = core->front.attach_doorbell(core->opaque, number, doorbell_offset(number), doorbell) == 0;
   core->front.watch(core->opaque, worker, 0);
   return NULL;
@@ -152,10 +152,17 @@ bool vgpu_channels_on_ready(struct vgpu_core* core, int fd) {
 
 /* ---- for the guest ---- */
 
-bool vgpu_channel_ring(struct vgpu_core* core, unsigned number) {
+static void trace_doorbell(struct vgpu_core* core, unsigned number, uint64_t value) {
+  vgpu_core_log(core, &core->trace_lines, VGPU_CORE_TRACE,
+                "[vgpu] vm_id=%lu: CUDA doorbell received, channel %u, call %lu", (unsigned long)core->config.vm_id,
+                number, (unsigned long)(uint32_t)value);
+}
+
+bool vgpu_channel_ring(struct vgpu_core* core, unsigned number, uint64_t value) {
   const struct vgpu_core_channel* channel = &core->channels[number];
   if (channel->state == VGPU_CHANNEL_LOST) return true; /* its client need not know yet */
   if (channel->doorbell < 0) return false;
+  if (core->config.traces) trace_doorbell(core, number, value);
   const uint64_t one = 1;
   const ssize_t written = write(channel->doorbell, &one, sizeof one);
   (void)written; /* a full counter wakes as well */

@@ -81,6 +81,7 @@ struct vgpu_core* vgpu_core_new(const struct vgpu_core_config* config, const str
   if (core->config.legacy_timeout_ms == 0) core->config.legacy_timeout_ms = VGPU_CORE_LEGACY_TIMEOUT_MS;
   core->window = -1;
   vgpu_log_rate_init(&core->link_lines, VGPU_CORE_LINK_LINES, vgpu_core_now(core));
+  vgpu_log_rate_init(&core->trace_lines, VGPU_CORE_TRACE_LINES, vgpu_core_now(core));
   vgpu_log_rate_init(&core->mistake_lines, VGPU_CORE_MISTAKE_LINES, vgpu_core_now(core));
   vgpu_io_init(&core->link.io);
   vgpu_channels_init(core);

@@ -93,6 +93,7 @@ struct vgpu_core {
   uint64_t mistakes;
   struct vgpu_log_rate link_lines;
   struct vgpu_log_rate mistake_lines;
+  struct vgpu_log_rate trace_lines;
   int window; /* memfd behind BAR1, -1: the placeholder */
   struct vgpu_core_link link;
   struct vgpu_core_legacy legacy;
@@ -168,7 +169,7 @@ void vgpu_channels_keep(struct vgpu_core* core, const uint64_t living[VGPU_BITMA
 /* True if `fd` is that of a worker, which has ended now. */
 bool vgpu_channels_on_ready(struct vgpu_core* core, int fd);
 /* False if the channel is not open. */
-bool vgpu_channel_ring(struct vgpu_core* core, unsigned channel);
+bool vgpu_channel_ring(struct vgpu_core* core, unsigned channel, uint64_t value);
 bool vgpu_channels_read_table(const struct vgpu_core* core, uint64_t offset, unsigned size, uint64_t* value);
 
 /* ---- bytes: little-endian, whatever the host is ---- */

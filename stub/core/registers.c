@@ -115,15 +115,15 @@ static bool write_request(struct vgpu_core* core, uint64_t offset, uint64_t valu
 }
 
 /* No more than a comparison and a write to an eventfd, however often a guest rings. */
-static bool write_channel_page(struct vgpu_core* core, uint64_t offset) {
+static bool write_channel_page(struct vgpu_core* core, uint64_t offset, uint64_t value) {
   const uint64_t from_first = offset - VGPU_CHANNEL_PAGES;
   if (from_first % VGPU_CHANNEL_PAGE_SIZE != VGPU_PAGE_DOORBELL) return false;
-  return vgpu_channel_ring(core, (unsigned)(from_first / VGPU_CHANNEL_PAGE_SIZE));
+  return vgpu_channel_ring(core, (unsigned)(from_first / VGPU_CHANNEL_PAGE_SIZE), value);
 }
 
 static bool write_any(struct vgpu_core* core, uint64_t offset, uint64_t value, unsigned size) {
   if (!is_sound(offset, size)) return false;
-  if (offset >= VGPU_CHANNEL_PAGES) return write_channel_page(core, offset);
+  if (offset >= VGPU_CHANNEL_PAGES) return write_channel_page(core, offset, value);
   if (offset < VGPU_REG_MAGIC) return vgpu_legacy_write(core, offset, value, size);
   if (offset < VGPU_REQUEST_BUFFER) return write_device_page(core, offset, value, size);
   if (offset < VGPU_REPLY_BUFFER) return write_request(core, offset - VGPU_REQUEST_BUFFER, value, size);

@@ -54,6 +54,7 @@ struct vgpu_core_config {
   uint32_t vm_id;
   unsigned channels;          /* at most VGPU_CHANNEL_MAX; 0: that many */
   unsigned legacy_timeout_ms; /* 0: VGPU_CORE_LEGACY_TIMEOUT_MS */
+  bool traces;                /* a line for each doorbell; then the front never takes one */
 };
 
 #define VGPU_CORE_WINDOW_MIN (UINT64_C(64) << 20)
@@ -66,6 +67,7 @@ struct vgpu_core_config {
 /* Lines a minute at most; how many were left out is said with the next one. */
 #define VGPU_CORE_LINK_LINES 30u
 #define VGPU_CORE_MISTAKE_LINES 10u
+#define VGPU_CORE_TRACE_LINES 60000u
 
 struct vgpu_core;
 

@@ -70,6 +70,7 @@ VGPU_PROPERTIES vgpu_stub_properties[] = {
     DEFINE_PROP_SIZE("window-size", struct vgpu_stub, window_size, VGPU_CORE_WINDOW_DEFAULT),
     DEFINE_PROP_UINT32("channels", struct vgpu_stub, channels, VGPU_CHANNEL_MAX),
     DEFINE_PROP_BOOL("ioeventfd", struct vgpu_stub, ioeventfd, true),
+    DEFINE_PROP_BOOL("trace", struct vgpu_stub, traces, false),
     DEFINE_PROP_UINT16("vendor-id", struct vgpu_stub, vendor_id, VGPU_PCI_VENDOR),
     DEFINE_PROP_UINT16("device-id", struct vgpu_stub, device_id, VGPU_PCI_DEVICE),
     DEFINE_PROP_UINT16("subsystem-vendor-id", struct vgpu_stub, subsystem_vendor_id, PCI_SUBVENDOR_ID_REDHAT_QUMRANET),
@@ -118,7 +119,8 @@ static void vgpu_stub_realize(PCIDevice* pci, Error** errp) {
   struct vgpu_core_config config = {.socket = stub->socket ? stub->socket : VGPU_CORE_DEFAULT_SOCKET,
                                     .window_size = stub->window_size,
                                     .vm_id = stub->vm_id,
-                                    .channels = stub->channels};
+                                    .channels = stub->channels,
+                                    .traces = stub->traces};
   char error[256];
 
   if (!read_labels(stub, &config, errp)) return;

@@ -34,6 +34,7 @@ struct vgpu_stub {
   uint32_t channels;
   uint64_t window_size;
   bool ioeventfd;
+  bool traces;
   uint16_t vendor_id;
   uint16_t device_id;
   uint16_t subsystem_vendor_id;

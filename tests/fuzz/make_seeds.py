@@ -8,7 +8,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from seeds import device, images, records, texts  # noqa: E402
+from seeds import device, images, legacy, records, texts  # noqa: E402
 
 SEEDS = {
     "vgpu-fuzz-control-message": texts.control_seeds,
@@ -23,6 +23,8 @@ SEEDS = {
     "vgpu-fuzz-broker-config": texts.config_seeds,
     "vgpu-fuzz-admin-request": texts.admin_seeds,
     "vgpu-fuzz-stub-device": device.device_seeds,
+    "vgpu-fuzz-legacy-stub": legacy.stub_seeds,
+    "vgpu-fuzz-legacy-request": legacy.request_seeds,
 }
 
 WORDS = {

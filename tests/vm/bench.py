@@ -20,7 +20,7 @@ from vm.image import SHARING, Image, build  # noqa: E402
 from vm.vgpu_guest import VgpuGuest  # noqa: E402
 
 # Beside the demo programs; of these only what computes is known to CUDA.
-PROGRAMS = ("round_trips", "vgpu-vm-attacker")
+PROGRAMS = ("round_trips", "vgpu-vm-attacker", "vgpu-vm-legacy")
 SKIPPED = 77  # as ctest is told
 ON_SOFTWARE_GPU = {"LD_LIBRARY_PATH": "/opt/simulated"}
 
@@ -59,8 +59,8 @@ def sharing_guest(device: machine.Device, name: str, **options) -> VgpuGuest:
     return _counted(VgpuGuest(build(ROOT, LAYOUT, PROGRAMS, SHARING), _qemu(), device, name=name, keep_in=_folder(), **options))
 
 
-def vm_broker(*names: str) -> VmBroker:
-    return VmBroker(LAYOUT, names, keep_in=_folder())
+def vm_broker(*names: str, more: str = "") -> VmBroker:
+    return VmBroker(LAYOUT, names, keep_in=_folder(), more=more)
 
 
 @contextlib.contextmanager

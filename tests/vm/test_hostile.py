@@ -7,7 +7,7 @@ import bench
 SECONDS = 240
 ROUNDS = 10_000
 # Whatever a guest does: vgpu-broker(8) promises this of one VM's lines, and the device's of its own are far fewer.
-BROKER_LINES_AT_ONCE, BROKER_LINES_A_SECOND = 100, 2
+BROKER_LINES_AT_ONCE, BROKER_LINES_A_SECOND = 200, 4
 QEMU_LINES_AT_ONCE, QEMU_LINES_A_MINUTE = 30, 60
 
 

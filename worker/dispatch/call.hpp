@@ -20,8 +20,10 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  void begin(const vgpu_record_header& header, const Row* row) {
+  /// `number`: of the client's records, from 1, in the order of its ring.
+  void begin(const vgpu_record_header& header, const Row* row, uint64_t number = 0) {
     header_ = header;
+    number_ = number;
     row_ = row;
     result_ = cuda::CUDA_SUCCESS;
     state_ = State::open;
@@ -42,6 +44,10 @@ class Call {
   const wire::Writer& reply() const { return reply_; }
   const vgpu_record_header& header() const { return header_; }
   const Row* row() const { return row_; }
+  uint64_t number() const { return number_; }
+  /// ns; only kept while records are traced.
+  void set_taken_at(uint64_t now) { taken_at_ = now; }
+  uint64_t taken_at() const { return taken_at_; }
   bool posted() const { return (header_.flags & VGPU_RECORD_POSTED) != 0; }
   bool waiting() const { return state_ == State::waiting; }
   cuda::CUresult result() const { return result_; }
@@ -60,6 +66,8 @@ class Call {
   enum class State : uint8_t { open, finished, waiting };
   vgpu_record_header header_{};
   const Row* row_ = nullptr;
+  uint64_t number_ = 0;
+  uint64_t taken_at_ = 0;
   cuda::CUresult result_ = cuda::CUDA_SUCCESS;
   State state_ = State::open;
   unsigned tries_ = 0;

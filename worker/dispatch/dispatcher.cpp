@@ -180,7 +180,9 @@ bool Dispatcher::take_record() {
     return false;
   }
   auto call = new_call();
-  call->begin(record.header, row);
+  call->begin(record.header, row, ++taken_);
+  if (trace_.is_on()) [[unlikely]]
+    trace_.took(*call);
   execute(std::move(call), record.body);
   return true;
 }
@@ -220,6 +222,8 @@ void Dispatcher::done(std::unique_ptr<Call> call) {
   session_.observe(call->result());
   if (call->result() != CUDA_SUCCESS && log::enabled(log::Level::debug) && debug_lines_++ < kMostDebugLines)
     log::debug("{} gives {}", call->row()->name, static_cast<int>(call->result()));
+  if (trace_.is_on()) [[unlikely]]
+    trace_.done(*call);
   if (!call->posted()) waiting_[call->header().slot] = false;
   replies_.answer(*call);
   free_calls_.push_back(std::move(call));

@@ -20,6 +20,7 @@
 #include "worker/dispatch/call.hpp"
 #include "worker/dispatch/front_queue.hpp"
 #include "worker/dispatch/replies.hpp"
+#include "worker/dispatch/trace.hpp"
 #include "worker/objects/contexts.hpp"
 #include "worker/objects/objects.hpp"
 
@@ -42,6 +43,8 @@ class Dispatcher {
   /// `grant` is the broker's permission to submit; records wait in the ring while it is closed.
   Dispatcher(Session& session, const shm::Window& window, Doorbell doorbell, shm::GrantReader grant);
 
+  /// From now on each record has a line in the log, if its level is "trace".
+  void trace(uint64_t client) { trace_.start(client); }
   /// Serves records until the session ends; then every waiting call is answered.
   void run();
 
@@ -132,6 +135,8 @@ class Dispatcher {
   std::array<bool, VGPU_SLOT_COUNT> waiting_{};  // slots whose thread waits for an answer
   bool draining_ = false;                        // a parked call starves: no new records until it ran
   unsigned debug_lines_ = 0;
+  Trace trace_;
+  uint64_t taken_ = 0;  // records, in the order of the ring
 };
 
 }  // namespace vgpu::worker

@@ -9,24 +9,28 @@ SECONDS = 60
 
 
 class AdministeredBroker(BrokerWithVm):
-    """A broker that has the VM "a", and vgpu-admin for it. settings: more lines of [broker]."""
+    """A broker that has the VM "a", and vgpu-admin for it. of_broker: lines of [broker]."""
 
-    def __init__(self, layout, driver: str = "sim", settings: str = ""):
+    def __init__(self, layout, driver: str = "sim", of_broker: str = ""):
         super().__init__(layout, driver)
-        self.settings = settings
+        self.of_vm = self.settings
+        self.configure(of_broker, self.of_vm)
+
+    def configure(self, of_broker: str, of_vm: str) -> None:
+        """For the next start or relaunch."""
+        self.settings = f"[broker]\n{of_broker}\n{of_vm}"
+        self.config.write_text(self.settings)
+
+    @property
+    def config(self):
+        return self.folder / "broker.toml"
 
     @property
     def admin_socket(self):
         return self.folder / "broker.sock.admin"
 
-    def command(self) -> list[str]:
-        command = super().command()
-        config = self.folder / "broker.toml"
-        config.write_text(f"[broker]\n{self.settings}\n" + config.read_text())
-        return command
-
     def admin(self, *arguments, **how) -> subprocess.CompletedProcess:
-        command = [self.layout.program("vgpu-admin"), *arguments, "--config", self.folder / "broker.toml", "--socket", self.admin_socket]
+        command = [self.layout.program("vgpu-admin"), *arguments, "--config", self.config, "--socket", self.admin_socket]
         return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, **how)
 
     def ask(self, *arguments) -> dict:

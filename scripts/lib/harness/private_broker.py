@@ -99,7 +99,7 @@ class PrivateBroker:
         """Ends the broker; raises if it had to be killed, or if a worker outlives it and its client."""
         if self.exit_status is not None:
             return self.exit_status
-        workers = sorted(set(self.workers()) | set(self._orphans))
+        workers = sorted({*self.workers(), *self.legacy_workers(), *self._orphans})
         self._process.send_signal(signal.SIGTERM)
         try:
             self.exit_status = self._process.wait(STOP_SECONDS)
@@ -175,7 +175,12 @@ class PrivateBroker:
     # ---- what runs through it -----------------------------------------------------------------------------------
 
     def workers(self) -> list[int]:
-        return children_of(self.pid)
+        """Those of clients."""
+        return [pid for pid in children_of(self.pid) if not is_legacy_worker(pid)]
+
+    def legacy_workers(self) -> list[int]:
+        """Those of VMs, for legacy requests: they stay for a minute after the last one."""
+        return [pid for pid in children_of(self.pid) if is_legacy_worker(pid)]
 
     def environment(self, by: str = "path") -> dict[str, str]:
         return remoted_environment(self.layout, self.socket, by)
@@ -183,6 +188,13 @@ class PrivateBroker:
     def run(self, command: list, timeout: float, by: str = "path") -> subprocess.CompletedProcess:
         """Runs a program to its end; subprocess.TimeoutExpired if it does not come."""
         return subprocess.run([str(c) for c in command], env=self.environment(by), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, errors="replace")
+
+
+def is_legacy_worker(pid: int) -> bool:
+    try:
+        return b"--legacy" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class SteadyClient:

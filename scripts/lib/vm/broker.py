@@ -14,10 +14,12 @@ socket = "{socket}"
 
 
 class VmBroker(PrivateBroker):
-    def __init__(self, layout: Layout, names: tuple[str, ...], driver: str = "sim", keep_in: pathlib.Path | None = None):
+    def __init__(self, layout: Layout, names: tuple[str, ...], driver: str = "sim", keep_in: pathlib.Path | None = None, more: str = "",
+                 of_broker: str = ""):
+        """more: lines of each VM's section; of_broker: lines of [broker]."""
         super().__init__(layout, driver, keep_in)
         self.names = names
-        self.settings = "\n".join(SETTINGS.format(name=name, socket=self.socket_of(name)) for name in names)
+        self.settings = f"[broker]\n{of_broker}\n" + "\n".join(SETTINGS.format(name=name, socket=self.socket_of(name)) + more + "\n" for name in names)
 
     def socket_of(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.vm"

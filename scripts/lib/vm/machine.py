@@ -52,6 +52,8 @@ class Device:
     pool: str = "A"
     priority: str = "medium"
     window_mb: int = 256
+    traces: bool = False
 
     def arguments(self) -> list[str]:
-        return ["-device", f"vgpu-stub,pool_id={self.pool},priority={self.priority},vm_id={self.vm_id},socket={self.socket},window-size={self.window_mb}M"]
+        return ["-device", f"vgpu-stub,pool_id={self.pool},priority={self.priority},vm_id={self.vm_id},socket={self.socket},window-size={self.window_mb}M"
+                + (",trace=on" if self.traces else "")]

@@ -126,7 +126,7 @@ class InProcess final : public shim::transport::Transport {
   uint64_t window_capacity() const override { return kWindowSize; }
   bool has_futex() const override { return true; }
   const std::vector<control::AddressCandidate>& candidates() const override { return candidates_; }
-  void ring_doorbell() const override { ::eventfd_write(the_worker().bell(), 1); }
+  void ring_doorbell(uint32_t) const override { ::eventfd_write(the_worker().bell(), 1); }
   bool has_lost_worker() const override { return false; }
   uint64_t client_id() const override { return 1; }
 

@@ -22,8 +22,8 @@ from harness.processes import wait_until  # noqa: E402
 LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)).resolve())
 SECONDS = 30
 STRANGER = 54321
-# A shell that waits, and whose command line stays as it was given.
-WAIT = ["/bin/sh", "-c", "while :; do sleep 1; done", "qemu"]
+# A shell whose command line stays as it was given; it waits for us to end, too.
+WAIT = ["/bin/sh", "-c", "read line", "qemu"]
 
 
 class Doctor(unittest.TestCase):
@@ -59,7 +59,8 @@ class Doctor(unittest.TestCase):
         self.assertTrue(wait_until(lambda: self.broker.log_tail(1_000_000).count("listening on") > seen, SECONDS), self.broker.log_tail())
 
     def run_beside(self, command: list, **how) -> subprocess.Popen:
-        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, **how)
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, **how)
+        self.addCleanup(process.stdin.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
@@ -74,7 +75,7 @@ class Brokers(Doctor):
         self.assertIn(f"PASS  broker    pid {self.broker.pid}", text)
 
     def test_configuration_with_an_error(self):
-        config = self.broker.folder / "broker.toml"
+        config = self.broker.config
         good = config.read_text()
         config.write_text(good + "nonsense = 1\n")
         self.check_finds("config", "1 error", "nonsense", "--check-config")
@@ -168,7 +169,7 @@ class Sockets(Doctor):
 
     def test_another_mediator_on_the_path(self):
         self.broker.socket.unlink()
-        listen = f"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({str(self.broker.socket)!r}); s.listen(); time.sleep(600)"
+        listen = f"import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind({str(self.broker.socket)!r}); s.listen(); sys.stdin.read()"
         other = self.run_beside([sys.executable, "-c", listen])
         self.assertTrue(wait_until(lambda: self.broker.socket.exists(), SECONDS))
         self.assertTrue(wait_until(lambda: "listens there, not" in self.examine()[-1]["text"], SECONDS))
@@ -190,9 +191,7 @@ class Sockets(Doctor):
         self.check_finds("reach", f"uid {STRANGER} does not reach {self.broker.socket} (tried)", "does not let it pass", "socket_mode", "--as-uid", STRANGER)
         self.broker.folder.chmod(0o755)
         self.check_finds("reach", f"uid {STRANGER} does not reach {self.broker.socket} (tried)", "does not let it write", "socket_mode", "--as-uid", STRANGER)
-        self.broker.settings = 'socket_mode = "0666"'
-        config = pathlib.Path(self.broker.command()[2])
-        config.write_text(config.read_text() + 'socket_mode = "0666"\n')  # of [vm.a]
+        self.broker.configure('socket_mode = "0666"', self.broker.of_vm + 'socket_mode = "0666"\n')
         self.relaunch()
         if self.broker.socket.stat().st_mode & 0o777 != 0o666:
             self.check_finds("socket", "mode 0660", "configured as 0666", f"chmod 0666 {self.broker.socket}")
@@ -236,11 +235,10 @@ class Machines(Doctor):
     def test_qemu_in_a_chroot_is_looked_into(self):
         root = self.broker.folder / "root-1"
         (root / "tmp").mkdir(parents=True)
-        config = pathlib.Path(self.broker.command()[2])
-        config.write_text(f'[vm.a]\nsocket = "{root}/tmp/vgpu-mediator.sock"\n')
+        self.broker.configure("", f'[vm.a]\nsocket = "{root}/tmp/vgpu-mediator.sock"\n')
         self.relaunch()
         # Only its command line and its root are looked at: python is loaded before it changes its root.
-        code = f"import os, time; os.chroot({str(root)!r}); time.sleep(600)"
+        code = f"import os, sys; os.chroot({str(root)!r}); sys.stdin.read()"
         qemu = self.run_beside([sys.executable, "-c", code, "-device", "vgpu-stub"])
         self.assertTrue(wait_until(lambda: os.readlink(f"/proc/{qemu.pid}/root") != "/", SECONDS))
         self.check_finds("vm", f"chroot {root}", "revision 0x01", "log")
@@ -248,6 +246,44 @@ class Machines(Doctor):
         self.check_finds("socket", "no such file", "removed", "USR2")
         self.relaunch()
         self.check_finds("vm", f"chroot {root}", "revision 0x01", "log")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can be several users")
+class Chroots(Doctor):
+    """As on XCP-ng: a folder for each domain, whose QEMU runs in it as a user of its own."""
+
+    USER = 65535 + 7
+
+    def setUp(self):
+        super().setUp()
+        self.broker.folder.chmod(0o755)
+        self.tree = self.broker.folder / "qemu"
+        self.tmp = self.tree / "root-7" / "tmp"
+        self.tmp.mkdir(parents=True)
+        for folder in (self.tmp, self.tmp.parent):
+            os.chown(folder, self.USER, self.USER)
+        self.broker.configure(f'chroot_directory = "{self.tree}"', "[vm.seven]\ndomid = 7\n")
+        self.relaunch()
+        self.door = self.tmp / "vgpu-mediator.sock"
+        self.assertTrue(wait_until(lambda: str(self.door) in {one["path"] for one in self.broker.list("sockets")}, SECONDS))
+
+    def test_wrong_owner_in_a_chroot(self):
+        self.check_well()
+        os.chown(self.door, 0, 0)
+        self.check_finds("socket", "owner 0", f"uid {self.USER}", f"chown {self.USER} {self.door}")
+        os.chown(self.door, self.USER, -1)
+        self.check_well("--as-uid", 0)
+
+    def test_qemu_in_it_that_does_not_connect(self):
+        enter = f"import os, sys; os.chroot({str(self.tree / 'root-7')!r}); os.setgid({self.USER}); os.setuid({self.USER}); sys.stdin.read()"
+        qemu = self.run_beside([sys.executable, "-c", enter, "-device", "vgpu-stub"])
+        self.assertTrue(wait_until(lambda: os.stat(f"/proc/{qemu.pid}").st_uid == self.USER, SECONDS))
+        self.check_finds("vm", f"VM seven: its QEMU (pid {qemu.pid}, uid {self.USER}, chroot {self.tree}/root-7)", "revision 0x01", "lspci")
+        self.tmp.chmod(0o700)
+        os.chown(self.tmp, 0, 0)
+        self.check_finds("vm", "no link", f"{self.tmp} does not let it pass", "QEMU's user may write to it")
+        os.chown(self.tmp, self.USER, self.USER)
+        self.check_finds("vm", "no link", "revision 0x01", "lspci")
 
 
 class System(Doctor):

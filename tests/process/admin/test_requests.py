@@ -29,7 +29,7 @@ class Requests(unittest.TestCase):
     SETTINGS = ""
 
     def setUp(self):
-        self.broker = self.enterContext(AdministeredBroker(LAYOUT, settings=self.SETTINGS))
+        self.broker = self.enterContext(AdministeredBroker(LAYOUT, of_broker=self.SETTINGS))
         self.program = LAYOUT.program("demo_driver")
 
     def steady(self) -> SteadyClient:
@@ -175,7 +175,7 @@ class Acting(Requests):
         self.broker.exit_status = None  # it serves again
 
     def test_reload_says_what_is_wrong(self):
-        config = self.broker.folder / "broker.toml"
+        config = self.broker.config
         good = config.read_text()
         config.write_text('[broker]\nlog_level = "loud"\n')
         done = self.broker.admin("reload")

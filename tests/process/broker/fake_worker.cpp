@@ -8,6 +8,7 @@
 //   linger           lets the test trace it, then waits to be killed
 //   grow N           asks for N more bytes; writes the answer, "CHANNEL_OFFSET WINDOW_OFFSET SIZE", into the heap
 //   return N         gives the last piece, of N bytes, back
+// For legacy requests it is of no use: it ends at once.
 // After an order that goes on it adds 1 to worker_state and wakes the test, which sleeps on that word.
 #include <dirent.h>
 #include <linux/futex.h>
@@ -134,6 +135,7 @@ void obey(const std::string& order, char* heap, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   alarm(60);  // never left behind by a test that failed
+  if (argc > 1 && strcmp(argv[1], "--legacy") == 0) return control::kExitUsage;
   char* window = map_window(window_offset(argc, argv));
   char* heap = window + VGPU_HEAP_OFFSET;
   for (;;) {

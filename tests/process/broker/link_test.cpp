@@ -265,8 +265,8 @@ TEST_CASE("a window with holes in it hurts its own VM alone") {
   direct.order_and_wait("report");
 }
 
-TEST_CASE("a legacy request is answered, if only with a no") {
-  VmBroker broker;
+TEST_CASE("a legacy request whose worker ends is answered with a CUDA error, and the link goes on") {
+  VmBroker broker;  // its worker is one for clients only
   FakeStub stub(broker.vm_socket());
   stub.link_up();
   vgpu_legacy_request request{};
@@ -275,7 +275,8 @@ TEST_CASE("a legacy request is answered, if only with a no") {
   stub.send(request, MessageType::legacy_request);
   const auto response = stub.take<vgpu_legacy_response>(MessageType::legacy_response);
   CHECK(response.request_id == 42);
-  CHECK(response.error == VGPU_LEGACY_UNSUPPORTED);
+  CHECK(response.error == VGPU_LEGACY_CUDA_ERROR);
+  CHECK(StubClient(stub, 0).worker_pid() > 0);
 }
 
 TEST_CASE("a broker that is stopped ends its VMs' workers and removes their sockets") {

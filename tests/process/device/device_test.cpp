@@ -295,13 +295,26 @@ TEST_CASE("a guest's hello that is none is refused, and the link goes on") {
   CHECK(GuestProgram(vm, 0).count_gpus() == 1u);
 }
 
-TEST_CASE("the broker answers legacy requests") {
+TEST_CASE("legacy requests are computed, and refused, as the guest asks through the legacy page") {
   VmBroker broker;
   VirtualMachine vm(broker.socket);
   REQUIRE(vm.await_link());
-  vm.write(VGPU_LEGACY_REQUEST, 0x00010000);
-  vm.write(VGPU_LEGACY_REQUEST_LEN, 32);
-  vm.write(VGPU_LEGACY_DOORBELL, 1);
-  REQUIRE(vm.run_until([&] { return vm.read(VGPU_LEGACY_STATUS) != VGPU_LEGACY_BUSY; }));
-  CHECK(vm.read(VGPU_LEGACY_ERROR_CODE) == VGPU_LEGACY_UNSUPPORTED);
+  const auto ask = [&](std::vector<std::uint32_t> words) {
+    for (std::uint32_t i = 0; i < words.size(); ++i) vm.write(VGPU_LEGACY_REQUEST + 4 * i, words[i]);
+    vm.write(VGPU_LEGACY_REQUEST_LEN, static_cast<std::uint32_t>(4 * words.size()));
+    vm.write(VGPU_LEGACY_DOORBELL, 1);
+    REQUIRE(vm.run_until([&] { return vm.read(VGPU_LEGACY_STATUS) != VGPU_LEGACY_BUSY; }));
+    return vm.read(VGPU_LEGACY_STATUS) == VGPU_LEGACY_DONE ? 0 : vm.read(VGPU_LEGACY_ERROR_CODE);
+  };
+  CHECK(ask({0x00010000, 0, 0, 0, 0, 0, 0, 0}) == 0);
+  CHECK(ask({0x00010000, 1, 0, 2, 0, 0, 0, 0, 100, 200}) == 0);
+  CHECK(vm.read(VGPU_LEGACY_RESPONSE_LEN) == 36);
+  CHECK(vm.read(VGPU_LEGACY_RESPONSE + 32) == 300);
+  CHECK(ask({0x00010000, 5, 0, 0, 0, 0, 0, 0}) == 0);
+  CHECK(vm.read(VGPU_LEGACY_RESPONSE + 8) == 8);  // results
+  CHECK(ask({0x00020000, 0, 0, 0, 0, 0, 0, 0}) == VGPU_LEGACY_INVALID_REQUEST);
+  CHECK(ask({0x00010000, 4, 0, 0, 0, 0, 0, 0}) == VGPU_LEGACY_UNSUPPORTED);
+  CHECK(ask({0x00010000, 1, 0, 2, 0, 0, 0, 0, 100}) == VGPU_LEGACY_INVALID_LENGTH);
+  CHECK(ask({0x00010000, 1, 0, 2, 0, 0, 0, 0, 5, 6}) == 0);
+  CHECK(vm.read(VGPU_LEGACY_RESPONSE + 32) == 11);
 }

@@ -35,7 +35,7 @@ class Broker(PrivateBroker):
     def __init__(self, layout: Layout, settings: str = "", driver: str = "sim"):
         super().__init__(layout, driver)
         self.folder.chmod(0o755)
-        (self.folder / "broker.toml").write_text(settings.replace("FOLDER", str(self.folder)))
+        self.settings = settings.replace("FOLDER", str(self.folder))
 
     def says(self, text: str) -> bool:
         return wait_until(lambda: text in self.log.read_text(errors="replace"), SECONDS)

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import socket
 import sys
+import time
 import unittest
 
 from scene import NEEDS_ROOT, RIGHT, SECONDS, Broker, Caller, Layout, Programs, as_user, cpu_seconds_of, wait_until
@@ -163,7 +164,7 @@ class Roots(Tree):
         self.await_door(4)
         self.assertFalse((self.top.with_name("old") / "root-3" / "tmp" / NAME).exists())
 
-    def test_they_are_there_again_after_a_relaunch_and_after_a_crash(self):
+    def test_they_are_there_again_after_every_end_of_a_broker(self):
         self.make_root(7)
         self.await_door(7)
         self.broker.relaunch()
@@ -175,6 +176,12 @@ class Roots(Tree):
         for domid in (7, 8):
             self.await_door(domid)
             self.check_works(domid)
+        self.broker.step_down()
+        self.assertTrue(self.door(7).exists())
+        self.assertFalse(self.accepts(7))
+        self.broker.start_again()
+        for domid in (7, 8):
+            self.await_door(domid)
 
     def test_they_go_with_the_broker(self):
         self.make_root(7)
@@ -261,6 +268,20 @@ class Strange(Tree):
         leftover.bind(str(self.door(1)))
         leftover.close()
         self.await_door(1)
+
+    def test_one_that_swaps_its_tmp_for_a_link_gets_no_socket_elsewhere(self):
+        self.make_root(1)
+        self.make_root(2)
+        tmp, link, aside = (self.root(1) / name for name in ("tmp", "link", "aside"))
+        link.symlink_to(self.outside)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            for old, new in ((tmp, aside), (link, tmp), (tmp, link), (aside, tmp)):
+                old.rename(new)
+        self.await_door(1)
+        self.check_works(2)
+        self.assertEqual([path.name for path in self.outside.rglob("*")], ["tmp"])
+        self.assertEqual(os.stat(self.outside).st_uid, os.geteuid())
 
     def test_one_that_never_keeps_still_costs_little(self):
         self.make_root(1)

@@ -115,6 +115,8 @@ class Guest(unittest.TestCase):
         self.assertEqual([(c["state"], c["pid"], c["name"]) for c in status["channels"]], [("open", client.pid, "demo_driver")])
 
     def test_doctor_finds_a_machine_well(self):
+        # The device seeks its broker from its own start on.
+        self.assertTrue(wait_until(lambda: self.vgpu_guest("status").returncode == 0, SECONDS), "the link does not come up")
         done = self.vgpu_guest("doctor", "--json")
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         found = json.loads(done.stdout)

@@ -43,7 +43,7 @@ struct Scene {
   std::vector<std::string> reload_errors;
   Office office{{clients, vms, config, "/etc/vgpu/broker.toml",
                  [] {
-                   return std::vector<SocketReport>{{"main", "/run/s", 0660, {}, {}, {}}};
+                   return std::vector<SocketReport>{{"main", "/run/s", 0660, {}, {}, {}, {}}};
                  },
                  [this] { return reload_errors; }}};
 };

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "guestd_fixture.hpp"
+#include "shim/vgpu_guest/add.hpp"
 #include "shim/vgpu_guest/daemon_report.hpp"
 #include "shim/vgpu_guest/doctor.hpp"
 #include "shim/vgpu_guest/legacy_test.hpp"
@@ -115,6 +116,27 @@ TEST_CASE("the self-test's verdicts are the field's") {
     CHECK(verdict.kind == Kind::wrong);
     CHECK_FALSE(verdict.is_pass());
   }
+}
+
+TEST_CASE("a sum, and a failure to have it, are told in the field's words") {
+  FakeDevice device;
+  device.on_write = [&](uint32_t offset, uint32_t) {
+    if (offset != VGPU_LEGACY_DOORBELL) return;
+    const uint32_t left = device.get(VGPU_LEGACY_REQUEST + 32);
+    device.set(VGPU_LEGACY_RESPONSE + 32, left + device.get(VGPU_LEGACY_REQUEST + 36));
+    device.set(VGPU_LEGACY_ERROR_CODE, left);
+    device.set(VGPU_LEGACY_STATUS, left < 12 ? VGPU_LEGACY_ERROR : VGPU_LEGACY_DONE);
+  };
+  auto opened = device.open();
+  const auto sum = guest::add_on_host(opened.registers(), 0xffffffff, 3, kQuick);
+  CHECK(guest::sum_text(sum) == "[RESPONSE] Received: 2\nResult: 4294967295 + 3 = 2\n");
+  CHECK(guest::failure_text(sum).empty());
+  CHECK(guest::sum_json(sum) == "{\"good\": true, \"left\": 4294967295, \"right\": 3, \"result\": 2}\n");
+  const auto failed = guest::add_on_host(opened.registers(), VGPU_LEGACY_QUARANTINED, 1, kQuick);
+  CHECK(guest::sum_text(failed).empty());
+  CHECK_THAT(guest::failure_text(failed), Catch::StartsWith("[ERROR] Device error: code=11 (QUARANTINED)\n"));
+  CHECK_THAT(guest::failure_text(failed), Catch::Contains("remedy: ask the host's operator"));
+  CHECK_THAT(guest::sum_json(failed), Catch::Contains("\"code\": 11, \"name\": \"QUARANTINED\""));
 }
 
 TEST_CASE("the doctor walks the whole chain, and stops where it is broken") {

@@ -64,7 +64,7 @@ TEST_CASE("the shim finds a device behind the socket") {
 
   SECTION("its doorbell is a store into the channel's page") {
     CHECK(device.get(kPage + VGPU_PAGE_DOORBELL) == 0);
-    transport.ring_doorbell();
+    transport.ring_doorbell(1);
     CHECK(device.get(kPage + VGPU_PAGE_DOORBELL) != 0);
   }
   SECTION("a worker's end is read from the page") {

@@ -87,6 +87,20 @@ TEST_CASE("a front that does not take doorbells leaves them to the device") {
   CHECK(given.rings() == 1);
 }
 
+TEST_CASE("a device that traces says which call rang, and takes every doorbell itself") {
+  auto config = Device::default_config();
+  config.vm_id = 7;
+  config.traces = true;
+  Device device(config);
+  device.link_up();
+  const BrokersChannel given;
+  device.open(0, given);
+  CHECK(device.front.doorbells.empty());
+  device.write(Device::page(0), 124);
+  CHECK(given.rings() == 1);
+  CHECK(device.front.count_lines("[vgpu] vm_id=7: CUDA doorbell received, channel 0, call 124") == 1);
+}
+
 TEST_CASE("a channel is closed when the broker says that it is free") {
   Device device;
   device.link_up();

@@ -150,13 +150,48 @@ TEST_CASE("the legacy deadline can be set") {
 TEST_CASE("an error of the broker is the guest's error code") {
   Device device;
   device.link_up();
+  for (std::uint32_t error = VGPU_LEGACY_INVALID_REQUEST; error <= VGPU_LEGACY_QUARANTINED; ++error) {
+    submit(device, 36);
+    CHECK(device.read(VGPU_LEGACY_ERROR_CODE) == 0);
+    const auto request = device.broker.receive()->as<vgpu_legacy_request>();
+    device.broker.send(response(request.request_id, 32, error), VGPU_LEGACY_RESP);
+    device.pump();
+    CHECK(error_of(device) == error);
+    CHECK(device.read(VGPU_LEGACY_RESPONSE_LEN) == 32);
+  }
+}
+
+TEST_CASE("a legacy request to a broker that refuses the VM ends at once") {
+  Device device;
+  vgpu_core_start(device.core);
+  device.connect();
+  auto link = device.good_link();
+  link.status = 2;
+  device.answer(link);
+  REQUIRE(device.read(VGPU_REG_LINK) == VGPU_LINK_REFUSED);
   submit(device, 36);
-  const auto request = device.broker.receive()->as<vgpu_legacy_request>();
-  device.broker.send(response(request.request_id, 0, VGPU_LEGACY_UNSUPPORTED), VGPU_LEGACY_RESP);
-  device.pump();
-  CHECK(error_of(device) == VGPU_LEGACY_UNSUPPORTED);
+  CHECK(error_of(device) == VGPU_LEGACY_MEDIATOR_UNAVAILABLE);
+}
+
+TEST_CASE("a legacy request is never busy for ever, whatever becomes of the link") {
+  Device device;
+  device.link_up();
   submit(device, 36);
-  CHECK(device.read(VGPU_LEGACY_ERROR_CODE) == 0);
+  SECTION("the guest resets the device") {
+    vgpu_core_reset(device.core);
+    CHECK(device.read(VGPU_LEGACY_STATUS) == VGPU_LEGACY_IDLE);
+  }
+  SECTION("the broker answers other things") {
+    device.broker.send(response(12345, 8), VGPU_LEGACY_RESP);
+    device.pump();
+    CHECK(device.read(VGPU_LEGACY_STATUS) == VGPU_LEGACY_BUSY);
+    device.pass(VGPU_CORE_LEGACY_TIMEOUT_MS);
+    CHECK(error_of(device) == VGPU_LEGACY_TIMEOUT);
+  }
+  SECTION("the broker says no more") {
+    device.pass(10 * VGPU_CORE_LEGACY_TIMEOUT_MS);
+    CHECK(error_of(device) == VGPU_LEGACY_TIMEOUT);
+  }
 }
 
 TEST_CASE("a doorbell while busy, or with another value than 1, submits nothing") {

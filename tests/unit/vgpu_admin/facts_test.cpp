@@ -43,6 +43,8 @@ TEST_CASE("the device is found on a command line, and where it connects") {
   CHECK_FALSE(find_device("qemu\0-device\0vga\0"s));
   CHECK_FALSE(find_device("grep\0vgpu-stub,socket=/run/s\0"s));
   CHECK_FALSE(find_device(""));
+  // What a QEMU that was taken over says of itself goes to a terminal.
+  CHECK(find_device("qemu\0-device\0vgpu-stub,socket=/\x1b[2J\xff\0"s)->socket == "/?[2J?");
 }
 
 TEST_CASE("who holds a lock is the kernel's word") {
