@@ -1,5 +1,7 @@
 #include "broker/doors/identity.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -26,6 +28,13 @@ const VmSettings* find_label(const Config& config, std::uint32_t vm_id) {
 
 std::string show_label(std::uint32_t vm_id) { return "its label vm_id=" + std::to_string(vm_id); }
 
+/// Doors that everybody can open are for VMs: who may use the GPU as a user of this host, the main door's mode says.
+std::string check_client(const Config& config, const Entrance& entrance, const VmSettings* vm, uid_t uid) {
+  const bool is_exposed = entrance.kind == Entrance::Kind::field || entrance.kind == Entrance::Kind::chroot;
+  if (!is_exposed || vm != nullptr || config.allows_unknown_vms || uid == 0 || uid == geteuid()) return {};
+  return "users without a [vm.NAME] are served on " + config.socket + ", and here only with unknown_vms = \"allow\"";
+}
+
 /// Empty, or how the label contradicts what is known of the VM.
 std::string check_label(const Config& config, const VmSettings& vm, std::uint32_t label) {
   if (vm.vm_id)
@@ -38,7 +47,7 @@ std::string check_label(const Config& config, const VmSettings& vm, std::uint32_
 
 base::Result<Identity> identify_unknown(const Config& config, const Identity& who, std::uint32_t label) {
   const auto* claimed = label != 0 ? find_label(config, label) : nullptr;
-  if (claimed != nullptr && claimed->is_claimed) return Identity{claimed->name, claimed};
+  if (claimed != nullptr && claimed->is_claimed) return Identity{claimed->name, claimed, {}};
   if (claimed != nullptr)
     return Error{EPERM, show_label(label) + " is that of [vm." + claimed->name +
                             "], which is not known by its label: this is " + who.vm};
@@ -74,7 +83,7 @@ base::Result<Identity> identify(const Config& config, const Entrance& entrance, 
     vm = find_vm(config, [&](const VmSettings& one) { return one.domid == entrance.domid; });
   }
   if (vm == nullptr) vm = find_uid(config, uid);
-  return Identity{vm != nullptr ? vm->name : vm::vm_name(uid), vm};
+  return Identity{vm != nullptr ? vm->name : vm::vm_name(uid), vm, check_client(config, entrance, vm, uid)};
 }
 
 base::Result<Identity> identify_stub(const Config& config, const Identity& who, const Labels& labels,

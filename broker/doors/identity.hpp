@@ -32,6 +32,7 @@ const char* to_text(Entrance::Kind kind);
 struct Identity {
   std::string vm;                        // its name: a configured VM's, or uid-N
   const VmSettings* settings = nullptr;  // in the configuration; null: it has no [vm.NAME]
+  std::string no_client;                 // why it cannot be a client, where it cannot
 };
 
 /// By door and uid, which the kernel says. An error: nobody of that uid may come this way.

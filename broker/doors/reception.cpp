@@ -139,6 +139,8 @@ void Reception::on_seen(std::uint64_t id, Look::Seen seen) {
 }
 
 void Reception::greet(Visit visit, Look::Seen seen) {
+  if (!visit.who.no_client.empty())
+    return refuse(visit.who, visit.peer, seen.connection.get(), HelloStatus::malformed, visit.who.no_client);
   // One that waited in silence gave its place away.
   if (!visit.ticket)
     if (auto ticket = take_place(visit.who, visit.refusal)) visit.ticket.emplace(std::move(*ticket));

@@ -198,6 +198,12 @@ class Users(Doors):
             self.assertIn("is the stub of VM label already", second.link(vm_id=3).text)
             self.assertTrue(first.is_open())
 
+    @unittest.skipIf(NEEDS_ROOT, NEEDS_ROOT)
+    def test_a_user_of_the_host_is_no_vm(self):
+        self.assertEqual(self.programs.compute(self.broker.socket, 61009), RIGHT)
+        self.assertIn("cannot start", self.programs.compute(self.field, 61009))
+        self.assertTrue(self.broker.says(f"users without a [vm.NAME] are served on {self.broker.socket}"), self.broker.log_tail())
+
     def test_clients_of_a_vms_user_count_as_that_vm(self):
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Caller(self.field, 61001)) for _ in range(2)]

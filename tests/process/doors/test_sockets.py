@@ -12,7 +12,7 @@ import unittest
 from scene import NEEDS_ROOT, RIGHT, SECONDS, Broker, Caller, Layout, Programs, as_user, wait_until
 
 LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)).resolve())
-FIELD = '[broker]\nfield_socket = "FOLDER/shared/field.sock"\nchroot_directory = "FOLDER/qemu"\n'
+FIELD = '[broker]\nfield_socket = "FOLDER/shared/field.sock"\nunknown_vms = "allow"\nchroot_directory = "FOLDER/qemu"\n'
 
 
 class Scene(unittest.TestCase):

@@ -127,3 +127,13 @@ TEST_CASE("names of roots") {
                            "root-+1", "root- 1", "Root-1", "xroot-1", "root", ""})
     CHECK(domid_of(name) == 0);
 }
+
+TEST_CASE("whoever has no VM is no client where everybody can knock") {
+  CHECK(identify(kConfig, kField, 1009)->no_client.find("are served on ") != std::string::npos);
+  CHECK(identify(kConfig, kMain, 1009)->no_client.empty());
+  CHECK(identify(kConfig, kField, 1001)->no_client.empty());
+  CHECK(identify(kConfig, kField, 0)->no_client.empty());
+  auto open = make_config();
+  open.allows_unknown_vms = true;
+  CHECK(identify(open, kField, 1009)->no_client.empty());
+}
