@@ -34,7 +34,8 @@ Service::Service(event::Loop& loop, DeskSettings settings, Clients& clients, std
             {[this] { return clients_.admission().is_quarantined(vm_); }, std::move(standing),
              [this] { clients_.totals().add_legacy(vm_); }},
             request_lines_),
-      connections_(kMostConnections) {}
+      connections_(kMostConnections),
+      sweep_(loop) {}
 
 const base::Peer* Service::find_stub() const {
   const auto open = std::find_if(connections_.begin(), connections_.end(),
@@ -61,7 +62,8 @@ void Service::take_stub(base::UniqueFd connection, base::Peer peer) {
 void Service::on_closed(std::size_t slot, const std::string& why) {
   clients_.guest_limiter().write(log::Level::info, vm_, "VM {}: its stub of revision 2 (pid {}) is gone: {}", vm_,
                                  connections_[slot]->peer().pid, why);
-  event::defer(loop_, [this, slot] { connections_[slot].reset(); });
+  closed_.push_back(std::move(connections_[slot]));
+  sweep_.start(std::chrono::milliseconds(0), [this] { closed_.clear(); });
 }
 
 void Service::end_worker() {

@@ -42,6 +42,8 @@ class Service {
   Worker worker_;
   Desk desk_;
   std::vector<std::unique_ptr<StubConnection>> connections_;  // by slot; null: free
+  std::vector<std::unique_ptr<StubConnection>> closed_;       // until the callback that closed them has returned
+  event::Timer sweep_;                                        // then
 };
 
 }  // namespace vgpu::broker::legacy

@@ -17,6 +17,7 @@ FIRST_USER = 65535
 SETTINGS = """
 [broker]
 chroot_directory = "FOLDER/xen/qemu"
+unknown_vms = "allow"
 [client]
 hello_timeout_ms = 300
 [vm.seven]

@@ -5,12 +5,13 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 import unittest
 
-from field_stub import ADD, BUSY, CALL, INFORMATION, NO_OP, OLD_CUDA, PING, PONG, REQUEST, RESPONSE, VERSION, FieldStub, call
+from field_stub import ADD, BUSY, CALL, INFORMATION, NO_OP, OLD_CUDA, PING, PONG, QUARANTINED, REQUEST, RESPONSE, VERSION, FieldStub, call
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
@@ -225,6 +226,22 @@ class Errors(Legacy):
                 answer = stub.receive()
                 self.assertEqual((answer.type, answer.status), (RESPONSE, UNSUPPORTED))
         self.assertEqual(stub.add(1, 2), 3)
+
+    def test_11_quarantined_until_it_is_released(self):
+        stub = self.stub()
+        self.assertEqual(stub.add(1, 2), 3)
+        self.admin("quarantine", "one")
+        stub.send(REQUEST, call(ADD, 1, 2))
+        answer = stub.receive()
+        self.assertEqual(answer.type, QUARANTINED, answer)
+        self.assertEqual(self.stub("two").add(20, 22), 42)
+        self.admin("release", "one")
+        self.assertEqual(stub.add(1, 2), 3)
+
+    def admin(self, *words: str) -> None:
+        command = [LAYOUT.program("vgpu-admin"), *words, "--socket", f"{self.broker.socket}.admin"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_9_invalid_length(self):
         for payload in (b"", b"x", call(NO_OP)[:-1], call(ADD, 1, 2)[:-1], call(NO_OP, count=1), call(NO_OP, count=0xFFFFFFFF), call(NO_OP, count=0x40000000)):
