@@ -32,9 +32,11 @@ vm_id = 90
 class Tree(unittest.TestCase):
     """As whom the roots belong: Xen's users where we are root, ourselves elsewhere."""
 
+    settings = SETTINGS
+
     def setUp(self):
         self.programs = self.enterContext(Programs(LAYOUT))
-        self.broker = self.enterContext(Broker(LAYOUT, SETTINGS))
+        self.broker = self.enterContext(Broker(LAYOUT, self.settings))
         self.top = self.broker.folder / "xen" / "qemu"
 
     def user(self, domid: int) -> int | None:
@@ -73,6 +75,20 @@ class Tree(unittest.TestCase):
         self.assertEqual(self.programs.compute(self.door(domid), self.user(domid)), RIGHT)
 
 
+class UnknownVms(Tree):
+    settings = SETTINGS.replace('unknown_vms = "allow"', "")
+
+    @unittest.skipIf(NEEDS_ROOT, NEEDS_ROOT)
+    def test_are_refused_whatever_they_come_as(self):
+        for domid in (7, 8):
+            self.make_root(domid)
+            self.await_door(domid)
+        with Caller(self.door(8), self.user(8)) as stub:
+            self.assertIn("no [vm.NAME]", stub.link().text)
+        self.assertIn("users without a [vm.NAME] are served on", self.programs.compute(self.door(8), self.user(8)))
+        self.check_works(7)
+
+
 class Roots(Tree):
     def test_appear_belong_work_and_disappear(self):
         before = self.broker.descriptors()
@@ -86,8 +102,6 @@ class Roots(Tree):
             self.assertEqual(stub.link(vm_id=70).vm, "seven")
         with Caller(self.door(7), self.user(7)) as stub:
             self.assertIn("vm_id=71 contradicts [vm.seven]", stub.link(vm_id=71).text)
-        with Caller(self.door(8), self.user(8)) as stub:
-            self.assertIn("no [vm.NAME]", stub.link().text)
         with Caller(self.door(8), self.user(8)) as stub:
             self.assertEqual(stub.link(vm_id=90).vm, "nine")
         shutil.rmtree(self.root(7))
