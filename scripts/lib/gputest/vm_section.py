@@ -67,13 +67,14 @@ def run_vm(context: Context, root: pathlib.Path) -> Result:
         for name in programs(context):
             compare_demo(context, guest, name, result)
         compute_twice_at_once(context, guest, broker, result)
+        add_by_legacy_request(guest, result)
         if found and context.real_driver:
             compare_gemm(context, guest, shared, found[0], result)
         else:
             result.lines.append("  no product by cuBLAS: this machine has no cuBLAS, or no GPU")
 
     result = in_guest(context, root, body)
-    result.summary = f"{', '.join(programs(context))} as without a guest; two programs of {ROUNDS} rounds right" if result.passed else "see above"
+    result.summary = f"{', '.join(programs(context))} as without a guest; two programs of {ROUNDS} rounds and a legacy request right" if result.passed else "see above"
     return result
 
 
@@ -101,6 +102,14 @@ def compute_twice_at_once(context: Context, guest: VgpuGuest, broker: VmBroker, 
         result.lines.append(f"  | {last}, {ended.seconds:.1f} s")
         if ended.status != 0 or f"{ROUNDS} rounds, 0 wrong" not in last:
             result.fail(f"round_trips in the guest: status {ended.status}: {last}")
+
+
+def add_by_legacy_request(guest: VgpuGuest, result: Result) -> None:
+    """The field's own request, which the VM's legacy worker computes."""
+    added = guest.run(["vgpu-guest", "add", "100", "200"], 60, user=0)
+    result.lines += [f"  | {line}" for line in added.stdout.splitlines()]
+    if added.status != 0 or "100 + 200 = 300" not in added.stdout:
+        result.fail(f"vgpu-guest add: status {added.status}: {added.stdout}{added.stderr}")
 
 
 def compare_gemm(context: Context, guest: VgpuGuest, shared: SharedRoot, library: str, result: Result) -> None:
