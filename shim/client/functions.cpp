@@ -21,7 +21,8 @@ bool is_current(uint64_t stamp) { return (stamp >> 32) == epoch.load(std::memory
 ObjectTable<FunctionInfo*> function_table;
 ObjectTable<FunctionInfo*> kernel_table;
 std::mutex spare_mutex;
-std::vector<std::unique_ptr<FunctionInfo>> spare;
+// Never destroyed: libraries unload their code until the very end of the process.
+auto& spare = *new std::vector<std::unique_ptr<FunctionInfo>>;
 
 ObjectTable<FunctionInfo*>* table_of(uint64_t handle) {
   switch (wire::kind_of(handle)) {

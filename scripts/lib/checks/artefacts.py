@@ -103,6 +103,17 @@ def check_forbidden(where: str, path: pathlib.Path, rule: dict) -> list[str]:
     return messages
 
 
+def check_no_end(build: pathlib.Path) -> list[str]:
+    """Nothing of the shim is destroyed at the end of a process: destructors of other libraries call it after that."""
+    findings = []
+    for path in sorted((build / "shim" / "CMakeFiles").rglob("*.o")):
+        listing = subprocess.run(["nm", "-u", str(path)], capture_output=True, text=True, check=True).stdout
+        if "__cxa_atexit" in listing:
+            findings.append(f"{path.name.removesuffix('.o')}: [artefacts] has a static object with a destructor: "
+                            "auto& name = *new T stays until the end of the process")
+    return findings
+
+
 def check(root: pathlib.Path, preset: str) -> list[str]:
     build = root / "build" / preset
     rules = tomllib.loads(LIST.read_text())
@@ -116,5 +127,6 @@ def check(root: pathlib.Path, preset: str) -> list[str]:
             continue
         findings += check_needed(where, path, rule, common) + check_glibc(where, path, rule, common) + check_unique(where, path)
         findings += check_exports(where, path, rule, build) + check_shape(where, path, rule) + check_forbidden(where, path, rule)
+    findings += check_no_end(build)
     print(f"check: {len(rules)} artefacts of build/{preset} looked at")
     return findings

@@ -169,11 +169,10 @@ TEST_CASE("a record that another thread changes while it is read is refused or d
   Stage stage;
   {
     const auto client = stage.client();
-    std::atomic<bool> stop{false};
     std::atomic<uint64_t> place{client->position()};
     // The size, operation, flags and body length of the record that the worker may be reading just now.
-    std::thread flipper([&] {
-      for (uint32_t round = 0; !stop; ++round) {
+    std::jthread flipper([&](const std::stop_token& end) {
+      for (uint32_t round = 0; !end.stop_requested(); ++round) {
         uint8_t* record = client->ring_at(place);
         const uint32_t size = round % 2 == 0 ? 48 : 0xfffffff0;
         const uint32_t body = round % 2 == 0 ? 8 : 0xffffffff;
@@ -186,7 +185,7 @@ TEST_CASE("a record that another thread changes while it is read is refused or d
       if (!client->append(client->header_of(number(api::Op::event_query), 0, 0), std::vector<uint8_t>(8))) break;
       client->wait(0, client->last_sequence());
     }
-    stop = true;
+    flipper.request_stop();
     flipper.join();
     if (client->is_lost()) stage.check_cut_off(*client);
   }

@@ -28,19 +28,18 @@ TEST_CASE("half-hellos that trickle take their user's places until the deadline,
     std::vector<base::UniqueFd> slow;
     for (int i = 0; i < 8; ++i) slow.push_back(connect_raw(stage.socket));
     // A byte now and then: activity must not move the deadline.
-    std::atomic<bool> stop{false};
-    std::thread trickle([&] {
+    std::jthread trickle([&](const std::stop_token& end) {
       auto hello = hello_for_test();
       hello.header.type = control::MessageType::hello;
       hello.header.size = sizeof hello;
       const auto* bytes = reinterpret_cast<const char*>(&hello);
-      for (size_t at = 0; !stop;
+      for (size_t at = 0; !end.stop_requested();
            at = (at + 1) % sizeof hello, std::this_thread::sleep_for(std::chrono::milliseconds(20)))
         for (const auto& connection : slow) (void)send(connection.get(), bytes + at, 1, MSG_NOSIGNAL);
     });
     const auto refused = control::connect_broker(stage.socket, hello_for_test(), soon());
     const bool later = eventually([&] { return gets_in(stage.socket); });
-    stop = true;
+    trickle.request_stop();
     trickle.join();
     REQUIRE_FALSE(refused);
     CHECK_THAT(refused.error().text, Contains("already has 9 clients"));
@@ -124,17 +123,16 @@ TEST_CASE("the doorbell belongs to the guest too: drained, blocking or rung with
     const auto client = stage.client();
     const int bell = client->connection.doorbell.get();
     REQUIRE(fcntl(bell, F_SETFL, fcntl(bell, F_GETFL) & ~O_NONBLOCK) == 0);
-    std::atomic<bool> stop{false};
-    std::thread player([&] {
+    std::jthread player([&](const std::stop_token& end) {
       // Rings, and takes the ring back, perhaps just when the worker is about to read.
-      for (uint64_t count = 0; !stop;) {
+      for (uint64_t count = 0; !end.stop_requested();) {
         eventfd_write(bell, 1);
         const iovec to{&count, sizeof count};
         (void)!preadv2(bell, &to, 1, -1, RWF_NOWAIT);
       }
     });
     for (int i = 0; i < 1000; ++i) Stage::check_served(*client);
-    stop = true;
+    player.request_stop();
     player.join();
   }
   stage.check_clean();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <vector>
 
 #include "tests/conformance/harness/driver.hpp"
 #include "tests/conformance/harness/registry.hpp"
@@ -19,6 +20,7 @@ constexpr int kStatus = 7;
 struct InFlight {
   CUcontext context = nullptr;
   CUmodule module = nullptr;
+  std::vector<CUmodule> others;
   CUfunction spin = nullptr, increment = nullptr;
   CUstream stream = nullptr, idle = nullptr;
   CUevent event = nullptr;
@@ -26,6 +28,17 @@ struct InFlight {
   CUdeviceptr memory = 0;
 };
 InFlight* flying = nullptr;
+
+/// As many as libraries of kernels have, with functions in use.
+std::vector<CUmodule> load_many() {
+  std::vector<CUmodule> modules(60);
+  for (CUmodule& module : modules) {
+    CUfunction function = nullptr;
+    expect_ok(CU(cuModuleLoadData, &module, kKernels));
+    for (const char* name : {"spin", "increment"}) expect_ok(CU(cuModuleGetFunction, &function, module, name));
+  }
+  return modules;
+}
 
 /// Opens the library and starts a kernel that nobody will end.
 void take_off(const std::string& libcuda, bool spinning = true) {
@@ -36,6 +49,9 @@ void take_off(const std::string& libcuda, bool spinning = true) {
   expect_ok(CU(cuInit, 0));
   expect_ok(CU(cuDevicePrimaryCtxRetain, &all.context, 0));
   expect_ok(CU(cuCtxSetCurrent, all.context));
+  // Some come and go before the end, others are unloaded at it: what is remembered of the former must still be there.
+  for (CUmodule module : load_many()) expect_ok(CU(cuModuleUnload, module));
+  all.others = load_many();
   expect_ok(CU(cuModuleLoadData, &all.module, kKernels));
   expect_ok(CU(cuModuleGetFunction, &all.spin, all.module, "spin"));
   expect_ok(CU(cuModuleGetFunction, &all.increment, all.module, "increment"));
@@ -70,6 +86,7 @@ void give_back_after_main() {
   driver().cuMemFree_v2(flying->memory);
   driver().cuMemFreeHost(flying->flag);
   driver().cuModuleUnload(flying->module);
+  for (CUmodule module : flying->others) driver().cuModuleUnload(module);
   driver().cuDevicePrimaryCtxRelease_v2(0);
 }
 
