@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from field_stub import ADD, BUSY, INFORMATION, NO_OP, FieldStub, call  # noqa: E
 
 SECONDS = 90
 RATE, TIMEOUT_MS = 200, 2000
-INVALID_REQUEST, TOO_LARGE, UNAVAILABLE, TIMEOUT, CUDA_ERROR, UNSUPPORTED, INVALID_LENGTH, RATE_LIMITED = 1, 2, 3, 4, 5, 8, 9, 10
+INVALID_REQUEST, TOO_LARGE, UNAVAILABLE, TIMEOUT, CUDA_ERROR, UNSUPPORTED, INVALID_LENGTH, RATE_LIMITED, QUARANTINED = 1, 2, 3, 4, 5, 8, 9, 10, 11
 
 
 class OneGuest(bench.VmTest):
@@ -68,6 +69,32 @@ class OneGuest(bench.VmTest):
         self.assertIn("PASS  legacy    [RESPONSE] Received: 300; Result: 100 + 200 = 300", result.stdout)
         self.assertGreater(self.broker.line_count("[ENQUEUE] Pool A: vm=1, req_id="), 0)
         self.assertEqual(self.guest.run(["vgpu-guest", "add", "1", "2"], SECONDS).status, 1, "the registers are root's")
+
+    def test_quarantine(self):
+        self.admin("quarantine", "one")
+        self.assertEqual(self.outcome(call(ADD, 1, 2)), f"ERROR {QUARANTINED}")
+        status, _, errors = self.add()
+        self.assertNotEqual(status, 0)
+        self.assertIn("code=11 (QUARANTINED)", errors)
+        self.admin("release", "one")
+        self.check_sum()
+
+    def admin(self, *words: str) -> None:
+        command = [bench.LAYOUT.program("vgpu-admin"), *words, "--socket", f"{self.broker.socket}.admin"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_before_the_daemon_was_started(self):
+        bench.Guest.reset(self.guest)  # without what a guest's package starts
+        said = self.guest.run(["vgpu-guest", "doctor"], SECONDS, user=0)
+        self.assertEqual(said.status, 1, said.stdout)
+        self.assertIn("FAIL  enabled", said.stdout)
+        self.assertIn("systemctl start vgpu-guestd", said.stdout)
+        self.guest.equip()
+        self.check_sum()
+        for words in (["doctor"], ["self-test"]):
+            said = self.guest.run(["vgpu-guest", *words], SECONDS, user=0)
+            self.assertEqual(said.status, 0, said.stdout)
 
     def test_registers_and_operations(self):
         registers = self.guest.run(["vgpu-vm-legacy", "--registers"], SECONDS, user=0).stdout.split()
