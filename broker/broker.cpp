@@ -196,6 +196,7 @@ void Broker::end_shutdown() {
   if (!doors_.has_main()) return;  // already ended
   exit_code_ = clients_.abandon_all() ? 0 : control::kExitInternal;
   shutdown_deadline_.cancel();
+  restart::hold_signals(true);  // one more on the way out is not to end us by itself
   signals_.reset();
   doors_.remove_main();
   log::info("shut down");
