@@ -10,6 +10,7 @@
 #include "shim/vgpu_guest/daemon_report.hpp"
 #include "shim/vgpu_guest/doctor.hpp"
 #include "shim/vgpu_guest/legacy_test.hpp"
+#include "shim/vgpu_guest/self_test.hpp"
 #include "shim/vgpu_guest/status.hpp"
 
 using namespace vgpu;
@@ -183,6 +184,47 @@ TEST_CASE("the doctor walks the whole chain, and stops where it is broken") {
     CHECK(names_of(findings) == "device revision window enabled registers guestd !link ");
     CHECK(findings.back().cause == "connect: Connection refused");
   }
+  SECTION("a link that the broker refuses") {
+    machine.device.set_link(VGPU_LINK_REFUSED, "another stub is VM web already");
+    const auto findings = machine.examine();
+    CHECK(names_of(findings) == "device revision window enabled registers guestd !link ");
+    CHECK(findings.back().text == "refused");
+    CHECK(findings.back().cause == "another stub is VM web already");
+  }
+  SECTION("no channel is left") {
+    machine.device.set(VGPU_REG_CHANNELS, 1);
+    test::Program program(machine.guestd.socket());
+    program.say_hello();
+    REQUIRE(machine.guestd.answer_to(program).status == control::HelloStatus::ok);
+    const auto findings = machine.examine();
+    CHECK(names_of(findings) == "device revision window enabled registers guestd link !broker ");
+    CHECK(findings.back().cause == "all channels of this VM are in use");
+  }
+  SECTION("no library") {
+    machine.cuda = {.reached = guest::CudaCheck::Reached::nothing, .said = "libcuda.so.1: cannot open"};
+    const auto findings = machine.examine();
+    CHECK(findings.back().what == "library");
+    CHECK(findings.back().cause == "libcuda.so.1: cannot open");
+    CHECK_THAT(findings.back().remedy, Catch::Contains("LD_LIBRARY_PATH"));
+  }
+  SECTION("a library that does not say why") {
+    machine.cuda = {.reached = guest::CudaCheck::Reached::library, .error = 999, .failed = "cuInit"};
+    CHECK(machine.examine().back().cause == "the library does not say why");
+  }
+  SECTION("memory that fails") {
+    machine.cuda.reached = guest::CudaCheck::Reached::driver;
+    machine.cuda.failed = "cuMemAlloc";
+    machine.cuda.error = 719;
+    const auto findings = machine.examine();
+    CHECK(findings.back().what == "memory");
+    CHECK(findings.back().text == "cuMemAlloc: error 719");
+    CHECK(findings.back().cause == "the GPU or its worker failed");
+  }
+  SECTION("copies that do not end") {
+    machine.cuda.reached = guest::CudaCheck::Reached::driver;
+    machine.cuda.is_over_time = true;
+    CHECK(machine.examine().back().text == "no end in time");
+  }
   SECTION("a driver that fails") {
     machine.cuda = {.reached = guest::CudaCheck::Reached::library,
                     .library = "/usr/lib/libcuda.so.1",
@@ -195,6 +237,16 @@ TEST_CASE("the doctor walks the whole chain, and stops where it is broken") {
     CHECK(findings.back().cause == "vgpu: no GPU: nobody is there");
     CHECK(guest::exit_code_of(findings) == guest::kBroken);
   }
+}
+
+TEST_CASE("the self-test sends those without a device to the doctor") {
+  const test::TemporaryFolder empty;
+  guest::Options options;
+  options.pci_root = empty.path;
+  const auto findings = guest::self_test(
+      options, [] { return guest::CudaCheck{}; }, [](const guest::Finding&) {});
+  CHECK(findings.front().text == "no device to ask");
+  CHECK_THAT(findings.front().remedy, Catch::Contains("vgpu-guest doctor"));
 }
 
 TEST_CASE("a report is taken apart as it was made") {
