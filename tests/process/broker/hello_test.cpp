@@ -207,6 +207,9 @@ TEST_CASE("a broker that runs out of descriptors says so, and serves again when 
     for (auto& connection : idle) connection = connect_raw(folder / "s");
     CHECK(broker.says("Too many open files"));
   }
+  // It has to see first that they are gone.
+  REQUIRE(
+      eventually([&] { return static_cast<bool>(control::connect_broker(folder / "s", hello_for_test(), soon())); }));
   TestClient client(folder / "s");
   client.order_and_wait("report");
 }
