@@ -132,7 +132,6 @@ void Broker::begin_step_down() {
 void Broker::step_down() {
   clients_.save();
   log::info("stepped down: {} client(s) go on; the next broker takes them back", clients_.count());
-  clients_.save();
   _exit(0);
 }
 

@@ -17,14 +17,9 @@ struct Key {
   std::string (*apply)(const toml::node& node, Config& config);
 };
 
-std::string apply_driver(const toml::node& node, Config& config) {
-  auto problem = parse_text(node, config.driver);
-  return problem.empty() ? check_driver(config.driver) : problem;
-}
-
-std::string apply_level(const toml::node& node, Config& config) {
-  auto problem = parse_text(node, config.log_level);
-  return problem.empty() ? check_level(config.log_level) : problem;
+std::string parse_checked(const toml::node& node, std::string& out, std::string (*check)(const std::string&)) {
+  auto problem = parse_text(node, out);
+  return problem.empty() ? check(out) : problem;
 }
 
 std::string apply_unknown_vms(const toml::node& node, Config& config) {
@@ -32,16 +27,6 @@ std::string apply_unknown_vms(const toml::node& node, Config& config) {
   auto problem = parse_choice(node, {"refuse", "allow"}, choice);
   config.allows_unknown_vms = choice == 1;
   return problem;
-}
-
-std::string apply_format(const toml::node& node, Config& config) {
-  auto problem = parse_text(node, config.log_format);
-  return problem.empty() ? check_format(config.log_format) : problem;
-}
-
-std::string apply_log_file(const toml::node& node, Config& config) {
-  auto problem = parse_text(node, config.log_file);
-  return problem.empty() ? check_log_file(config.log_file) : problem;
 }
 
 constexpr Key kKeys[] = {
@@ -54,9 +39,10 @@ constexpr Key kKeys[] = {
      [](const toml::node& n, Config& c) { return parse_path_or_none(n, c.chroot_directory); }},
     {"broker", "unknown_vms", apply_unknown_vms},
     {"broker", "worker", [](const toml::node& n, Config& c) { return parse_path(n, c.worker); }},
-    {"broker", "log_level", apply_level},
-    {"broker", "log_format", apply_format},
-    {"broker", "log_file", apply_log_file},
+    {"broker", "log_level", [](const toml::node& n, Config& c) { return parse_checked(n, c.log_level, check_level); }},
+    {"broker", "log_format",
+     [](const toml::node& n, Config& c) { return parse_checked(n, c.log_format, check_format); }},
+    {"broker", "log_file", [](const toml::node& n, Config& c) { return parse_checked(n, c.log_file, check_log_file); }},
     {"broker", "max_clients", [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients); }},
     {"broker", "max_clients_per_uid",
      [](const toml::node& n, Config& c) { return parse_count(n, 1, 100000, c.max_clients_per_uid); }},
@@ -64,7 +50,7 @@ constexpr Key kKeys[] = {
     {"broker", "admin_socket", [](const toml::node& n, Config& c) { return parse_path(n, c.admin_socket); }},
     {"broker", "admin_group", [](const toml::node& n, Config& c) { return parse_text(n, c.admin_group); }},
     {"broker", "heartbeat_s", [](const toml::node& n, Config& c) { return parse_count(n, 1, 86'400, c.heartbeat_s); }},
-    {"gpu", "driver", apply_driver},
+    {"gpu", "driver", [](const toml::node& n, Config& c) { return parse_checked(n, c.driver, check_driver); }},
     {"client", "window_size", [](const toml::node& n, Config& c) { return parse_size(n, c.window_size); }},
     {"client", "hello_timeout_ms",
      [](const toml::node& n, Config& c) { return parse_milliseconds(n, c.hello_timeout); }},

@@ -10,19 +10,24 @@
 
 namespace vgpu::shim {
 
-void say(const char* format, ...) {
+void write_line(int file, const char* prefix, const char* format, va_list arguments) {
   const int saved = errno;
-  char line[1024] = "vgpu: ";
-  const size_t start = 6;
-  va_list arguments;
-  va_start(arguments, format);
+  char line[1024];
+  const size_t start = std::strlen(prefix);
+  std::memcpy(line, prefix, start);
   const int length = std::vsnprintf(line + start, sizeof line - start - 1, format, arguments);
-  va_end(arguments);
   size_t size = length < 0 ? start : start + static_cast<size_t>(length);
   if (size > sizeof line - 2) size = sizeof line - 2;
   line[size++] = '\n';
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line, size);
+  [[maybe_unused]] const ssize_t written = ::write(file, line, size);
   errno = saved;
+}
+
+void say(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  write_line(STDERR_FILENO, "vgpu: ", format, arguments);
+  va_end(arguments);
 }
 
 bool debug_enabled() {

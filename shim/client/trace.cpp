@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstdarg>
-#include <cstdio>
 #include <cstdlib>
 
 #include "common/api/ops.gen.hpp"
@@ -36,17 +35,10 @@ const char* name_of(uint16_t op) { return api::op_name(static_cast<api::Op>(op))
 bool is_wanted() { return output() >= 0; }
 
 void tell(const char* format, ...) {
-  const int saved = errno;
-  char line[256];
   va_list arguments;
   va_start(arguments, format);
-  const int length = std::vsnprintf(line, sizeof line - 1, format, arguments);
+  write_line(output(), "", format, arguments);
   va_end(arguments);
-  size_t size = length < 0 ? 0 : static_cast<size_t>(length);
-  if (size > sizeof line - 2) size = sizeof line - 2;
-  line[size++] = '\n';
-  [[maybe_unused]] const ssize_t written = ::write(output(), line, size);
-  errno = saved;
 }
 
 void posted(uint64_t client, uint64_t number, uint16_t op) {
