@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -14,7 +15,7 @@ void write_line(int file, const char* prefix, const char* format, va_list argume
   const int saved = errno;
   char line[1024];
   const size_t start = std::strlen(prefix);
-  std::memcpy(line, prefix, start);
+  std::copy_n(prefix, start, line);
   const int length = std::vsnprintf(line + start, sizeof line - start - 1, format, arguments);
   size_t size = length < 0 ? start : start + static_cast<size_t>(length);
   if (size > sizeof line - 2) size = sizeof line - 2;
