@@ -95,6 +95,11 @@ class PrivateBroker:
         self._process.wait()
         raise BrokerFailed(f"the broker was not ready after {START_SECONDS} s:\n{self.log_tail()}")
 
+    def open_to_everybody(self) -> None:
+        """Lets other users of this machine in, for programs that become one."""
+        self.folder.chmod(0o711)
+        self.socket.chmod(0o666)
+
     def stop(self) -> int:
         """Ends the broker; raises if it had to be killed, or if a worker outlives it and its client."""
         if self.exit_status is not None:
