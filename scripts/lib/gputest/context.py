@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every section of gpu-test works with: the two ways to run a program, logs, and time limits."""
+import contextlib
 import os
 import pathlib
 import re
@@ -84,7 +85,7 @@ class Context:
 
     def run(self, way: str, command: list, name: str, settings: dict[str, str] | None = None, seconds: float = float("inf")) -> Run:
         """Runs a program to its end, to the section's, or for these seconds; its output is kept in the output folder
-        under NAME.WAY. settings: more of its environment. What it started ends with it when it is killed."""
+        under NAME.WAY. settings: more of its environment. What it started and left behind ends with it."""
         left = min(seconds, self.time_left())
         begun = time.monotonic()
         log = self.out / f"{self.section}-{name}.{way}"
@@ -94,9 +95,11 @@ class Context:
             try:
                 status = process.wait(left)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
                 status = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         text = [pathlib.Path(f"{log}.{end}").read_text(errors="replace") for end in ("out", "err")]
         return Run(status, *text, time.monotonic() - begun)
 

@@ -19,7 +19,7 @@ class Group:
     module: str
     name: str
     program_seconds: float = 60  # the most that one program may take
-    seconds: float = 200  # the most that all of them may
+    seconds: float = 240  # the most that all of them may
 
     @property
     def title(self) -> str:
