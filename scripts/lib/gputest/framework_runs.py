@@ -33,6 +33,7 @@ class Outcome:
     records: dict[str, dict] = field(default_factory=dict)  # program -> its record, as the runner wrote it
     missing: str = ""  # why the framework does not import
     import_seconds: float = 0.0
+    ending: str = ""  # what was wrong with the end of a process that had run all of its programs
 
 
 def read_lines(path: pathlib.Path) -> list[dict]:
@@ -54,7 +55,10 @@ class GroupRun:
         for attempt in range(MOST_PROCESSES):
             lines, run = self._run_process(attempt)
             self._read(lines)
-            if self.outcome.missing or any("ended" in line for line in lines):
+            ended = any("ended" in line for line in lines)
+            if ended and not run.ok:
+                self.outcome.ending = run.complaint()
+            if self.outcome.missing or ended:
                 break
             if not any("planned" in line for line in lines):
                 self.outcome.missing = f"its import did not end well: {run.complaint()}"

@@ -95,6 +95,8 @@ def rows_of(group: Group, outcomes: dict[str, Outcome]) -> list[Row]:
             rows.append(Row(group.framework, name, NOT_REACHED, "natively"))
         else:
             rows.append(row_of(group.framework, name, native.records[name], remoted.records.get(name, absent)))
+    if remoted.ending:
+        rows.append(Row(group.framework, f"(end of {group.title})", FAILS_BOTH if native.ending else ONLY_NATIVE, remoted.ending))
     return rows
 
 

@@ -32,6 +32,7 @@ import harness  # noqa: E402
 POISONED = 3
 # A warm program is repeated for this long, and the quickest run counts.
 WARM_SECONDS, WARM_RUNS = 0.3, 5
+EXIT_SECONDS = 20
 
 
 def literals(module: str) -> dict:
@@ -172,6 +173,8 @@ def main() -> int:
     status = run_group(module, chosen, recorder, options.limit)
     if status == 0:
         recorder.write(ended=True)
+    # What a framework does as its process ends may hang, too.
+    faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)
     return status
 
 
