@@ -19,7 +19,7 @@ from .framework_table import BAD, FAILS_BOTH, MISSING, NOT_REACHED, ONLY_NATIVE,
 
 # framework -> its modules, the slowest first
 MODULES = {"PyTorch": ("torch_alone", "models", "torch_cases", "torch_programs"), "JAX": ("jax_programs",), "CuPy": ("cupy_programs",),
-           "Triton": ("triton_programs",), "Numba": ("numba_programs",), "NCCL": ("nccl_programs",)}
+           "Triton": ("triton_programs",), "Numba": ("numba_programs",), "NCCL": ("nccl_programs",), "NVML": ("nvml_programs",)}
 # group -> the most seconds that one of its programs may take, where compilers run
 SLOW = {"extension": 180, "compile": 120, "compile_graphs": 120, "process_each": 110, "nvcc": 110, "shared": 90}
 # What makes two runs of a framework compute the same bits, and keeps them off what GPUs share.
