@@ -18,6 +18,7 @@
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
 #include "worker/objects/objects.hpp"
+#include "worker/objects/virtual_memory.hpp"
 
 namespace vgpu::worker {
 
@@ -34,6 +35,7 @@ class Session {
   Objects& objects() { return objects_; }
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
+  VirtualMemory& virtual_memory() { return virtual_memory_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
@@ -86,6 +88,7 @@ class Session {
   Objects objects_;
   Contexts contexts_;
   Allocations allocations_;
+  VirtualMemory virtual_memory_;
   Console console_;
   HostSteps host_steps_;
   ContextState* current_context_ = nullptr;

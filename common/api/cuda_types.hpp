@@ -167,6 +167,7 @@ using CUfunctionLoadingState = unsigned;
 using CUmemorytype = unsigned;
 using CUmemAllocationHandleType = unsigned;
 using CUmemAllocationType = unsigned;
+using CUmemAllocationGranularity_flags = unsigned;
 using CUmemLocationType = unsigned;
 using CUmemAccess_flags = unsigned;
 using CUflushGPUDirectRDMAWritesTarget = unsigned;
@@ -218,6 +219,14 @@ struct CUmemPoolProps {
   size_t maxSize;
   unsigned short usage;
   unsigned char reserved[54];
+};
+
+struct CUmemAllocationProp {
+  CUmemAllocationType type;
+  CUmemAllocationHandleType requestedHandleTypes;
+  CUmemLocation location;
+  void* win32HandleMetaData;
+  unsigned char allocFlags[8];  ///< a byte compressionType, a byte gpuDirectRDMACapable, two of usage, four reserved
 };
 
 struct CUmemAccessDesc {
@@ -339,6 +348,11 @@ enum : unsigned {
   CU_MEM_LOCATION_TYPE_DEVICE = 1,
   CU_MEM_LOCATION_TYPE_INVALID = 0,
   CU_MEM_HANDLE_TYPE_NONE = 0,
+  CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR = 1,
+  CU_MEM_ALLOC_GRANULARITY_MINIMUM = 0,
+  CU_MEM_ALLOC_GRANULARITY_RECOMMENDED = 1,
+  CU_MEM_ACCESS_FLAGS_PROT_NONE = 0,
+  CU_MEM_ACCESS_FLAGS_PROT_READ = 1,
   CU_MEM_ACCESS_FLAGS_PROT_READWRITE = 3,
 };
 

@@ -9,7 +9,7 @@ CLASSES = ("guest", "custom", "forward", "none")
 HANDLES = {
     "CUcontext": "context", "CUmodule": "module", "CUlibrary": "library", "CUkernel": "kernel", "CUfunction": "function",
     "CUstream": "stream", "CUevent": "event", "CUgraph": "graph", "CUgraphExec": "exec", "CUmemoryPool": "pool",
-    "CUgraphNode": "node",
+    "CUgraphNode": "node", "CUmemGenericAllocationHandle": "memory",
 }
 # Of these the driver calls null an invalid value; of the others an invalid handle, or it has a meaning (streams).
 NULL_IS_INVALID_VALUE = ("CUgraph", "CUgraphExec", "CUgraphNode")

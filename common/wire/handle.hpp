@@ -10,8 +10,22 @@
 
 namespace vgpu::wire {
 
-enum class Kind : uint8_t { none, context, module, library, kernel, function, stream, event, graph, exec, pool, node };
-inline constexpr unsigned kKinds = 12;
+enum class Kind : uint8_t {
+  none,
+  context,
+  module,
+  library,
+  kernel,
+  function,
+  stream,
+  event,
+  graph,
+  exec,
+  pool,
+  node,
+  memory
+};
+inline constexpr unsigned kKinds = 13;
 inline constexpr uint32_t kMaxIndex = (1u << 20) - 1;
 inline constexpr uint32_t kMaxGeneration = (1u << 24) - 1;
 

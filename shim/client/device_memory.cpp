@@ -44,10 +44,31 @@ void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind
   allocations()[base] = allocation;
 }
 
+void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUdevice device) {
+  DeviceAllocation mapping{base, size, nullptr, DeviceMemoryKind::mapped, next_object_id()};
+  mapping.memory = memory;
+  mapping.device = device;
+  const std::unique_lock lock(lock_of_map());
+  forget_overlapped(base, size);
+  allocations()[base] = mapping;
+}
+
+bool take_mapped_memory(CUdeviceptr base, size_t size, DeviceAllocation& taken) {
+  const std::unique_lock lock(lock_of_map());
+  const auto found = allocations().lower_bound(base);
+  if (found == allocations().end() || found->first - base >= size) return false;
+  if (found->second.kind != DeviceMemoryKind::mapped) return false;
+  taken = found->second;
+  allocations().erase(found);
+  return true;
+}
+
 bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken) {
   const std::unique_lock lock(lock_of_map());
   const auto found = allocations().find(base);
-  if (found == allocations().end() || found->second.kind == DeviceMemoryKind::global) return false;
+  if (found == allocations().end() || found->second.kind == DeviceMemoryKind::global ||
+      found->second.kind == DeviceMemoryKind::mapped)
+    return false;
   taken = found->second;
   allocations().erase(found);
   return true;
@@ -91,6 +112,9 @@ bool is_program_memory(CUdeviceptr address, size_t size) {
   } else if (look_up_device_memory(address, device) == CUDA_SUCCESS) {
     base = device.base;
     whole = device.size;
+    while (device.kind == DeviceMemoryKind::mapped && address - base + size > whole &&
+           find_device_memory(base + whole, device) && device.kind == DeviceMemoryKind::mapped)
+      whole += device.size;
   }
   const uint64_t offset = address - base;
   return offset < whole && size <= whole - offset;

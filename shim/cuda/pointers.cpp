@@ -24,6 +24,8 @@ struct PointerFacts {
   uint64_t base = 0;
   uint64_t size = 0;
   CUmemoryPool pool = nullptr;
+  CUdevice device = kNoDevice;  ///< of memory that belongs to no context
+  CUdevice ordinal() const { return context == nullptr ? device : context->device; }
 };
 
 /// The pool of an asynchronous allocation; null for other memory.
@@ -43,8 +45,16 @@ PointerFacts facts_of(CUdeviceptr pointer) {
             pointer, registered.buffer_id, registered.base,    registered.size};
   DeviceAllocation device;
   if (look_up_device_memory(pointer, device) == CUDA_SUCCESS)
-    return {true,        CU_MEMORYTYPE_DEVICE, device.context, pointer, 0, device.buffer_id,
-            device.base, device.size,          pool_of(device)};
+    return {true,
+            CU_MEMORYTYPE_DEVICE,
+            device.context,
+            pointer,
+            0,
+            device.buffer_id,
+            device.base,
+            device.size,
+            pool_of(device),
+            device.kind == DeviceMemoryKind::mapped ? device.device : kNoDevice};
   return {};
 }
 
@@ -76,7 +86,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
       return result(store<uint32_t>(data, 0));
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-      return result(store<int32_t>(data, facts.context == nullptr ? kNoDevice : facts.context->device));
+      return result(store<int32_t>(data, facts.ordinal()));
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
       return result(store<uint32_t>(data, 0));
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:

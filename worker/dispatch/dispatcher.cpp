@@ -64,7 +64,7 @@ Dispatcher::Dispatcher(Session& session, const shm::Window& window, Doorbell doo
 bool Dispatcher::may_submit() { return grant_.is_open() || grant_.is_stale(shm::monotonic_ms()); }
 
 void Dispatcher::publish_usage() {
-  usage_.requested_bytes = session_.allocations().charged();
+  usage_.requested_bytes = session_.allocations().charged() + session_.virtual_memory().charged();
   usage_.pinned_bytes = session_.allocations().pinned();
   grant_.publish(usage_);
 }

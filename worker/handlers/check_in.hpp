@@ -6,11 +6,22 @@
 
 namespace vgpu::worker::handlers {
 
-inline cuda::CUresult check_in(cuda::CUmemPoolProps& props) {
+/// Memory of this host, which no quota counts, at addresses of this process.
+inline bool is_on_host(const cuda::CUmemLocation& location) {
   constexpr unsigned kHost = 2, kHostNuma = 3, kHostNumaCurrent = 4;
-  const unsigned where = props.location.type;
-  // Memory of this host that no quota counts, at addresses of this process.
-  if (where == kHost || where == kHostNuma || where == kHostNumaCurrent) return cuda::CUDA_ERROR_NOT_SUPPORTED;
+  return location.type == kHost || location.type == kHostNuma || location.type == kHostNumaCurrent;
+}
+
+inline cuda::CUresult check_in(cuda::CUmemAllocationProp& props) {
+  constexpr unsigned kManaged = 2;
+  if (is_on_host(props.location) || props.type == kManaged) return cuda::CUDA_ERROR_NOT_SUPPORTED;
+  props.allocFlags[1] = 0;  // no other device of the guest reaches the GPU
+  props.win32HandleMetaData = nullptr;
+  return cuda::CUDA_SUCCESS;
+}
+
+inline cuda::CUresult check_in(cuda::CUmemPoolProps& props) {
+  if (is_on_host(props.location)) return cuda::CUDA_ERROR_NOT_SUPPORTED;
   props.win32SecurityAttributes = nullptr;  // a pointer
   return cuda::CUDA_SUCCESS;
 }

@@ -33,7 +33,21 @@ bool Allocations::covers(uint64_t address, uint64_t size) const {
   if (next == ranges_.begin()) return false;
   const auto& [base, range] = *--next;
   const uint64_t offset = address - base;
-  return offset <= range.size && size <= range.size - offset;
+  if (offset > range.size) return false;
+  if (size <= range.size - offset) return true;
+  return range.kind == Memory::mapped && continues(base, range, size - (range.size - offset));
+}
+
+bool Allocations::continues(uint64_t base, const Range& range, uint64_t size) const {
+  uint64_t end = base + range.size;
+  for (auto next = ranges_.find(end); next != ranges_.end(); next = ranges_.find(end)) {
+    const Range& here = next->second;
+    if (here.kind != Memory::mapped || here.owner != range.owner) return false;
+    if (size <= here.size) return true;
+    size -= here.size;
+    end += here.size;
+  }
+  return false;
 }
 
 bool Allocations::overlaps(uint64_t address, uint64_t size) const {

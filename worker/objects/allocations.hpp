@@ -9,7 +9,7 @@
 
 namespace vgpu::worker {
 
-enum class Memory : uint8_t { device, pool, global, window };
+enum class Memory : uint8_t { device, pool, global, window, mapped };
 
 class Allocations {
  public:
@@ -17,7 +17,7 @@ class Allocations {
     uint64_t size = 0;
     Memory kind = Memory::device;
     uint64_t context = 0;
-    uint64_t owner = 0;  ///< library or module of a global
+    uint64_t owner = 0;  ///< library or module of a global; the reservation that mapped memory lies in
   };
 
   void add(uint64_t base, Range range);
@@ -27,7 +27,7 @@ class Allocations {
   const Range* at(uint64_t base) const;
   bool remove(uint64_t base);
   /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
-  /// copies.
+  /// copies; but what is mapped side by side in one reservation is.
   bool covers(uint64_t address, uint64_t size) const;
   /// True if any byte of [address, address + size) belongs to a range.
   bool overlaps(uint64_t address, uint64_t size) const;
@@ -46,6 +46,9 @@ class Allocations {
   uint64_t pinned() const { return pinned_; }
 
  private:
+  /// True if at least `size` bytes are mapped behind a mapped range, in the same reservation.
+  bool continues(uint64_t base, const Range& range, uint64_t size) const;
+
   std::map<uint64_t, Range> ranges_;
   uint64_t charged_ = 0;
   uint64_t pinned_ = 0;

@@ -16,6 +16,10 @@ inline constexpr uint32_t kMostLibraries = 16 * 1024;   ///< one a fatbin of a p
 inline constexpr uint32_t kMostFunctions = 256 * 1024;  ///< more than all kernels of the largest libraries together
 inline constexpr uint32_t kMostGraphs = 32 * 1024;      ///< of graphs and of their executable forms, each
 inline constexpr uint32_t kMostPools = 1024;
+inline constexpr uint32_t kMostMemories = 256 * 1024;  ///< of 2 MiB at least each: more than a GPU has
+
+/// Reserved address ranges: frameworks take one a stream or memory pool.
+inline constexpr size_t kMostReservations = 16 * 1024;
 
 /// Ranges of device memory and extents: some 100 bytes each here.
 inline constexpr size_t kMostRanges = 1024 * 1024;

@@ -22,12 +22,6 @@ CASE(optional, managed_memory) {
   if (!works(OPTIONAL(cuMemAllocManaged, &address, 4096, 1))) return;
   expect_ok(CU(cuMemFree_v2, address));
 }
-CASE(optional, address_reservation) {
-  const Context context;
-  CUdeviceptr address = 0;
-  if (!works(OPTIONAL(cuMemAddressReserve, &address, 2 << 20, 0, 0, 0))) return;
-  expect_ok(CU(cuMemAddressFree, address, 2 << 20));
-}
 CASE(optional, stream_values) {
   const Context context;
   const Stream stream;

@@ -55,6 +55,18 @@ TEST_CASE("operations") {
   check_length(api::ops::GraphNodesReply{3, data});
   check_length(api::ops::GraphAddEmptyNode{{1}, data});
   check_length(api::ops::GraphAddEmptyNodeReply{{1}});
+  check_length(api::ops::AddressReserve{1, 2, 3});
+  check_length(api::ops::AddressReserveReply{1});
+  check_length(api::ops::AddressFree{1, 2});
+  check_length(api::ops::MemoryCreate{{1}, 2, 3, 4, 5, -6, 7});
+  check_length(api::ops::MemoryRelease{{1}});
+  check_length(api::ops::MemoryRetain{{1}, 2});
+  check_length(api::ops::MemoryMap{1, 2, 3, {4}});
+  check_length(api::ops::MemoryUnmap{1, 2});
+  check_length(api::ops::MemorySetAccess{1, 2, data});
+  check_length(api::ops::MemoryGetAccess{1, 2, -3});
+  check_length(api::ops::MemoryGranularity{1, 2, 3, -4, 5, 6});
+  check_length(api::ops::MemoryPropertiesReply{1, 2, 3, -4, 5});
 }
 
 TEST_CASE("bytes above their cap are refused") {

@@ -82,3 +82,14 @@ TEST_CASE("ranges overlap by any byte") {
   CHECK_FALSE(all.overlaps(kBase + 4096, 4096));
   CHECK_FALSE(all.overlaps(kBase, 0));
 }
+
+TEST_CASE("mappings side by side in one reservation are one range") {
+  Allocations all;
+  all.add(kBase, {4096, Memory::mapped, 0, kBase});
+  all.add(kBase + 4096, {4096, Memory::mapped, 0, kBase});
+  all.add(kBase + 8192, {4096, Memory::mapped, 0, kBase + 8192});
+  CHECK(all.covers(kBase + 100, 8092));
+  CHECK_FALSE(all.covers(kBase + 100, 8093));
+  CHECK_FALSE(all.covers(kBase + 4096, 8192));
+  CHECK_FALSE(all.covers(kBase, ~uint64_t{0}));
+}

@@ -100,7 +100,7 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     memory::DeviceArena& arena = Simulator::get().arena;
     const auto allocation = arena.find(address);
-    if (!allocation || allocation->address != address) return CUDA_ERROR_INVALID_VALUE;
+    if (!allocation || allocation->address != address || allocation->mapped) return CUDA_ERROR_INVALID_VALUE;
     // A stream-ordered block is freed without waiting; its pool's account is settled by whoever allocated it.
     if (!allocation->stream_ordered) {
       if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;

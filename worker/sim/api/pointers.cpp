@@ -25,10 +25,8 @@ Known look_up(CUdeviceptr pointer) {
   known.pointer = pointer;
   if (const auto allocation = sim.arena.find(pointer)) {
     known = {pointer, true, true, allocation->address, allocation->size, allocation->id, allocation->owner, 0};
-    if (allocation->stream_ordered) {
-      known.pool = allocation->owner;
-      known.context = 0;
-    }
+    if (allocation->stream_ordered) known.pool = allocation->owner;
+    if (allocation->stream_ordered || allocation->mapped) known.context = 0;
   } else if (const auto range = sim.host.find(pointer)) {
     known = {pointer, true, false, range->address, range->size, range->id, range->context, 0};
   }

@@ -116,7 +116,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
     if (address == 0) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     const auto allocation = Simulator::get().arena.find(address);
-    if (!allocation || allocation->address != address) return CUDA_ERROR_INVALID_VALUE;
+    if (!allocation || allocation->address != address || allocation->mapped) return CUDA_ERROR_INVALID_VALUE;
     if (!is_captured(*stream) && !Simulator::get().arena.claim(address)) return CUDA_ERROR_INVALID_VALUE;
     const Work work = [allocation = *allocation](Context&) {
       Simulator& sim = Simulator::get();

@@ -30,8 +30,7 @@ Place place_of(std::uint64_t address) {
 bool is_refused(std::uint64_t address, std::uint64_t size) {
   Simulator& sim = Simulator::get();
   if (!sim.arena.contains(address)) return sim.host.straddles(address, size);
-  const auto allocation = sim.arena.find(address);
-  return !allocation || size > allocation->size - (address - allocation->address);
+  return !sim.arena.covers(address, size);
 }
 
 Work copy_work(Area to, Area from, std::uint64_t width, std::uint64_t height) {

@@ -12,6 +12,7 @@
 #include "worker/sim/device/handle_table.hpp"
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
+#include "worker/sim/device/physical_memory.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -42,6 +43,7 @@ class Simulator {
 
   memory::DeviceArena arena;
   memory::HostRanges host;
+  PhysicalMemories physical;
 
   /// Held exclusively by calls that wait for the context and hold up other threads' submissions meanwhile.
   std::shared_mutex gate;

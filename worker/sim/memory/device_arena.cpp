@@ -59,29 +59,59 @@ std::optional<Allocation> DeviceArena::allocate(std::uint64_t size, std::uint64_
   if (size == 0 || size > size_) return std::nullopt;
   const std::uint64_t length = rounded(size);
   const std::lock_guard lock(mutex_);
-  const auto room = std::find_if(free_.begin(), free_.end(), [&](const auto& range) { return range.second >= length; });
-  if (room == free_.end()) return std::nullopt;
-  const Allocation allocation{room->first, size, next_id_++, owner, stream_ordered};
-  const std::uint64_t rest = room->second - length;
-  free_.erase(room);
-  if (rest > 0) free_[allocation.address + length] = rest;
-  allocations_[allocation.address] = allocation;
+  if (length > size_ - used_) return std::nullopt;
+  const std::uint64_t address = take(length, alignment, 0);
+  if (address == 0) return std::nullopt;
+  const Allocation allocation{address, size, next_id_++, owner, stream_ordered};
+  allocations_[address] = allocation;
   used_ += length;
-  std::memset(bytes_.data() + (allocation.address - base()), fresh_pattern, std::min(size, filled_bytes));
+  std::memset(bytes_.data() + (address - base()), fresh_pattern, std::min(size, filled_bytes));
   return allocation;
 }
 
 bool DeviceArena::release(std::uint64_t address) {
   const std::lock_guard lock(mutex_);
   const auto found = allocations_.find(address);
-  if (found == allocations_.end()) return false;
-  std::uint64_t begin = address;
-  std::uint64_t length = rounded(found->second.size);
+  if (found == allocations_.end() || found->second.mapped) return false;
+  const std::uint64_t length = rounded(found->second.size);
   allocations_.erase(found);
   used_ -= length;
-  const std::uint64_t first_page = (begin - base() + page - 1) / page * page;
-  const std::uint64_t end_page = (begin - base() + length) / page * page;
+  const std::uint64_t first_page = (address - base() + page - 1) / page * page;
+  const std::uint64_t end_page = (address - base() + length) / page * page;
   if (end_page > first_page) ::madvise(bytes_.data() + first_page, end_page - first_page, MADV_DONTNEED);
+  give_back(address, length);
+  return true;
+}
+
+std::uint64_t DeviceArena::take(std::uint64_t length, std::uint64_t step, std::uint64_t wanted) {
+  for (auto room = free_.begin(); wanted != 0 && room != free_.end(); ++room) {
+    const std::uint64_t offset = wanted - room->first;
+    if (offset >= room->second || room->second - offset < length) continue;
+    take_from(room, wanted, length);
+    return wanted;
+  }
+  for (auto room = free_.begin(); room != free_.end(); ++room) {
+    const std::uint64_t begin = (room->first + step - 1) / step * step;
+    const std::uint64_t skipped = begin - room->first;
+    if (skipped >= room->second || room->second - skipped < length) continue;
+    take_from(room, begin, length);
+    return begin;
+  }
+  return 0;
+}
+
+void DeviceArena::take_from(std::map<std::uint64_t, std::uint64_t>::iterator room, std::uint64_t begin,
+                            std::uint64_t length) {
+  const std::uint64_t before = begin - room->first;
+  const std::uint64_t after = room->second - before - length;
+  if (after > 0) free_[begin + length] = after;
+  if (before > 0)
+    room->second = before;
+  else
+    free_.erase(room);
+}
+
+void DeviceArena::give_back(std::uint64_t begin, std::uint64_t length) {
   auto after = free_.lower_bound(begin);
   if (after != free_.end() && after->first == begin + length) {
     length += after->second;
@@ -91,11 +121,10 @@ bool DeviceArena::release(std::uint64_t address) {
     const auto before = std::prev(after);
     if (before->first + before->second == begin) {
       before->second += length;
-      return true;
+      return;
     }
   }
   free_[begin] = length;
-  return true;
 }
 
 void DeviceArena::release_owned(std::uint64_t owner) {
@@ -139,9 +168,8 @@ std::optional<Allocation> DeviceArena::find(std::uint64_t address) const {
 
 std::byte* DeviceArena::resolve_range(std::uint64_t address, std::uint64_t size) const {
   if (size == 0) return contains(address) ? bytes_.data() + (address - base()) : nullptr;
-  const auto allocation = find(address);
-  if (!allocation || size > allocation->size - (address - allocation->address)) return nullptr;
-  if (resolve(address, 1) == nullptr) return nullptr;
+  if (!covers(address, size)) return nullptr;
+  if (resolve(address, 1) == nullptr || resolve(address + size - 1, 1) == nullptr) return nullptr;
   return bytes_.data() + (address - base());
 }
 

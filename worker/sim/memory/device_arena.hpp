@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 namespace vgpu::sim::memory {
 
@@ -40,7 +41,8 @@ struct Allocation {
   std::uint64_t id = 0;
   std::uint64_t owner = 0;  ///< what the owner put there: a context's id, a pool's id
   bool stream_ordered = false;
-  bool going = false;  ///< a stream will free it
+  bool mapped = false;  ///< physical memory at a reserved address; `owner` is the reservation then
+  bool going = false;   ///< a stream will free it
 };
 
 class DeviceArena {
@@ -65,9 +67,29 @@ class DeviceArena {
   /// Makes the bytes touchable, or poisons them: every later access fails.
   void set_live(const Allocation& allocation, bool live);
 
+  // Addresses without memory, and memory that is put there. All sizes are multiples of `physical_granule`.
+  static constexpr std::uint64_t physical_granule = 2u << 20;
+  /// Addresses at a multiple of `alignment`, at `wanted` if that is free; nothing if there is no room.
+  std::optional<std::uint64_t> reserve(std::uint64_t size, std::uint64_t alignment, std::uint64_t wanted);
+  /// False unless exactly this is reserved and nothing is mapped in it.
+  bool unreserve(std::uint64_t address, std::uint64_t size);
+  /// Maps `size` bytes of a file at reserved addresses, not touchable before set_live(); false if the addresses are not
+  /// reserved or taken.
+  bool map(std::uint64_t address, std::uint64_t size, int file);
+  /// False unless the range is made up of whole mappings.
+  bool unmap(std::uint64_t address, std::uint64_t size);
+  /// The mappings that make up exactly this range; empty if none do.
+  std::vector<Allocation> mappings_in(std::uint64_t address, std::uint64_t size) const;
+  /// Counts physical memory; false if there is not as much.
+  bool charge(std::uint64_t size);
+  void discharge(std::uint64_t size);
+
   /// The allocation that holds `address`.
   std::optional<Allocation> find(std::uint64_t address) const;
   bool contains(std::uint64_t address) const { return address - base() < size_; }
+
+  /// True if the range lies in one allocation, or in mappings side by side.
+  bool covers(std::uint64_t address, std::uint64_t size) const;
 
   /// Where the bytes of a device address are, if all of [address, address + size) may be touched. `size` <= 32, not
   /// crossing a granule: true for every naturally aligned access.
@@ -82,6 +104,11 @@ class DeviceArena {
   std::byte* resolve_range(std::uint64_t address, std::uint64_t size) const;
 
  private:
+  /// Where `length` free bytes begin at a multiple of `alignment`, taken; 0 if there are none.
+  std::uint64_t take(std::uint64_t length, std::uint64_t alignment, std::uint64_t wanted);
+  void take_from(std::map<std::uint64_t, std::uint64_t>::iterator room, std::uint64_t begin, std::uint64_t length);
+  void give_back(std::uint64_t begin, std::uint64_t length);
+
   std::uint64_t base() const { return reinterpret_cast<std::uint64_t>(window_.data()); }
 
   std::uint64_t size_ = 0;
@@ -91,6 +118,7 @@ class DeviceArena {
   mutable std::mutex mutex_;
   std::map<std::uint64_t, Allocation> allocations_;  ///< by address
   std::map<std::uint64_t, std::uint64_t> free_;      ///< address -> length, neighbours merged
+  std::map<std::uint64_t, std::uint64_t> reserved_;  ///< address -> length
   std::uint64_t used_ = 0;
   std::uint64_t next_id_ = 1;
 };

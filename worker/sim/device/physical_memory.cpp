@@ -1,0 +1,76 @@
+#include "worker/sim/device/physical_memory.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "worker/sim/device/handle_table.hpp"
+
+namespace vgpu::sim::device {
+
+std::shared_ptr<PhysicalMemory> PhysicalMemory::make(memory::DeviceArena& arena, std::uint64_t size,
+                                                     const cuda::CUmemAllocationProp& properties) {
+  if (!arena.charge(size)) return nullptr;
+  const int file = ::memfd_create("vgpu-sim", MFD_CLOEXEC);
+  if (file < 0 || ::ftruncate(file, static_cast<off_t>(size)) != 0) {
+    if (file >= 0) ::close(file);
+    arena.discharge(size);
+    return nullptr;
+  }
+  return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, file, size, properties));
+}
+
+PhysicalMemory::PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64_t size,
+                               const cuda::CUmemAllocationProp& properties)
+    : arena_(arena), file_(file), size_(size), handle_(next_handle()), properties_(properties) {}
+
+PhysicalMemory::~PhysicalMemory() {
+  ::close(file_);
+  arena_.discharge(size_);
+}
+
+void PhysicalMemories::retain(const Pointer& memory) {
+  const std::lock_guard lock(mutex_);
+  Held& held = held_[memory->handle()];
+  held.memory = memory;
+  ++held.references;
+}
+
+bool PhysicalMemories::release(std::uint64_t handle) {
+  Pointer last;  // destroyed after the lock is given back
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(handle);
+  if (found == held_.end()) return false;
+  if (--found->second.references == 0) {
+    last = std::move(found->second.memory);
+    held_.erase(found);
+  }
+  return true;
+}
+
+PhysicalMemories::Pointer PhysicalMemories::find(std::uint64_t handle) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(handle);
+  return found == held_.end() ? nullptr : found->second.memory;
+}
+
+void PhysicalMemories::note_mapping(std::uint64_t address, const Pointer& memory) {
+  const std::lock_guard lock(mutex_);
+  mappings_[address] = memory;
+}
+
+void PhysicalMemories::forget_mapping(std::uint64_t address) {
+  Pointer last;
+  const std::lock_guard lock(mutex_);
+  const auto found = mappings_.find(address);
+  if (found == mappings_.end()) return;
+  last = std::move(found->second);
+  mappings_.erase(found);
+}
+
+PhysicalMemories::Pointer PhysicalMemories::mapped_at(std::uint64_t address) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = mappings_.find(address);
+  return found == mappings_.end() ? nullptr : found->second;
+}
+
+}  // namespace vgpu::sim::device

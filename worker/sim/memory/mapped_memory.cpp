@@ -1,0 +1,96 @@
+// Reserved addresses, and files mapped behind them: a mapping replaces the arena's own bytes at its place.
+#include <sys/mman.h>
+
+#include "worker/sim/memory/device_arena.hpp"
+
+namespace vgpu::sim::memory {
+
+std::optional<std::uint64_t> DeviceArena::reserve(std::uint64_t size, std::uint64_t alignment, std::uint64_t wanted) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t step = alignment < physical_granule ? physical_granule : alignment;
+  const std::uint64_t address = size > size_ ? 0 : take(size, step, wanted % physical_granule == 0 ? wanted : 0);
+  if (address == 0) return std::nullopt;
+  reserved_[address] = size;
+  return address;
+}
+
+bool DeviceArena::unreserve(std::uint64_t address, std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  const auto found = reserved_.find(address);
+  if (found == reserved_.end() || found->second != size) return false;
+  const auto mapped = allocations_.lower_bound(address);
+  if (mapped != allocations_.end() && mapped->first < address + size) return false;
+  reserved_.erase(found);
+  give_back(address, size);
+  return true;
+}
+
+bool DeviceArena::map(std::uint64_t address, std::uint64_t size, int file) {
+  const std::lock_guard lock(mutex_);
+  auto reservation = reserved_.upper_bound(address);
+  if (reservation == reserved_.begin()) return false;
+  --reservation;
+  const std::uint64_t offset = address - reservation->first;
+  if (offset >= reservation->second || size > reservation->second - offset) return false;
+  auto next = allocations_.lower_bound(address);
+  if (next != allocations_.end() && next->first < address + size) return false;
+  if (next != allocations_.begin() && address - std::prev(next)->first < std::prev(next)->second.size) return false;
+  void* at = bytes_.data() + (address - base());
+  if (::mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) return false;
+  Allocation mapping{address, size, next_id_++, reservation->first};
+  mapping.mapped = true;
+  allocations_[address] = mapping;
+  return true;
+}
+
+std::vector<Allocation> DeviceArena::mappings_in(std::uint64_t address, std::uint64_t size) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Allocation> mappings;
+  std::uint64_t end = address;
+  for (auto next = allocations_.find(address); next != allocations_.end() && end - address < size; ++next) {
+    if (next->first != end || !next->second.mapped) return {};
+    mappings.push_back(next->second);
+    end += next->second.size;
+  }
+  return end - address == size ? mappings : std::vector<Allocation>();
+}
+
+bool DeviceArena::unmap(std::uint64_t address, std::uint64_t size) {
+  const auto mappings = mappings_in(address, size);
+  if (mappings.empty()) return false;
+  const std::lock_guard lock(mutex_);
+  for (const Allocation& mapping : mappings) allocations_.erase(mapping.address);
+  ::mmap(bytes_.data() + (address - base()), size, PROT_READ | PROT_WRITE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return true;
+}
+
+bool DeviceArena::covers(std::uint64_t address, std::uint64_t size) const {
+  const std::lock_guard lock(mutex_);
+  auto next = allocations_.upper_bound(address);
+  if (next == allocations_.begin()) return false;
+  const Allocation* holder = &(--next)->second;
+  if (address - holder->address >= holder->size) return false;
+  std::uint64_t covered = holder->size - (address - holder->address);
+  while (covered < size && holder->mapped) {
+    const std::uint64_t end = holder->address + holder->size;
+    if (++next == allocations_.end() || next->first != end || next->second.owner != holder->owner) break;
+    holder = &next->second;
+    covered += holder->size;
+  }
+  return covered >= size;
+}
+
+bool DeviceArena::charge(std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  if (size > size_ - used_) return false;
+  used_ += size;
+  return true;
+}
+
+void DeviceArena::discharge(std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  used_ -= size;
+}
+
+}  // namespace vgpu::sim::memory
