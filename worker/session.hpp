@@ -16,6 +16,7 @@
 #include "worker/dispatch/dispatcher.hpp"
 #include "worker/driver/library.hpp"
 #include "worker/host_steps.hpp"
+#include "worker/nvml/library.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
 #include "worker/objects/objects.hpp"
@@ -41,6 +42,7 @@ class Session {
   Dispatcher& dispatcher() { return dispatcher_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
+  nvml::Library& nvml() { return nvml_; }
 
   /// The context of the record in hand; valid in handlers of operations that need one.
   ContextState& context() { return *current_context_; }
@@ -98,6 +100,7 @@ class Session {
   VirtualMemory virtual_memory_;
   Console console_;
   HostSteps host_steps_;
+  nvml::Library nvml_;
   ContextState* current_context_ = nullptr;
   CUresult sticky_ = CUDA_SUCCESS;
   End end_ = End::running;
