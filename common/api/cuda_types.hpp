@@ -168,6 +168,12 @@ using CUmemorytype = unsigned;
 using CUmemAllocationHandleType = unsigned;
 using CUmemAllocationType = unsigned;
 using CUmemAllocationGranularity_flags = unsigned;
+using CUtensorMapDataType = unsigned;
+using CUtensorMapInterleave = unsigned;
+using CUtensorMapSwizzle = unsigned;
+using CUtensorMapL2promotion = unsigned;
+using CUtensorMapFloatOOBfill = unsigned;
+using CUtensorMapIm2ColWideMode = unsigned;
 using CUmemLocationType = unsigned;
 using CUmemAccess_flags = unsigned;
 using CUflushGPUDirectRDMAWritesTarget = unsigned;
@@ -206,6 +212,9 @@ struct CUlaunchConfig {
   unsigned numAttrs;
 };
 
+struct CUtensorMap {
+  alignas(64) cuuint64_t opaque[16];
+};
 struct CUipcMemHandle {
   char reserved[64];
 };
@@ -534,6 +543,7 @@ enum : unsigned {
   CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES = 119,
   CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED = 124,
   CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED = 125,
+  CU_DEVICE_ATTRIBUTE_TENSOR_MAP_ACCESS_SUPPORTED = 127,
   CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED = 128,
   CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED = 132,
   CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED = 114,

@@ -67,6 +67,10 @@ TEST_CASE("operations") {
   check_length(api::ops::MemoryGetAccess{1, 2, -3});
   check_length(api::ops::MemoryGranularity{1, 2, 3, -4, 5, 6});
   check_length(api::ops::MemoryPropertiesReply{1, 2, 3, -4, 5});
+  check_length(api::ops::TensorMapTiled{1, 2, 3, data, data, data, data, 4, 5, 6, 7});
+  check_length(api::ops::TensorMapTiledReply{data});
+  check_length(api::ops::TensorMapIm2col{1, 2, 3, data, data, data, data, 4, 5, data, 6, 7, 8, 9});
+  check_length(api::ops::TensorMapReplace{data, 1});
   check_length(api::ops::IpcMemoryGet{1});
   check_length(api::ops::IpcMemoryGetReply{data});
   check_length(api::ops::IpcMemoryOpen{data, 1});
