@@ -35,6 +35,7 @@ Session::Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, sh
       contexts_(driver_.functions),
       console_(window_),
       host_steps_(window_),
+      nvml_(driver_, allocations_),
       dispatcher_(*this, window_, std::move(doorbell), std::move(grant)) {}
 
 CUresult Session::enter(uint64_t context) {
@@ -63,6 +64,12 @@ void Session::observe(CUresult result) {
   // release: the console text that explains the error is there before the error is.
   window_.word32(offsetof(vgpu_control, sticky_error)).store(static_cast<uint32_t>(result), std::memory_order_release);
   set_end(End::gpu_fault);
+}
+
+void Session::connect_broker(int control, int memory) {
+  mail_ = std::make_unique<BrokerMail>(control);
+  shares_ = std::make_unique<Shares>(*mail_);
+  if (memory >= 0) growth_ = std::make_unique<ChannelGrowth>(*mail_, memory, window_);
 }
 
 void Session::register_control_area() {

@@ -2,8 +2,8 @@
 """Generates from the tables in this folder everything that is the same for every call.
 
 usage: generate.py OUTPUT_DIR          write *.gen.* and shim.map there
-       generate.py --check             prove the tables complete; compare docs/calls.md with what they say
-       generate.py --docs              rewrite docs/calls.md
+       generate.py --check             prove the tables complete; compare docs/calls.md and docs/nvml-calls.md with what they say
+       generate.py --docs              rewrite them
 
 Exit code 0, or 1 with one line per problem. Standard library only.
 """
@@ -14,10 +14,12 @@ import sys
 import emit_docs
 import emit_driver
 import emit_fuzz
+import emit_nvml
 import emit_ops
 import emit_parity
 import emit_shim
 import emit_worker
+import nvml_table
 import table
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -42,23 +44,24 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__.strip())
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
-    api = table.load(HERE)
-    if api.problems:
-        print("\n".join(api.problems))
+    api, nvml = table.load(HERE), nvml_table.load(HERE)
+    if api.problems or nvml.problems:
+        print("\n".join(api.problems + nvml.problems))
         return 1
-    docs = ROOT / "docs" / "calls.md"
+    docs = {ROOT / "docs" / "calls.md": emit_docs.text(api), ROOT / "docs" / "nvml-calls.md": emit_nvml.docs(nvml)}
     if sys.argv[1] == "--docs":
-        write_if_changed(docs, emit_docs.text(api))
+        for path, text in docs.items():
+            write_if_changed(path, text)
         return 0
     if sys.argv[1] == "--check":
-        if not docs.exists() or docs.read_text() != emit_docs.text(api):
-            print("docs/calls.md does not match the tables: run common/api/generate.py --docs")
-            return 1
-        return 0
+        stale = [path for path, text in docs.items() if not path.exists() or path.read_text() != text]
+        for path in stale:
+            print(f"docs/{path.name} does not match the tables: run common/api/generate.py --docs")
+        return 1 if stale else 0
     out = pathlib.Path(sys.argv[1])
-    for emitter in EMITTERS:
-        for name, text in emitter.files(api):
-            write_if_changed(out / name, text if name.endswith(".map") else stamp(text))
+    made = [file for emitter in EMITTERS for file in emitter.files(api)] + list(emit_nvml.files(nvml))
+    for name, text in made:
+        write_if_changed(out / name, text if name.endswith(".map") else stamp(text))
     return 0
 
 

@@ -51,11 +51,11 @@ bool take_slot(uint32_t& slot) {
     returned.pop_back();
     return false;
   }
-  if (g_next_slot < VGPU_SLOT_COUNT) {
+  if (g_next_slot < kCommonSlot) {
     slot = g_next_slot++;
     return false;
   }
-  slot = g_shared_slot++ % VGPU_SLOT_COUNT;
+  slot = g_shared_slot++ % kCommonSlot;
   return true;
 }
 

@@ -122,6 +122,10 @@ void publish_channel(Channel* channel);
 void abandon_channel();
 bool is_fork_child();
 
+/// The slot of those who ask for the process rather than for a thread, at the start and for NVML: no thread is given
+/// it.
+inline constexpr uint32_t kCommonSlot = VGPU_SLOT_COUNT - 1;
+
 /// A reply slot for the calling thread; true if it shares it with others because there are more threads than slots.
 bool take_slot(uint32_t& slot);
 void give_back_slot(uint32_t slot);

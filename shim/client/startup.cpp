@@ -124,7 +124,7 @@ CUresult wait_for_worker(const Channel& channel) {
 CUresult ask_facts(Channel& channel) {
   Answer answer;
   uint8_t data[VGPU_SLOT_DATA];
-  const CUresult sent = channel.call(slot_of(this_thread()), static_cast<uint16_t>(api::Op::driver_facts), 0, {}, {},
+  const CUresult sent = channel.call(kCommonSlot, static_cast<uint16_t>(api::Op::driver_facts), 0, {}, {},
                                      std::span<uint8_t>(data), answer);
   if (sent != CUDA_SUCCESS) return sent;
   if (answer.result != CUDA_SUCCESS) return answer.result;
@@ -146,9 +146,12 @@ void tell_of_start(const Channel& channel) {
         g_facts.device_count, g_facts.driver_version);
 }
 
-/// Startup lock held.
+/// Startup lock held. A channel that was lost before it was the program's is opened anew.
 CUresult connect_once() {
-  if (is_fork_child()) return CUDA_ERROR_NOT_INITIALIZED;
+  if (g_connected != nullptr && open_channel() == nullptr && g_connected->has_lost_worker()) {
+    release_arena(g_connected->arena());
+    g_connected = nullptr;
+  }
   if (g_connected != nullptr) return CUDA_SUCCESS;
   if (g_start_error != CUDA_SUCCESS) return g_start_error;
   Channel* channel = nullptr;
@@ -185,6 +188,15 @@ int driver_version() {
   }
   const int version = static_cast<int>(g_facts.driver_version);
   return version < kNewestDriverVersion ? version : kNewestDriverVersion;
+}
+
+CUresult connected_channel(Channel*& channel) {
+  channel = open_channel();
+  if (channel != nullptr) return CUDA_SUCCESS;
+  const std::lock_guard lock(g_startup);
+  const CUresult result = connect_once();
+  channel = g_connected;
+  return result;
 }
 
 int device_count() { return open_channel() == nullptr ? 0 : static_cast<int>(g_facts.device_count); }

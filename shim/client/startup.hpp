@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/api/cuda_types.hpp"
+#include "shim/client/channel.hpp"
 
 namespace vgpu::shim {
 
@@ -16,6 +17,9 @@ CUresult initialize();
 CUresult initialized();
 /// What cuDriverGetVersion answers; opens the channel if need be, since programs ask before cuInit.
 int driver_version();
+/// The process's channel for those who need no CUDA: opens it if need be, as driver_version() does, and does not make
+/// it the program's. In a forked child it is one of its own, although CUDA is lost there.
+CUresult connected_channel(Channel*& channel);
 int device_count();
 bool is_device(CUdevice device);
 

@@ -1,44 +1,18 @@
 // cuDeviceGet*: everything comes from the facts that were fetched once per device.
-#include <cctype>
 #include <climits>
 #include <cstdio>
 #include <cstring>
 
 #include "shim/client/device_facts.hpp"
+#include "shim/client/pci_address.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
 
-struct PciAddress {
-  int domain = 0;
-  int bus = 0;
-  int device = 0;
-
-  bool operator==(const PciAddress&) const = default;
-};
-
 PciAddress address_of(const DeviceFacts& facts) {
   return {facts.attribute(CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID), facts.attribute(CU_DEVICE_ATTRIBUTE_PCI_BUS_ID),
           facts.attribute(CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)};
-}
-
-/// Reads "domain:bus:device.function", "domain:bus:device" or "bus:device.function" (hexadecimal).
-bool parse_address(const char* text, PciAddress& address) {
-  unsigned first = 0, second = 0, third = 0, function = 0;
-  int used = 0;
-  const auto whole = [&] { return used != 0 && text[used] == '\0'; };
-  if ((std::sscanf(text, "%x:%x:%x.%x%n", &first, &second, &third, &function, &used) == 4 && whole()) ||
-      (std::sscanf(text, "%x:%x:%x%n", &first, &second, &third, &used) == 3 && whole())) {
-    address = {static_cast<int>(first), static_cast<int>(second), static_cast<int>(third)};
-    return function == 0;
-  }
-  used = 0;
-  if (std::sscanf(text, "%x:%x.%x%n", &second, &third, &function, &used) == 3 && whole()) {
-    address = {0, static_cast<int>(second), static_cast<int>(third)};
-    return function == 0;
-  }
-  return false;
 }
 
 template <typename Write>

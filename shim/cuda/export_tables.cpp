@@ -10,6 +10,7 @@
 #include "shim/client/context_storage.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/diagnostics.hpp"
+#include "shim/client/nvml_link.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/cuda/integrity.hpp"
 
@@ -248,6 +249,10 @@ namespace calls {
 CUresult cuGetExportTable(const void** ppExportTable, const CUuuid* pExportTableId) {
   if (ppExportTable == nullptr || pExportTableId == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *ppExportTable = nullptr;
+  if (std::memcmp(nvml::kBridgeId, pExportTableId->bytes, sizeof nvml::kBridgeId) == 0) {
+    *ppExportTable = &nvml_bridge();
+    return CUDA_SUCCESS;
+  }
   for (const Known& known : kKnown) {
     if (std::memcmp(known.id, pExportTableId->bytes, sizeof known.id) != 0) continue;
     *ppExportTable = known.table();

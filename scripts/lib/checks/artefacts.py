@@ -83,8 +83,8 @@ def check_shape(where: str, path: pathlib.Path, rule: dict) -> list[str]:
         size = int(match.group(1), 16) if match else 0
         if size > rule["tls"]:
             messages.append(f"{where}: {size} bytes of thread-local storage, more than {rule['tls']}: late dlopen may find no room")
-    if rule.get("alone"):
-        others = sorted(p.name for p in path.parent.iterdir() if p.name != path.name)
+    if "alone" in rule:
+        others = sorted(p.name for p in path.parent.iterdir() if p.name not in (path.name, *rule["alone"]))
         if others:
             messages.append(f"{where}: its folder holds {', '.join(others[:3])} as well, which a library path would pick up")
     return messages

@@ -1,0 +1,50 @@
+// The NVML that this worker asks for its client: the real one beside the real driver, or what the software GPU says.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "common/api/nvml_functions.gen.hpp"
+#include "worker/driver/library.hpp"
+#include "worker/objects/allocations.hpp"
+
+namespace vgpu::worker::nvml {
+
+using namespace ::vgpu::nvml;
+
+class Library {
+ public:
+  /// Both must outlive it.
+  Library(const DriverLibrary& driver, const Allocations& allocations) : driver_(&driver), allocations_(&allocations) {}
+
+  /// Opens and initialises it at the first call; it stays open until the process ends. Later calls give the same
+  /// result.
+  nvmlReturn_t open();
+  /// Why it could not be opened, for the operator; empty from the second time on.
+  std::string take_complaint() { return std::exchange(complaint_, {}); }
+
+  // After open() has succeeded.
+  const Functions& functions() const { return functions_; }
+  uint32_t device_count() const { return device_count_; }
+  /// By the number that the guest knows it by; false if there is none.
+  bool device(uint32_t index, nvmlDevice_t& handle) const;
+  /// Whether this is the device of the driver with that number.
+  bool is_same(nvmlDevice_t handle, int driver_device) const;
+  /// Memory that this process holds there.
+  uint64_t own_memory(nvmlDevice_t handle) const;
+
+ private:
+  nvmlReturn_t open_real();
+  nvmlReturn_t initialise();
+
+  const DriverLibrary* driver_;
+  const Allocations* allocations_;
+  Functions functions_;
+  uint32_t device_count_ = 0;
+  bool is_tried_ = false;
+  std::string complaint_;
+  nvmlReturn_t opened_ = NVML_ERROR_UNINITIALIZED;
+};
+
+}  // namespace vgpu::worker::nvml
