@@ -383,12 +383,6 @@ enum : unsigned {
   CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2,
 };
 
-// Graphs.
-enum : unsigned {
-  CU_GRAPH_NODE_TYPE_KERNEL = 0,
-  CU_GRAPH_NODE_TYPE_EMPTY = 5,
-};
-
 // Launch.
 enum : unsigned {
   CU_LAUNCH_ATTRIBUTE_IGNORE = 0,
@@ -567,3 +561,5 @@ inline constexpr uintptr_t kLaunchParamBufferPointer = 1;
 inline constexpr uintptr_t kLaunchParamBufferSize = 2;
 
 }  // namespace vgpu::cuda
+
+#include "common/api/cuda_graph_types.hpp"

@@ -2,9 +2,11 @@
 import re
 import pathlib
 
+from table import TYPE_FILES
+
 
 def files(api):
-    types = (pathlib.Path(__file__).resolve().parent / "cuda_types.hpp").read_text()
+    types = "\n".join((pathlib.Path(__file__).resolve().parent / name).read_text() for name in TYPE_FILES)
     constants = [n for block in re.findall(r"enum : unsigned \{(.*?)\}", types, re.S) for n in re.findall(r"(\w+) =", block)]
     structs = re.findall(r"^struct (\w+) \{(.*?)\n\};", types, re.S | re.M)
     # Some constants are macros there: ours are noted down before that header is seen.
@@ -17,7 +19,7 @@ def files(api):
         text.append(f'static_assert(sizeof(vgpu::cuda::{name}) == sizeof(::{name}), "{name}");')
         for declaration in re.findall(r"^\s+(?:alignas\(8\) )?[\w*: ]+?[\s*](\w+(?:, \w+)*)(?:\[\d+\])?;", body, re.M):
             for member in declaration.split(", "):
-                if name in ("CUlaunchAttributeValue", "CUlaunchAttribute", "CUuuid", "CUDA_GRAPH_INSTANTIATE_PARAMS") or member == "reserved":
+                if name in ("CUlaunchAttributeValue", "CUlaunchAttribute", "CUuuid", "CUDA_GRAPH_INSTANTIATE_PARAMS", "CUgraphNodeParams") or member == "reserved":
                     continue
                 text.append(f'static_assert(offsetof(vgpu::cuda::{name}, {member}) == offsetof(::{name}, {member}), "{name}::{member}");')
     text += ["", "// Prototypes."]

@@ -4,6 +4,8 @@ import pathlib
 import re
 
 CLASSES = ("guest", "custom", "forward", "none")
+# Where the ABI's types are.
+TYPE_FILES = ("cuda_types.hpp", "cuda_graph_types.hpp")
 
 # Handle type of the ABI -> kind (common/wire/handle.hpp).
 HANDLES = {
@@ -193,7 +195,7 @@ def wire_type(api, abi_type):
 def load(folder):
     folder = pathlib.Path(folder)
     api = Api()
-    types = (folder / "cuda_types.hpp").read_text()
+    types = "".join((folder / name).read_text() for name in TYPE_FILES)
     api.types = set(re.findall(r"^(?:using|struct|enum) (\w+)", types, re.M))
     api.enums = set(re.findall(r"^using (\w+) = (?:unsigned|CUlaunchAttributeID);", types, re.M))
     load_calls(api, folder / "calls.table")

@@ -1,5 +1,5 @@
-// Tensor maps: the driver encodes them, for what is in the 128 bytes is its own secret. It reads the arrays, and no memory
-// behind the address.
+// Tensor maps: the driver encodes them, for what is in the 128 bytes is its own secret. It reads the arrays, and no
+// memory behind the address.
 #include <array>
 #include <cstring>
 
@@ -52,10 +52,9 @@ void tensor_map_im2col(Session& session, const api::ops::TensorMapIm2col& op, Ca
   const auto upper = array_of<int, kMostDimensions - 2>(op.upper);
   const auto element_strides = array_of<cuuint32_t, kMostDimensions>(op.element_strides);
   CUtensorMap map{};
-  const CUresult result =
-      encode(&map, op.type, op.rank, reinterpret_cast<void*>(op.address), dimensions.data(), strides.data(),
-             lower.data(), upper.data(), op.channels, op.pixels, element_strides.data(), op.interleave, op.swizzle,
-             op.promotion, op.fill);
+  const CUresult result = encode(&map, op.type, op.rank, reinterpret_cast<void*>(op.address), dimensions.data(),
+                                 strides.data(), lower.data(), upper.data(), op.channels, op.pixels,
+                                 element_strides.data(), op.interleave, op.swizzle, op.promotion, op.fill);
   finish_with_map<api::ops::TensorMapIm2colReply>(call, result, map);
 }
 
