@@ -20,7 +20,8 @@ struct Capture {
   uint64_t id;
   const void* thread;
   bool invalidated;
-  uint64_t graph;  // handle that was promised for the graph; 0: none
+  uint64_t graph;   // handle that was promised for the graph; 0: none
+  bool into_graph;  // the graph was there before
 };
 
 std::mutex mutex;
@@ -58,7 +59,7 @@ void forget_if(Matches matches) {
   const std::lock_guard lock(mutex);
   std::erase_if(captures, [&matches](const Capture& one) {
     const bool gone = matches(one);
-    if (gone && one.graph != 0) handles(wire::Kind::graph).discard(one.graph);
+    if (gone && one.graph != 0 && !one.into_graph) handles(wire::Kind::graph).discard(one.graph);
     return gone;
   });
   publish_count();
@@ -68,10 +69,10 @@ void forget_if(Matches matches) {
 
 std::atomic<uint32_t> open_captures{0};
 
-void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id) {
+void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id, uint64_t graph) {
   watch_context_ends();
   const std::lock_guard lock(mutex);
-  captures.push_back({stream, context, mode, id, this_thread(), false, 0});
+  captures.push_back({stream, context, mode, id, this_thread(), false, graph, graph != 0});
   publish_count();
 }
 
@@ -79,7 +80,8 @@ Ended ended(uint64_t stream) {
   const std::lock_guard lock(mutex);
   const auto found = find(stream);
   if (found == captures.end()) return {};
-  const Ended how{.known = true, .invalidated = found->invalidated, .graph = found->graph};
+  const Ended how{
+      .known = true, .invalidated = found->invalidated, .graph = found->graph, .into_graph = found->into_graph};
   captures.erase(found);
   publish_count();
   return how;

@@ -24,12 +24,16 @@ enum class Unsafe {
 extern std::atomic<uint32_t> open_captures;
 
 /// A capture that began on `stream` (a handle as it travels), by this thread.
-void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id);
+/// `graph`: the one that it goes into, if that was there before.
+void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id, uint64_t graph = 0);
+/// The same for a capture that the worker has just begun: asks for its number.
+CUresult note_begin(uint64_t stream, CUstreamCaptureMode mode, uint64_t graph);
 /// What became of the capture that began on `stream`; the record is gone afterwards.
 struct Ended {
   bool known = false;
   bool invalidated = false;
-  uint64_t graph = 0;  ///< the handle that was told by graph_of(), 0 if nobody asked; the caller's from now on
+  uint64_t graph = 0;       ///< the handle that was told by graph_of(), 0 if nobody asked; the caller's from now on
+  bool into_graph = false;  ///< that graph was there before the capture, and stays
 };
 Ended ended(uint64_t stream);
 /// CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD if only another thread may end the capture on `stream`.

@@ -22,6 +22,11 @@ std::map<uint64_t, Physical>& memories() {
   return *all;
 }
 
+std::map<CUdeviceptr, size_t>& reservations() {
+  static auto* const all = new std::map<CUdeviceptr, size_t>;
+  return *all;
+}
+
 void forget_if_unused(std::map<uint64_t, Physical>::iterator memory) {
   if (memory->second.references != 0 || memory->second.mappings != 0) return;
   handles(wire::Kind::memory).discard(memory->first);
@@ -31,6 +36,18 @@ void forget_if_unused(std::map<uint64_t, Physical>::iterator memory) {
 }  // namespace
 
 std::unique_lock<std::mutex> lock_virtual_memory() { return std::unique_lock(g_mutex); }
+
+void note_reserved(CUdeviceptr base, size_t size) { reservations()[base] = size; }
+void note_unreserved(CUdeviceptr base) { reservations().erase(base); }
+
+bool find_reservation(CUdeviceptr address, CUdeviceptr& base, size_t& size) {
+  auto next = reservations().upper_bound(address);
+  if (next == reservations().begin()) return false;
+  --next;
+  base = next->first;
+  size = next->second;
+  return address - base < size;
+}
 
 void note_created(uint64_t handle, CUdevice device) { memories()[handle] = {device, 1, 0}; }
 

@@ -16,6 +16,12 @@ using namespace vgpu::cuda;
 
 // What follows needs that lock.
 
+/// Addresses that the program reserved, and gave back.
+void note_reserved(CUdeviceptr base, size_t size);
+void note_unreserved(CUdeviceptr base);
+/// The reservation that holds the address; false if none does.
+bool find_reservation(CUdeviceptr address, CUdeviceptr& base, size_t& size);
+
 /// Memory that the worker made under this handle, on this device; the program holds one reference.
 void note_created(uint64_t handle, CUdevice device);
 /// Whether the program holds a reference.

@@ -118,6 +118,20 @@ CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint
 }
 
 }  // namespace
+}  // namespace vgpu::shim::calls
+
+namespace vgpu::shim::capture {
+
+CUresult note_begin(uint64_t stream, CUstreamCaptureMode mode, uint64_t graph) {
+  calls::CaptureInfo info;
+  const CUresult result = calls::ask_worker(stream, info);
+  if (result == CUDA_SUCCESS) began(stream, handle_of(*current_context()), mode, info.id, graph);
+  return result;
+}
+
+}  // namespace vgpu::shim::capture
+
+namespace vgpu::shim::calls {
 
 CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
@@ -126,11 +140,7 @@ CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   if (result != CUDA_SUCCESS) return result;
   result = call(api::ops::StreamBeginCapture{.on = {stream}, .mode = mode});
   if (result != CUDA_SUCCESS) return result;
-  CaptureInfo info;
-  result = ask_worker(stream, info);
-  if (result != CUDA_SUCCESS) return result;
-  capture::began(stream, handle_of(*current_context()), mode, info.id);
-  return CUDA_SUCCESS;
+  return capture::note_begin(stream, mode, 0);
 }
 
 CUresult cuStreamBeginCapture(CUstream hStream) {
@@ -151,11 +161,11 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   const uint64_t id = how.graph != 0 ? how.graph : handles(wire::Kind::graph).make();
   api::ops::StreamEndCapture{.on = {stream}, .result = {id}}.encode(request.body());
   result = id != 0 ? request.call() : CUDA_ERROR_OUT_OF_MEMORY;
-  if (!request.took_effect()) handles(wire::Kind::graph).discard(id);
+  if (!request.took_effect() && !how.into_graph) handles(wire::Kind::graph).discard(id);
   if (result != CUDA_SUCCESS) return refused != CUDA_SUCCESS ? refused : result;
   const auto graph = reinterpret_cast<CUgraph>(id);
   if (how.invalidated || refused != CUDA_SUCCESS) {  // the driver on the host does not know that the guest broke a rule
-    static_cast<void>(cuGraphDestroy(graph));
+    if (!how.into_graph) static_cast<void>(cuGraphDestroy(graph));
     return refused != CUDA_SUCCESS ? refused : CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   }
   *phGraph = graph;

@@ -5,6 +5,7 @@
 #include "shim/client/device_memory.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/startup.hpp"
+#include "shim/client/virtual_memory.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/pinned_memory.hpp"
 
@@ -44,7 +45,12 @@ PointerFacts facts_of(CUdeviceptr pointer) {
     return {true,    CU_MEMORYTYPE_HOST,   registered.context, 0,
             pointer, registered.buffer_id, registered.base,    registered.size};
   DeviceAllocation device;
-  if (look_up_device_memory(pointer, device) == CUDA_SUCCESS)
+  if (look_up_device_memory(pointer, device) == CUDA_SUCCESS) {
+    // Of mapped memory the range is what was reserved, not what is mapped (measured).
+    if (device.kind == DeviceMemoryKind::mapped) {
+      const auto lock = lock_virtual_memory();
+      (void)find_reservation(pointer, device.base, device.size);
+    }
     return {true,
             CU_MEMORYTYPE_DEVICE,
             device.context,
@@ -55,6 +61,7 @@ PointerFacts facts_of(CUdeviceptr pointer) {
             device.size,
             pool_of(device),
             device.kind == DeviceMemoryKind::mapped ? device.device : kNoDevice};
+  }
   return {};
 }
 

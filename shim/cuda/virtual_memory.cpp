@@ -42,13 +42,20 @@ CUresult cuMemAddressReserve(CUdeviceptr* ptr, size_t size, size_t alignment, CU
   const Channel* channel = open_channel();
   // An address that is the program's own is not free; the driver would take another one, too.
   const CUdeviceptr wanted = channel != nullptr && channel->arena().contains(addr) ? addr : 0;
+  const auto lock = lock_virtual_memory();
   api::ops::AddressReserveReply reply;
   if (const CUresult result = call(request, Op{size, alignment, wanted}, reply); result != CUDA_SUCCESS) return result;
+  note_reserved(reply.address, size);
   *ptr = reply.address;
   return CUDA_SUCCESS;
 }
 
-CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size) { return call(api::ops::AddressFree{ptr, size}); }
+CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size) {
+  const auto lock = lock_virtual_memory();
+  const CUresult result = call(api::ops::AddressFree{ptr, size});
+  if (result == CUDA_SUCCESS) note_unreserved(ptr);
+  return result;
+}
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, size_t size, const CUmemAllocationProp* prop,
                      unsigned long long flags) {

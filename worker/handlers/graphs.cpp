@@ -28,6 +28,30 @@ CUresult put_inside(ContextState& context, const Exec& exec) {
   return CUDA_SUCCESS;
 }
 
+/// A graph is gone, and with it the graphs that its nodes hold.
+void forget_graph(Objects& objects, uint64_t handle) {
+  std::vector<uint64_t> gone{handle};
+  for (size_t next = 0; next < gone.size(); ++next) {
+    objects.graphs.for_each([&](uint64_t other, const Graph& graph) {
+      if (graph.owner == gone[next]) gone.push_back(other);
+    });
+  }
+  for (const uint64_t one : gone) {
+    objects.node_count -= objects.graphs.find(one)->count;
+    objects.graphs.drop(one);
+    objects.nodes.forget(one);
+  }
+}
+
+/// Nodes of a graph, those of the graphs that its conditional nodes hold included.
+uint64_t count_all(Objects& objects, uint64_t handle, const Graph& graph) {
+  uint64_t count = graph.count;
+  objects.graphs.for_each([&](uint64_t other, const Graph& inner) {
+    if (inner.owner == handle) count += count_all(objects, other, inner);
+  });
+  return count;
+}
+
 }  // namespace
 
 void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call) {
@@ -44,18 +68,17 @@ void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call)
 
 void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& call) {
   const Graph* graph = session.objects().graphs.find(op.id.value);
-  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (graph == nullptr || graph->owner != 0) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(graph->real);
-  session.objects().node_count -= graph->count;
-  session.objects().graphs.drop(op.id.value);
-  session.objects().nodes.forget(op.id.value);
+  forget_graph(session.objects(), op.id.value);
   call.finish(result);
 }
 
 void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, Call& call) {
   const Graph* graph = session.objects().graphs.find(op.id.value);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (graph->count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  const uint64_t count = count_all(session.objects(), op.id.value, *graph);
+  if (count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   if (const CUresult refused = check_new(session, session.objects().execs, op.result.value,
                                          "an executable graph handle that cannot be made");
       refused != CUDA_SUCCESS)
@@ -64,8 +87,8 @@ void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, C
   CUgraphExec exec = nullptr;
   const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, graph->real, op.flags);
   if (result == CUDA_SUCCESS) {
-    session.objects().execs.bind(op.result.value, {exec, graph->count, graph->depth});
-    session.objects().node_count += graph->count;
+    session.objects().execs.bind(op.result.value, {exec, count, graph->depth});
+    session.objects().node_count += count;
   }
   call.finish(result);
 }

@@ -41,6 +41,17 @@ CUresult keep_graph(Session& session, uint64_t handle, CUgraph real, const Conte
   return CUDA_SUCCESS;
 }
 
+/// A capture has added nodes to a graph that was there before.
+CUresult grow_graph(Session& session, Graph& graph, const ContextState& context) {
+  size_t own = 0;
+  if (session.driver().cuGraphGetNodes != nullptr) session.driver().cuGraphGetNodes(graph.real, nullptr, &own);
+  const uint64_t count = std::max<uint64_t>(graph.count, own + context.captured_inside);
+  session.objects().node_count += count - graph.count;
+  graph.count = count;
+  graph.depth = std::max(graph.depth, context.captured_depth);
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 void stream_create(Session& session, const api::ops::StreamCreate& op, Call& call) {
@@ -129,16 +140,24 @@ void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& 
 void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (const CUresult refused =
-          check_new(session, session.objects().graphs, op.result.value, "a graph handle that cannot be made");
-      refused != CUDA_SUCCESS)
-    return call.finish(refused);
+  Graph* known = session.objects().graphs.find(op.result.value);  // of a capture into a graph that was there before
+  if (known == nullptr) {
+    if (const CUresult refused =
+            check_new(session, session.objects().graphs, op.result.value, "a graph handle that cannot be made");
+        refused != CUDA_SUCCESS)
+      return call.finish(refused);
+  }
   const unsigned before = capture_status(session, stream);
   CUgraph graph = nullptr;
   CUresult result = session.driver().cuStreamEndCapture(stream, &graph);
   const unsigned after = capture_status(session, stream);
-  if (result == CUDA_SUCCESS && graph != nullptr)
-    result = keep_graph(session, op.result.value, graph, session.context());
+  if (result == CUDA_SUCCESS && graph != nullptr) {
+    if (known == nullptr)
+      result = keep_graph(session, op.result.value, graph, session.context());
+    else
+      result = known->real == graph ? grow_graph(session, *known, session.context())
+                                    : session.violation("a capture that ends in another graph");
+  }
   if (before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE)
     session.context().end_capture();
   call.finish(result);

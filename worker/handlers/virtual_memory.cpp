@@ -94,11 +94,11 @@ void memory_map(Session& session, const api::ops::MemoryMap& op, Call& call) {
 
 void memory_unmap(Session& session, const api::ops::MemoryUnmap& op, Call& call) {
   VirtualMemory& memory = session.virtual_memory();
-  const std::vector<uint64_t> starts = memory.mappings_in(op.address, op.size);
-  if (starts.empty()) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const auto starts = memory.mappings_in(op.address, op.size);
+  if (!starts || memory.reservation_of(op.address, op.size) == 0) return call.finish(CUDA_ERROR_INVALID_VALUE);
   const CUresult result = session.driver().cuMemUnmap(op.address, op.size);
   if (result == CUDA_SUCCESS) {
-    for (const uint64_t start : starts) {
+    for (const uint64_t start : *starts) {
       session.allocations().remove(start);
       memory.unmap(start);
     }

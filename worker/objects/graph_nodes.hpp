@@ -2,6 +2,7 @@
 // the driver's own addresses stay here.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
@@ -30,6 +31,24 @@ class GraphNodes {
   cuda::CUgraphNode find(uint64_t number) const {
     const auto entry = nodes_.find(number);
     return entry == nodes_.end() ? nullptr : entry->second;
+  }
+
+  /// The graph that a node was found in; 0 if none.
+  uint64_t graph_of(uint64_t number) const {
+    const cuda::CUgraphNode node = find(number);
+    for (const auto& [graph, nodes] : of_graph_) {
+      if (node != nullptr && std::find(nodes.begin(), nodes.end(), node) != nodes.end()) return graph;
+    }
+    return 0;
+  }
+
+  /// One node is gone: the driver must not see it again.
+  void drop(uint64_t number) {
+    const auto entry = nodes_.find(number);
+    if (entry == nodes_.end()) return;
+    for (auto& [graph, nodes] : of_graph_) std::erase(nodes, entry->second);
+    numbers_.erase(entry->second);
+    nodes_.erase(entry);
   }
 
   /// A graph is gone, and its nodes with it: the driver must not see them again.

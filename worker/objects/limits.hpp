@@ -31,6 +31,8 @@ inline constexpr size_t kMostRanges = 1024 * 1024;
 inline constexpr uint64_t kMostNodesOfGraph = 1024 * 1024;
 /// Nodes of all graphs and executable graphs together: a driver takes about a KiB for each.
 inline constexpr uint64_t kMostNodes = 4 * kMostNodesOfGraph;
+/// Conditions of conditional nodes: some 50 bytes each.
+inline constexpr size_t kMostConditions = 64 * 1024;
 /// Graphs inside graphs: drivers walk them by recursion.
 inline constexpr unsigned kDeepestGraph = 64;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 
 #include "common/api/cuda_types.hpp"
 #include "worker/objects/graph_nodes.hpp"
@@ -44,8 +45,11 @@ struct Module {
 template <typename Real>
 struct Nodes {
   Real real = nullptr;
-  uint64_t count = 0;  ///< of nodes, those of graphs inside it included
-  unsigned depth = 0;  ///< of graphs inside it
+  uint64_t count = 0;   ///< of nodes, those of graphs inside it included
+  unsigned depth = 0;   ///< of graphs inside it
+  uint64_t owner = 0;   ///< handle of the graph whose node holds it; 0: it is the client's to destroy
+  uint64_t holder = 0;  ///< that node
+  unsigned inside = 0;  ///< of how many conditional nodes' graphs
 };
 using Graph = Nodes<CUgraph>;
 using Exec = Nodes<CUgraphExec>;
@@ -62,7 +66,8 @@ class Objects {
   HandleTable<Exec> execs{wire::Kind::exec, kMostGraphs};
   HandleTable<CUmemoryPool> pools{wire::Kind::pool, kMostPools};
   GraphNodes nodes;
-  uint64_t node_count = 0;  ///< of all graphs and executable graphs
+  uint64_t node_count = 0;        ///< of all graphs and executable graphs
+  std::set<uint64_t> conditions;  ///< handles of conditional nodes, as the driver gave them
 
   /// A function by a handle of either kind: the driver takes a CUkernel where it says CUfunction.
   Function* function(uint64_t handle) {

@@ -40,16 +40,17 @@ const VirtualMemory::Mapping* VirtualMemory::mapping_of(uint64_t address) const 
   return address - base < mapping.size ? &mapping : nullptr;
 }
 
-std::vector<uint64_t> VirtualMemory::mappings_in(uint64_t address, uint64_t size) const {
+std::optional<std::vector<uint64_t>> VirtualMemory::mappings_in(uint64_t address, uint64_t size) const {
   std::vector<uint64_t> starts;
-  uint64_t left = size;
-  for (auto next = mappings_.find(address); next != mappings_.end() && left != 0; ++next) {
-    const auto& [base, mapping] = *next;
-    if (base != address + (size - left) || mapping.size > left) return {};
-    starts.push_back(base);
-    left -= mapping.size;
+  const Mapping* before = mapping_of(address);
+  if (before != nullptr && mappings_.find(address) == mappings_.end()) return std::nullopt;
+  for (auto next = mappings_.lower_bound(address); next != mappings_.end(); ++next) {
+    const uint64_t offset = next->first - address;
+    if (offset >= size) break;
+    if (next->second.size > size - offset) return std::nullopt;
+    starts.push_back(next->first);
   }
-  return left == 0 ? starts : std::vector<uint64_t>();
+  return starts;
 }
 
 void VirtualMemory::unmap(uint64_t address) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "common/api/cuda_types.hpp"
@@ -49,8 +50,8 @@ class VirtualMemory {
   void map(uint64_t address, Mapping mapping);
   /// The mapping that holds the address; null if there is none.
   const Mapping* mapping_of(uint64_t address) const;
-  /// The starts of the mappings that make up exactly [address, address + size) without a gap; empty if none do.
-  std::vector<uint64_t> mappings_in(uint64_t address, uint64_t size) const;
+  /// The starts of the mappings in [address, address + size); nothing if one of them lies in it only in part.
+  std::optional<std::vector<uint64_t>> mappings_in(uint64_t address, uint64_t size) const;
   void unmap(uint64_t address);
 
   /// Bytes of physical memory: what a quota counts.

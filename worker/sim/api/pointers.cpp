@@ -27,6 +27,10 @@ Known look_up(CUdeviceptr pointer) {
     known = {pointer, true, true, allocation->address, allocation->size, allocation->id, allocation->owner, 0};
     if (allocation->stream_ordered) known.pool = allocation->owner;
     if (allocation->stream_ordered || allocation->mapped) known.context = 0;
+    if (const auto reservation = sim.arena.reservation_of(pointer); allocation->mapped && reservation) {
+      known.start = reservation->first;
+      known.size = reservation->second;
+    }
   } else if (const auto range = sim.host.find(pointer)) {
     known = {pointer, true, false, range->address, range->size, range->id, range->context, 0};
   }

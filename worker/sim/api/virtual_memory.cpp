@@ -87,8 +87,8 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset, CUm
   return without_context([&] {
     Simulator& sim = Simulator::get();
     const auto memory = sim.physical.find(handle);
-    if (memory == nullptr || flags != 0 || offset != 0 || !is_whole(size) || address % kGranule != 0)
-      return CUDA_ERROR_INVALID_VALUE;
+    if (offset != 0) return CUDA_ERROR_NOT_SUPPORTED;  // measured
+    if (memory == nullptr || flags != 0 || !is_whole(size) || address % kGranule != 0) return CUDA_ERROR_INVALID_VALUE;
     if (size != memory->size() || !sim.arena.map(address, size, memory->file())) return CUDA_ERROR_INVALID_VALUE;
     sim.physical.note_mapping(address, memory);
     return CUDA_SUCCESS;
@@ -99,10 +99,10 @@ CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
   return without_context([&] {
     Simulator& sim = Simulator::get();
     const auto mappings = sim.arena.mappings_in(address, size);
-    if (mappings.empty()) return CUDA_ERROR_INVALID_VALUE;
-    for (const memory::Allocation& mapping : mappings) sim.arena.set_live(mapping, false);
+    if (!mappings) return CUDA_ERROR_INVALID_VALUE;
+    for (const memory::Allocation& mapping : *mappings) sim.arena.set_live(mapping, false);
     sim.arena.unmap(address, size);
-    for (const memory::Allocation& mapping : mappings) sim.physical.forget_mapping(mapping.address);
+    for (const memory::Allocation& mapping : *mappings) sim.physical.forget_mapping(mapping.address);
     return CUDA_SUCCESS;
   });
 }
@@ -111,13 +111,16 @@ CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccess
   return without_context([&] {
     if (access == nullptr || count != 1) return CUDA_ERROR_INVALID_VALUE;
     if (access->location.type != CU_MEM_LOCATION_TYPE_DEVICE || access->location.id != 0)
-      return CUDA_ERROR_INVALID_DEVICE;
+      return CUDA_ERROR_INVALID_VALUE;
     const bool open = access->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     if (!open && access->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE) return CUDA_ERROR_INVALID_VALUE;
     memory::DeviceArena& arena = Simulator::get().arena;
     const auto mappings = arena.mappings_in(address, size);
-    if (mappings.empty()) return CUDA_ERROR_INVALID_VALUE;
-    for (const memory::Allocation& mapping : mappings) arena.set_live(mapping, open);
+    std::uint64_t mapped = 0;
+    for (const memory::Allocation& mapping : mappings.value_or(std::vector<memory::Allocation>()))
+      mapped += mapping.size;
+    if (mapped != size) return CUDA_ERROR_INVALID_VALUE;
+    for (const memory::Allocation& mapping : *mappings) arena.set_live(mapping, open);
     return CUDA_SUCCESS;
   });
 }

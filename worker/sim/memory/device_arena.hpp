@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace vgpu::sim::memory {
@@ -87,10 +88,12 @@ class DeviceArena {
   /// Maps `size` bytes of a file at reserved addresses, not touchable before set_live(); false if the addresses are not
   /// reserved or taken.
   bool map(std::uint64_t address, std::uint64_t size, int file);
-  /// False unless the range is made up of whole mappings.
-  bool unmap(std::uint64_t address, std::uint64_t size);
-  /// The mappings that make up exactly this range; empty if none do.
-  std::vector<Allocation> mappings_in(std::uint64_t address, std::uint64_t size) const;
+  /// Takes away what is mapped in a range.
+  void unmap(std::uint64_t address, std::uint64_t size);
+  /// The mappings in this range; nothing if it is not reserved, or one of them lies in it only in part.
+  std::optional<std::vector<Allocation>> mappings_in(std::uint64_t address, std::uint64_t size) const;
+  /// The reservation that holds an address: its start and length.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> reservation_of(std::uint64_t address) const;
   /// Counts physical memory; false if there is not as much.
   bool charge(std::uint64_t size);
   void discharge(std::uint64_t size);

@@ -43,25 +43,37 @@ bool DeviceArena::map(std::uint64_t address, std::uint64_t size, int file) {
   return true;
 }
 
-std::vector<Allocation> DeviceArena::mappings_in(std::uint64_t address, std::uint64_t size) const {
+std::optional<std::vector<Allocation>> DeviceArena::mappings_in(std::uint64_t address, std::uint64_t size) const {
+  const auto reservation = reservation_of(address);
+  if (!reservation || size > reservation->second - (address - reservation->first)) return std::nullopt;
   const std::lock_guard lock(mutex_);
   std::vector<Allocation> mappings;
-  std::uint64_t end = address;
-  for (auto next = allocations_.find(address); next != allocations_.end() && end - address < size; ++next) {
-    if (next->first != end || !next->second.mapped) return {};
+  auto next = allocations_.lower_bound(address);
+  if (next != allocations_.begin() && address - std::prev(next)->first < std::prev(next)->second.size)
+    return std::nullopt;
+  for (; next != allocations_.end() && next->first - address < size; ++next) {
+    if (next->second.size > size - (next->first - address)) return std::nullopt;
     mappings.push_back(next->second);
-    end += next->second.size;
   }
-  return end - address == size ? mappings : std::vector<Allocation>();
+  return mappings;
 }
 
-bool DeviceArena::unmap(std::uint64_t address, std::uint64_t size) {
-  const auto mappings = mappings_in(address, size);
-  if (mappings.empty()) return false;
+std::optional<std::pair<std::uint64_t, std::uint64_t>> DeviceArena::reservation_of(std::uint64_t address) const {
   const std::lock_guard lock(mutex_);
-  for (const Allocation& mapping : mappings) allocations_.erase(mapping.address);
-  restore(address, size);
-  return true;
+  auto next = reserved_.upper_bound(address);
+  if (next == reserved_.begin()) return std::nullopt;
+  --next;
+  if (address - next->first >= next->second) return std::nullopt;
+  return *next;
+}
+
+void DeviceArena::unmap(std::uint64_t address, std::uint64_t size) {
+  const auto mappings = mappings_in(address, size);
+  const std::lock_guard lock(mutex_);
+  for (const Allocation& mapping : mappings.value_or(std::vector<Allocation>())) {
+    allocations_.erase(mapping.address);
+    restore(mapping.address, mapping.size);
+  }
 }
 
 void DeviceArena::restore(std::uint64_t address, std::uint64_t size) {

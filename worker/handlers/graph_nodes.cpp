@@ -1,0 +1,165 @@
+// Nodes of graphs: made, changed, looked at. What a node refers to is the client's own, or it is refused.
+#include <cstring>
+
+#include "worker/handlers/handlers.gen.hpp"
+#include "worker/handlers/node_lists.hpp"
+#include "worker/handlers/node_sheets.hpp"
+
+namespace vgpu::worker::handlers {
+namespace {
+
+/// Whether the graph may hold what the node brings with it.
+bool has_room(Session& session, const Graph& graph, const NodeSheet& sheet) {
+  const uint64_t more = 1 + (sheet.child() == nullptr ? 0 : sheet.child()->count);
+  if (sheet.child() != nullptr && sheet.child()->depth >= kDeepestGraph) return false;
+  if (!sheet.body_handles().empty() && graph.inside >= kDeepestGraph) return false;
+  return more <= kMostNodesOfGraph - std::min(graph.count, kMostNodesOfGraph) &&
+         more <= kMostNodes - session.objects().node_count;
+}
+
+/// The graphs of a conditional node are the driver's, and live as long as the node's graph.
+void bind_bodies(Session& session, NodeSheet& sheet, uint64_t graph, uint64_t node, unsigned inside) {
+  const auto& handles = sheet.body_handles();
+  CUgraph* const made = sheet.params().conditional.phGraph_out;
+  for (size_t i = 0; i < handles.size() && made != nullptr; ++i) {
+    Graph body{made[i]};
+    body.owner = graph;
+    body.holder = node;
+    body.inside = inside + 1;
+    session.objects().graphs.bind(handles[i], body);
+  }
+}
+
+}  // namespace
+
+void graph_add_node(Session& session, const api::ops::GraphAddNode& op, Call& call) {
+  const auto add = session.driver().cuGraphAddNode_v2;
+  Graph* graph = session.objects().graphs.find(op.id.value);
+  if (add == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  NodeList after;
+  NodeSheet sheet;
+  CUresult result = after.read(session, op.after);
+  if (result == CUDA_SUCCESS) result = sheet.read(session, op.type, op.sheet);
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  if (!has_room(session, *graph, sheet)) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  CUgraphNode node = nullptr;
+  result = add(&node, graph->real, after.nodes(), after.edges(), after.size(), &sheet.params());
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  sheet.keep();
+  const uint64_t more = 1 + (sheet.child() == nullptr ? 0 : sheet.child()->count);
+  graph->count += more;
+  session.objects().node_count += more;
+  if (sheet.child() != nullptr) graph->depth = std::max(graph->depth, sheet.child()->depth + 1);
+  const uint64_t number = session.objects().nodes.number_of(node, op.id.value);
+  bind_bodies(session, sheet, op.id.value, number, graph->inside);  // the table may move: `graph` is stale from here
+  api::ops::GraphAddNodeReply{{number}}.encode(call.reply());
+  call.finish(CUDA_SUCCESS);
+}
+
+void graph_set_node(Session& session, const api::ops::GraphSetNode& op, Call& call) {
+  const auto set = session.driver().cuGraphNodeSetParams;
+  CUgraphNode node = nullptr;
+  NodeSheet sheet;
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  CUresult result = sheet.read(session, op.type, op.sheet);
+  if (result == CUDA_SUCCESS) result = set(node, &sheet.params());
+  if (result == CUDA_SUCCESS) sheet.keep();
+  call.finish(result);
+}
+
+void exec_set_node(Session& session, const api::ops::ExecSetNode& op, Call& call) {
+  const auto set = session.driver().cuGraphExecNodeSetParams;
+  const Exec* exec = session.objects().execs.find(op.id.value);
+  CUgraphNode node = nullptr;
+  NodeSheet sheet;
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (exec == nullptr || !session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  CUresult result = sheet.read(session, op.type, op.sheet);
+  if (result == CUDA_SUCCESS) result = set(exec->real, node, &sheet.params());
+  if (result == CUDA_SUCCESS) sheet.keep();
+  call.finish(result);
+}
+
+void graph_node_sheet(Session& session, const api::ops::GraphNodeSheet& op, Call& call) {
+  CUgraphNode node = nullptr;
+  unsigned type = 0;
+  if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUresult result = session.driver().cuGraphNodeGetType(node, &type);
+  std::array<uint8_t, 880> bytes;
+  wire::Writer out{std::span<uint8_t>(bytes)};
+  if (result == CUDA_SUCCESS) result = write_sheet(session, node, type, out);
+  api::ops::GraphNodeSheetReply{type, out.written()}.encode(call.reply());
+  call.finish(result);
+}
+
+void conditional_create(Session& session, const api::ops::ConditionalCreate& op, Call& call) {
+  const auto create = session.driver().cuGraphConditionalHandleCreate;
+  Graph* graph = session.objects().graphs.find(op.id.value);
+  if (create == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (session.objects().conditions.size() >= kMostConditions) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  CUgraphConditionalHandle condition = 0;
+  const CUresult result = create(&condition, graph->real, session.context().real, op.initial, op.flags);
+  if (result == CUDA_SUCCESS) session.objects().conditions.insert(condition);
+  api::ops::ConditionalCreateReply{condition}.encode(call.reply());
+  call.finish(result);
+}
+
+// Attributes of kernel nodes. Values are plain, but for those that launches treat, too, which are refused here.
+
+void node_set_attribute(Session& session, const api::ops::NodeSetAttribute& op, Call& call) {
+  const auto set = session.driver().cuGraphKernelNodeSetAttribute;
+  CUgraphNode node = nullptr;
+  if (set == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUlaunchAttributeValue value{};
+  std::memcpy(value.bytes, op.value.data(), std::min(op.value.size(), sizeof value.bytes));
+  call.finish(set(node, op.attribute, &value));
+}
+
+void node_get_attribute(Session& session, const api::ops::NodeGetAttribute& op, Call& call) {
+  const auto get = session.driver().cuGraphKernelNodeGetAttribute;
+  CUgraphNode node = nullptr;
+  if (get == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUlaunchAttributeValue value{};
+  const CUresult result = get(node, op.attribute, &value);
+  api::ops::NodeGetAttributeReply{wire::Bytes(value.bytes, sizeof value.bytes)}.encode(call.reply());
+  call.finish(result);
+}
+
+void node_copy_attributes(Session& session, const api::ops::NodeCopyAttributes& op, Call& call) {
+  const auto copy = session.driver().cuGraphKernelNodeCopyAttributes;
+  CUgraphNode to = nullptr, from = nullptr;
+  if (copy == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!session.objects().find(op.to.value, to) || !session.objects().find(op.from.value, from))
+    return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  call.finish(copy(to, from));
+}
+
+void exec_enable_node(Session& session, const api::ops::ExecEnableNode& op, Call& call) {
+  const auto set = session.driver().cuGraphNodeSetEnabled;
+  const Exec* exec = session.objects().execs.find(op.id.value);
+  CUgraphNode node = nullptr;
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (exec == nullptr || !session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  call.finish(set(exec->real, node, op.enabled));
+}
+
+void exec_node_enabled(Session& session, const api::ops::ExecNodeEnabled& op, Call& call) {
+  const auto get = session.driver().cuGraphNodeGetEnabled;
+  const Exec* exec = session.objects().execs.find(op.id.value);
+  CUgraphNode node = nullptr;
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (exec == nullptr || !session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  unsigned enabled = 0;
+  const CUresult result = get(exec->real, node, &enabled);
+  api::ops::ExecNodeEnabledReply{enabled}.encode(call.reply());
+  call.finish(result);
+}
+
+}  // namespace vgpu::worker::handlers
