@@ -91,7 +91,9 @@ static int as_pytorch(void) {
   cu_handle context;
   cu_address block;
   EXPECT(driver.context_retain(&context, 0) == CU_OK && driver.context_set(context) == CU_OK);
+  struct nvml_memory memory;
   EXPECT(driver.allocate(&block, 64 << 20) == CU_OK);
+  EXPECT(nvml.memory(device, &memory) == NVML_OK && memory.used >= 64 << 20 && memory.used < memory.total);
   own = 0;
   EXPECT(nvml.processes(device, &own, NULL) == NVML_INSUFFICIENT_SIZE && own == 1);
   EXPECT(nvml.processes(device, &own, &process) == NVML_OK && own == 1);

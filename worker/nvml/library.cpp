@@ -20,7 +20,7 @@ nvmlReturn_t Library::open() {
   if (is_tried_) return opened_;
   is_tried_ = true;
   if (driver_->is_software) {
-    use_software(functions_, driver_->functions, *allocations_);
+    use_software(functions_, driver_->functions);
     opened_ = initialise();
   } else {
     opened_ = open_real();
@@ -67,7 +67,7 @@ bool Library::is_same(nvmlDevice_t handle, int driver_device) const {
          has(cuda::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, pci.bus) && has(cuda::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, pci.device);
 }
 
-uint64_t Library::own_memory(nvmlDevice_t handle) const {
+uint64_t Library::own_memory(nvmlDevice_t handle, uint64_t allocated) const {
   const auto list = functions_.nvmlDeviceGetComputeRunningProcesses_v3;
   unsigned count = 0;
   if (list != nullptr && list(handle, &count, nullptr) == NVML_ERROR_INSUFFICIENT_SIZE) {
@@ -77,7 +77,7 @@ uint64_t Library::own_memory(nvmlDevice_t handle) const {
       if (processes[i].pid == static_cast<unsigned>(::getpid())) return processes[i].usedGpuMemory;
   }
   // In a namespace of its own this process has another number than the driver knows it by.
-  return allocations_->charged();
+  return allocated;
 }
 
 }  // namespace vgpu::worker::nvml

@@ -7,7 +7,6 @@ namespace vgpu::worker::nvml {
 namespace {
 
 constinit const cuda::DriverTable* g_driver = nullptr;
-constinit const Allocations* g_allocations = nullptr;
 
 /// A device's handle is its number in the driver, from 1: never null, and never followed.
 nvmlDevice_t handle_of(unsigned index) { return reinterpret_cast<nvmlDevice_t>(static_cast<uintptr_t>(index) + 1); }
@@ -114,8 +113,10 @@ nvmlReturn_t get_architecture(nvmlDevice_t device, nvmlDeviceArchitecture_t* arc
 nvmlReturn_t get_memory(nvmlDevice_t device, nvmlMemory_t* memory) {
   size_t total = 0;
   const nvmlReturn_t result = result_of(g_driver->cuDeviceTotalMem_v2(&total, driver_device(device)));
-  const uint64_t used = g_allocations->charged();
-  *memory = {total, total > used ? total - used : 0, used};
+  // Without a context nothing can have been allocated.
+  size_t free = 0, all = 0;
+  if (g_driver->cuMemGetInfo_v2(&free, &all) != cuda::CUDA_SUCCESS || free > total) free = total;
+  *memory = {total, free, total - free};
   return result;
 }
 
@@ -161,9 +162,8 @@ nvmlReturn_t get_constant(nvmlDevice_t, unsigned* value) {
 
 }  // namespace
 
-void use_software(Functions& functions, const cuda::DriverTable& driver, const Allocations& allocations) {
+void use_software(Functions& functions, const cuda::DriverTable& driver) {
   g_driver = &driver;
-  g_allocations = &allocations;
   for_each_function(functions, [](const char*, void** slot) { *slot = nullptr; });
   functions.nvmlInit_v2 = &init;
   functions.nvmlDeviceGetCount_v2 = &get_count;

@@ -6,6 +6,6 @@
 namespace vgpu::worker::nvml {
 
 /// For the whole process: the ABI has no place for whom a function belongs to.
-void use_software(Functions& functions, const cuda::DriverTable& driver, const Allocations& allocations);
+void use_software(Functions& functions, const cuda::DriverTable& driver);
 
 }  // namespace vgpu::worker::nvml

@@ -37,6 +37,12 @@ CUresult give_memory(size_t* bytes, CUdevice) {
   *bytes = size_t{kMemoryMiB} << 20;
   return CUDA_SUCCESS;
 }
+CUresult give_free_memory(size_t* free, size_t* total) {
+  *total = size_t{kMemoryMiB} << 20;
+  *free = *total - (3 << 20);
+  return CUDA_SUCCESS;
+}
+CUresult without_context(size_t*, size_t*) { return CUDA_ERROR_INVALID_CONTEXT; }
 CUresult give_attribute(int* value, CUdevice_attribute number, CUdevice) {
   *value = static_cast<int>(number);
   return CUDA_SUCCESS;
@@ -49,6 +55,7 @@ DriverLibrary software() {
   driver.functions.cuDeviceGetName = &give_name;
   driver.functions.cuDeviceGetUuid_v2 = &give_uuid;
   driver.functions.cuDeviceTotalMem_v2 = &give_memory;
+  driver.functions.cuMemGetInfo_v2 = &give_free_memory;
   driver.functions.cuDeviceGetAttribute = &give_attribute;
   return driver;
 }
@@ -72,8 +79,7 @@ struct Answered {
 
 struct Scene {
   DriverLibrary driver = software();
-  Allocations allocations;
-  nvml::Library library{driver, allocations};
+  nvml::Library library{driver};
 
   Scene() { REQUIRE(library.open() == NVML_SUCCESS); }
 
@@ -111,13 +117,14 @@ TEST_CASE("NVML of the software GPU says what its CUDA says") {
   CHECK(capability.as<int>(sizeof(int)) == 76);
 }
 
-TEST_CASE("memory is what the client has allocated") {
+TEST_CASE("memory is what the driver says, once there is a context") {
   Scene scene;
-  scene.allocations.add(0x1000000, {.size = 3 << 20});
   const auto memory = scene.ask(Asked::nvmlDeviceGetMemoryInfo).as<nvmlMemory_t>();
   CHECK(memory.total == uint64_t{kMemoryMiB} << 20);
   CHECK(memory.used == 3 << 20);
   CHECK(memory.free == memory.total - memory.used);
+  scene.driver.functions.cuMemGetInfo_v2 = &without_context;
+  CHECK(scene.ask(Asked::nvmlDeviceGetMemoryInfo).as<nvmlMemory_t>().used == 0);
 }
 
 TEST_CASE("a structure's version is checked before the driver sees it") {
