@@ -62,6 +62,7 @@ vm::ClientEvents Clients::watch(vm::ClientEvents events, bool keep_on_roster) {
     drop(id, keep_on_roster);
     if (tell) tell(id, exit);
   };
+  events.shares = &shares_;
   events.ready = [this](std::uint64_t id, const vm::WorkerFacts& facts) { note_facts(id, facts); };
   return events;
 }
@@ -76,6 +77,7 @@ void Clients::note_end(std::uint64_t id, control::WorkerExit exit) {
   const auto* client = find(id);
   if (client == nullptr) return;
   roster_.totals().add_records(client->vm(), client->usage().records);
+  shares_.forget(client->vm(), id);
   ends_.note({id, client->worker_pid(), client->vm(), exit, WorkerEnds::Clock::now()});
 }
 

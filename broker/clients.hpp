@@ -14,6 +14,7 @@
 #include "broker/restart/roster.hpp"
 #include "broker/totals.hpp"
 #include "broker/vm/client.hpp"
+#include "broker/vm/shares.hpp"
 #include "broker/worker_ends.hpp"
 
 namespace vgpu::broker {
@@ -95,6 +96,7 @@ class Clients {
   restart::Roster roster_;
   QuarantineFile quarantine_file_;
   WorkerEnds ends_;
+  vm::Shares shares_;
   std::map<std::uint64_t, restart::Entry> entries_;  // of those that have a place in a VM's window
   event::Timer heartbeat_;
   std::function<void()> on_gone_;

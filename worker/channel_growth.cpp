@@ -3,17 +3,10 @@
 #include <cerrno>
 
 #include "common/base/log.hpp"
-#include "common/control/socket_io.hpp"
 
 namespace vgpu::worker {
 
 using namespace cuda;
-
-namespace {
-
-control::Deadline at_once() { return control::Deadline::after(std::chrono::milliseconds(0)); }
-
-}  // namespace
 
 CUresult ChannelGrowth::grow(uint64_t size, uint64_t& window_offset, uint64_t& granted) {
   if (size == 0 || size % VGPU_EXTENT_ALIGN != 0 || size > window_.capacity() - window_.size())
@@ -34,15 +27,15 @@ CUresult ChannelGrowth::grow(uint64_t size, uint64_t& window_offset, uint64_t& g
 bool ChannelGrowth::ask(uint64_t size) {
   control::ExtentRequest request;
   request.size = size;
-  asked_ = static_cast<bool>(control::send_message(control_, request, {}, at_once()));
+  asked_ = mail_.send(request);
   return asked_;
 }
 
 CUresult ChannelGrowth::take_answer(control::ExtentGrant& grant) {
-  const auto frame = control::read_packet(control_);
+  const auto frame = mail_.take(control::MessageType::extent_grant);
   if (!frame && frame.error().code == EAGAIN) return CUDA_ERROR_NOT_READY;
   asked_ = false;
-  if (!frame || frame->header().type != control::MessageType::extent_grant) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (!frame) return CUDA_ERROR_OUT_OF_MEMORY;
   grant = frame->as<control::ExtentGrant>();
   const bool fits = grant.channel_offset == window_.size() && grant.size != 0;
   return fits ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -54,8 +47,7 @@ CUresult ChannelGrowth::shrink(uint64_t size) {
   control::ExtentReturn message;
   message.size = size;
   // A broker that is gone does not get it back: the next one finds it as the channel's, and frees it with the channel.
-  const auto sent = control::send_message(control_, message, {}, at_once());
-  return sent ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return mail_.send(message) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 }  // namespace vgpu::worker

@@ -8,13 +8,14 @@
 #include "common/api/cuda_types.hpp"
 #include "common/control/messages.hpp"
 #include "common/shm/window.hpp"
+#include "worker/broker_mail.hpp"
 
 namespace vgpu::worker {
 
 class ChannelGrowth {
  public:
-  /// `control`: the socket to the broker; `memory`: the descriptor of the window's memory. Both stay the caller's.
-  ChannelGrowth(int control, int memory, shm::Window& window) : control_(control), memory_(memory), window_(window) {}
+  /// `memory`: the descriptor of the window's memory; stays the caller's.
+  ChannelGrowth(BrokerMail& mail, int memory, shm::Window& window) : mail_(mail), memory_(memory), window_(window) {}
 
   /// A piece that has been granted and is mapped: CUDA_SUCCESS. CUDA_ERROR_NOT_READY: the broker has been asked.
   /// CUDA_ERROR_OUT_OF_MEMORY: there is none, or no broker.
@@ -26,7 +27,7 @@ class ChannelGrowth {
   bool ask(uint64_t size);
   cuda::CUresult take_answer(control::ExtentGrant& grant);
 
-  const int control_;
+  BrokerMail& mail_;
   const int memory_;
   shm::Window& window_;
   bool asked_ = false;

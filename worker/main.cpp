@@ -81,8 +81,8 @@ int main(int argc, char** argv) {
     leave(*inherited, session.error().code);
   }
   (*session)->on_tell([&](const std::string& text, auto error) { broker.say(text, static_cast<int>(error)); });
-  if ((*session)->window().capacity() > (*session)->window().size())
-    (*session)->enable_growth(broker.descriptor(), inherited->window.get());
+  const bool can_grow = (*session)->window().capacity() > (*session)->window().size();
+  (*session)->connect_broker(broker.descriptor(), can_grow ? inherited->window.get() : -1);
   broker.ready(worker::readiness(**session));
   leave(*inherited, exit_code((*session)->serve()));
 }

@@ -66,6 +66,12 @@ void Session::observe(CUresult result) {
   set_end(End::gpu_fault);
 }
 
+void Session::connect_broker(int control, int memory) {
+  mail_ = std::make_unique<BrokerMail>(control);
+  shares_ = std::make_unique<Shares>(*mail_);
+  if (memory >= 0) growth_ = std::make_unique<ChannelGrowth>(*mail_, memory, window_);
+}
+
 void Session::register_control_area() {
   if (control_registered_by_ != 0) return;
   void* area = window_.bytes(0, VGPU_HEAP_OFFSET);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/shm/window.hpp"
+#include "worker/broker_mail.hpp"
 #include "worker/channel_growth.hpp"
 #include "worker/code_scan.hpp"
 #include "worker/console.hpp"
@@ -20,6 +21,7 @@
 #include "worker/objects/contexts.hpp"
 #include "worker/objects/objects.hpp"
 #include "worker/objects/virtual_memory.hpp"
+#include "worker/shares.hpp"
 
 namespace vgpu::worker {
 
@@ -73,7 +75,10 @@ class Session {
 
   /// How the channel grows; null if it cannot.
   ChannelGrowth* growth() { return growth_.get(); }
-  void enable_growth(int control, int memory) { growth_ = std::make_unique<ChannelGrowth>(control, memory, window_); }
+  /// What goes from client to client of the VM; null without a broker.
+  Shares* shares() { return shares_.get(); }
+  /// `control`: the socket to the broker; `memory`: of the window, or -1 if the channel cannot grow.
+  void connect_broker(int control, int memory);
 
   /// Where sentences for the operator go; nowhere until this is called.
   void on_tell(std::function<void(const std::string&, CUresult)> tell) { tell_ = std::move(tell); }
@@ -85,7 +90,9 @@ class Session {
  private:
   std::function<void(const std::string&, CUresult)> tell_;
   shm::Window window_;
+  std::unique_ptr<BrokerMail> mail_;
   std::unique_ptr<ChannelGrowth> growth_;
+  std::unique_ptr<Shares> shares_;
   DriverLibrary driver_;
   Objects objects_;
   Contexts contexts_;

@@ -23,6 +23,8 @@ using control::KillReason;
 constexpr unsigned kMaxWorkerMessages = 64;
 // About growing and shrinking, between two heartbeats.
 constexpr unsigned kMaxExtentMessages = 1000;
+// About sharing, between two heartbeats: twice what a worker allows itself.
+constexpr unsigned kMaxShareMessages = 2 * control::kMostSharesPerSecond;
 
 Error os_error(const char* what) {
   const int code = errno;
@@ -180,7 +182,7 @@ void Client::on_worker_message() {
   auto frame = control::read_packet(control_->descriptor());
   if (!frame && frame.error().code == EAGAIN) return;
   if (!frame && frame.error().code == EPIPE) return control_.reset();  // it ends: its pidfd tells the rest
-  if (frame && may_send(frame->header().type)) return handle_worker_message(*frame);
+  if (frame && may_send(frame->header().type)) return handle_worker_message(std::move(*frame));
   limiter_.write(log::Level::error, vm_, "worker {} of client {} breaks the control protocol ({}); killing it",
                  worker_->pid(), id_, frame ? "too many messages" : frame.error().text);
   control_.reset();
@@ -188,16 +190,27 @@ void Client::on_worker_message() {
 }
 
 bool Client::may_send(control::MessageType type) {
-  const bool about_extents =
-      type == control::MessageType::extent_request || type == control::MessageType::extent_return;
-  return about_extents ? ++extent_messages_ <= kMaxExtentMessages : ++worker_messages_ <= kMaxWorkerMessages;
+  switch (type) {
+    case control::MessageType::extent_request:
+    case control::MessageType::extent_return:
+      return ++extent_messages_ <= kMaxExtentMessages;
+    case control::MessageType::share_offer:
+    case control::MessageType::share_request:
+      return ++share_messages_ <= kMaxShareMessages;
+    default:
+      return ++worker_messages_ <= kMaxWorkerMessages;
+  }
 }
 
-void Client::handle_worker_message(const control::Frame& frame) {
+void Client::handle_worker_message(control::Frame frame) {
   if (frame.header().type == control::MessageType::extent_request) {
     grow(frame.as<control::ExtentRequest>().size);
   } else if (frame.header().type == control::MessageType::extent_return) {
     if (!events_.shrink || !events_.shrink(frame.as<control::ExtentReturn>().size)) reclaim(KillReason::revoked);
+  } else if (frame.header().type == control::MessageType::share_offer) {
+    take_offer(std::move(frame));
+  } else if (frame.header().type == control::MessageType::share_request) {
+    answer_share(frame.as<control::ShareRequest>().token);
   } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
     facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
@@ -220,6 +233,32 @@ void Client::grow(std::uint64_t size) {
   const auto grant = events_.grow && !reclaiming_ ? events_.grow(size) : control::ExtentGrant{};
   // A worker that does not read gets no memory: it asked, and it alone waits.
   (void)control::send_message(control_->descriptor(), grant, {},
+                              control::Deadline::after(std::chrono::milliseconds(0)));
+}
+
+void Client::take_offer(control::Frame frame) {
+  const auto message = frame.as<control::ShareOffer>();
+  Shares::Offer offer{id_, message.kind, message.data, {}};
+  if (!frame.fds.empty()) offer.descriptor = std::move(frame.fds.front());
+  if (events_.shares == nullptr || reclaiming_) return;
+  if (!events_.shares->offer(vm_, message.token, std::move(offer)))
+    limiter_.write(log::Level::warning, vm_,
+                   "client {} shares more than the processes of VM {} may share (limits: {} handles, {} descriptors)",
+                   id_, vm_, Shares::kMostOffers, Shares::kMostDescriptors);
+}
+
+void Client::answer_share(const control::ShareToken& token) {
+  const Shares::Offer* offer = events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token);
+  control::ShareAnswer answer;
+  answer.token = token;
+  int descriptor = -1;
+  if (offer != nullptr) {
+    answer.kind = offer->kind;
+    answer.data = offer->data;
+    descriptor = offer->descriptor.get();
+  }
+  // A worker that does not read learns nothing: it asked, and it alone waits.
+  (void)control::send_message(control_->descriptor(), answer, std::span<const int>(&descriptor, descriptor < 0 ? 0 : 1),
                               control::Deadline::after(std::chrono::milliseconds(0)));
 }
 
@@ -253,7 +292,7 @@ void Client::finish(control::WorkerExit exit) {
     // What it said last must not be lost to the order of events.
     for (auto frame = control::read_packet(control_->descriptor()); frame && may_send(frame->header().type);
          frame = control::read_packet(control_->descriptor()))
-      handle_worker_message(*frame);
+      handle_worker_message(std::move(*frame));
     control_.reset();
   }
   const bool expected = exit.kind == control::ExitClass::clean || exit.kind == control::ExitClass::client_gone ||

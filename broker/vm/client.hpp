@@ -16,6 +16,7 @@
 #include "broker/restart/take_back.hpp"
 #include "broker/supervisor/worker_process.hpp"
 #include "broker/vm/newcomer.hpp"
+#include "broker/vm/shares.hpp"
 #include "broker/vm/vm_name.hpp"
 #include "broker/vm/window.hpp"
 #include "broker/vm/worker_facts.hpp"
@@ -33,6 +34,8 @@ struct ClientEvents {
   std::function<control::ExtentGrant(std::uint64_t size)> grow;
   /// The last piece that was granted is not used any more. False: there is none of this size.
   std::function<bool(std::uint64_t size)> shrink;
+  /// What the workers of its VM offer each other. Null: nothing may be shared.
+  Shares* shares = nullptr;
   /// Its worker is ready. May be empty.
   std::function<void(std::uint64_t id, const WorkerFacts&)> ready;
 };
@@ -84,7 +87,7 @@ class Client {
   restart::Entry roster_entry() const;
   void beat(std::uint64_t now_ms) {
     grant_.beat(now_ms);
-    extent_messages_ = 0;
+    extent_messages_ = share_messages_ = 0;
   }
   /// Takes the channel back: the host wants it so, or the guest has let go.
   void revoke(control::KillReason reason = control::KillReason::revoked) { reclaim(reason); }
@@ -98,8 +101,10 @@ class Client {
   void on_peer_socket();
   void on_worker_message();
   bool may_send(control::MessageType type);
-  void handle_worker_message(const control::Frame& frame);
+  void handle_worker_message(control::Frame frame);
   void grow(std::uint64_t size);
+  void take_offer(control::Frame frame);
+  void answer_share(const control::ShareToken& token);
   void reclaim(control::KillReason reason);
   void on_kill_timeout();
   void finish(control::WorkerExit exit);
@@ -117,6 +122,7 @@ class Client {
   shm::GrantWriter grant_;
   unsigned worker_messages_ = 0;
   unsigned extent_messages_ = 0;
+  unsigned share_messages_ = 0;
   bool reclaiming_ = false;
   bool quarantined_ = false;
   bool ended_ = false;

@@ -44,6 +44,7 @@
 #define VGPU_LEGACY_REQUEST 0x040u      /* RW: 1024 bytes */
 #define VGPU_LEGACY_RESPONSE 0x440u     /* RO: 1024 bytes */
 #define VGPU_LEGACY_BUFFER_SIZE 1024u
+#define VGPU_LEGACY_PAGE_SIZE 0x1000u /* all of BAR0 that a stub of the field has */
 #define VGPU_LEGACY_VERSION 0x00010000u
 
 #define VGPU_CAP_BASIC 0x001u    /* legacy requests */

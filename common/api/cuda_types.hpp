@@ -206,6 +206,13 @@ struct CUlaunchConfig {
   unsigned numAttrs;
 };
 
+struct CUipcMemHandle {
+  char reserved[64];
+};
+struct CUipcEventHandle {
+  char reserved[64];
+};
+
 struct CUmemLocation {
   CUmemLocationType type;
   int id;
@@ -352,6 +359,7 @@ enum : unsigned {
   CU_MEM_ALLOC_GRANULARITY_MINIMUM = 0,
   CU_MEM_ALLOC_GRANULARITY_RECOMMENDED = 1,
   CU_MEM_ACCESS_FLAGS_PROT_NONE = 0,
+  CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS = 1,
   CU_MEM_ACCESS_FLAGS_PROT_READ = 1,
   CU_MEM_ACCESS_FLAGS_PROT_READWRITE = 3,
 };

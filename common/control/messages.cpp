@@ -22,6 +22,12 @@ std::size_t message_size(MessageType type) {
       return sizeof(ExtentReturn);
     case MessageType::legacy_result:
       return sizeof(LegacyResult);
+    case MessageType::share_offer:
+      return sizeof(ShareOffer);
+    case MessageType::share_request:
+      return sizeof(ShareRequest);
+    case MessageType::share_answer:
+      return sizeof(ShareAnswer);
     case MessageType::stub_hello:
       return sizeof(vgpu_stub_hello);
     case MessageType::link:
@@ -49,6 +55,8 @@ bool is_fd_count_valid(MessageType type, std::size_t count) {
       return count == 2 || count == 3;
     case MessageType::stub_hello:
     case MessageType::link:
+    case MessageType::share_offer:
+    case MessageType::share_answer:
       return count == 1;
     case MessageType::opened:
       return count == 2;

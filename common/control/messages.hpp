@@ -43,6 +43,9 @@ enum class MessageType : std::uint16_t {
   extent_grant = 6,
   extent_return = 7,
   legacy_result = 8,
+  share_offer = 9,
+  share_request = 10,
+  share_answer = 11,
   // The link to a stub: common/abi/stub_link.h
   stub_hello = VGPU_STUB_HELLO,
   link = VGPU_LINK,
@@ -160,6 +163,45 @@ struct ExtentReturn {
   std::uint64_t size = 0;
 };
 static_assert(sizeof(ExtentReturn) == 24 && std::is_trivially_copyable_v<ExtentReturn>);
+
+/// What one worker gave away for the other workers of its VM, by a token that nobody can guess.
+inline constexpr std::size_t kShareTokenSize = 16;
+inline constexpr std::size_t kShareDataSize = 64;
+/// What a worker allows itself; one that sends twice as many is cut off.
+inline constexpr unsigned kMostSharesPerSecond = 2000;
+using ShareToken = std::array<std::uint8_t, kShareTokenSize>;
+enum class ShareKind : std::uint32_t { none = 0, memory = 1, event = 2, physical_memory = 3 };
+
+/// Worker to broker: whoever of the same VM names the token gets this. One descriptor or none. No answer; it holds
+/// until the worker ends.
+struct ShareOffer {
+  static constexpr MessageType kType = MessageType::share_offer;
+  FrameHeader header;
+  ShareToken token{};
+  ShareKind kind{};
+  std::uint32_t reserved = 0;
+  std::array<std::uint8_t, kShareDataSize> data{};  // the driver's handle; means nothing to the broker
+};
+static_assert(sizeof(ShareOffer) == 104 && std::is_trivially_copyable_v<ShareOffer>);
+
+/// Worker to broker: what is behind this token? No descriptors. Answered by a ShareAnswer.
+struct ShareRequest {
+  static constexpr MessageType kType = MessageType::share_request;
+  FrameHeader header;
+  ShareToken token{};
+};
+static_assert(sizeof(ShareRequest) == 32 && std::is_trivially_copyable_v<ShareRequest>);
+
+/// Broker to worker: what was offered, with its descriptor if it had one; kind none if nobody of the VM offers it.
+struct ShareAnswer {
+  static constexpr MessageType kType = MessageType::share_answer;
+  FrameHeader header;
+  ShareToken token{};
+  ShareKind kind{};
+  std::uint32_t reserved = 0;
+  std::array<std::uint8_t, kShareDataSize> data{};
+};
+static_assert(sizeof(ShareAnswer) == 104 && std::is_trivially_copyable_v<ShareAnswer>);
 
 /// Legacy worker to broker: what came of a vgpu_legacy_request, which the broker passed on to it. No descriptors.
 struct LegacyResult {

@@ -25,14 +25,11 @@ constexpr unsigned kNotOffered[] = {
     CU_DEVICE_ATTRIBUTE_DIRECT_MANAGED_MEM_ACCESS_FROM_HOST,           // the same
     CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,                        // the GPU does not see the guest's page tables
     CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES,  // the same
-    CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED,   // descriptors do not cross the border of the
-                                                                       // machine
     CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED,                  // handles of the host's fabric
     CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED,                             // descriptors again
     CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED,                     // no other device of the guest reaches the GPU
     CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,          // graphics interoperability
     CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,                // pools are not shared between processes
-    CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED,                           // nor are events
     CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,       // registering is bookkeeping of the guest
     CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,  // NVLink multicast is a matter of the host's fabric
 };

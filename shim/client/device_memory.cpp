@@ -66,9 +66,9 @@ bool take_mapped_memory(CUdeviceptr base, size_t size, DeviceAllocation& taken) 
 bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken) {
   const std::unique_lock lock(lock_of_map());
   const auto found = allocations().find(base);
-  if (found == allocations().end() || found->second.kind == DeviceMemoryKind::global ||
-      found->second.kind == DeviceMemoryKind::mapped)
-    return false;
+  if (found == allocations().end()) return false;
+  const DeviceMemoryKind kind = found->second.kind;
+  if (kind != DeviceMemoryKind::allocation && kind != DeviceMemoryKind::pool) return false;
   taken = found->second;
   allocations().erase(found);
   return true;

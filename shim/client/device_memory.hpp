@@ -8,7 +8,7 @@
 
 namespace vgpu::shim {
 
-enum class DeviceMemoryKind { allocation, pool, global, mapped };
+enum class DeviceMemoryKind { allocation, pool, global, mapped, imported };
 
 struct DeviceAllocation {
   CUdeviceptr base = 0;

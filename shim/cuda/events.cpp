@@ -40,8 +40,10 @@ CUresult record(CUevent event, CUstream stream, unsigned flags) {
   request.put(event);
   request.put(stream);
   request.body().put(flags);
-  // External events are for captures; outside of one the driver says so at once.
-  return flags == CU_EVENT_RECORD_DEFAULT ? request.post() : request.call();
+  // External events are for captures; outside of one the driver says so at once. What another process may look at as
+  // soon as this call has returned must have happened.
+  const bool is_shared = (facts->flags & CU_EVENT_INTERPROCESS) != 0;
+  return flags == CU_EVENT_RECORD_DEFAULT && !is_shared ? request.post() : request.call();
 }
 
 }  // namespace
@@ -52,8 +54,7 @@ CUresult cuEventCreate(CUevent* phEvent, unsigned Flags) {
   if (phEvent == nullptr || (Flags & ~kEventFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
   if ((Flags & CU_EVENT_INTERPROCESS) != 0 && (Flags & CU_EVENT_DISABLE_TIMING) == 0) return CUDA_ERROR_INVALID_VALUE;
   const uint64_t handle = request.make_handle(wire::Kind::event);
-  // Handles are not exported to other processes: an event that could be is an ordinary one here.
-  request.body().put(Flags & ~CU_EVENT_INTERPROCESS);
+  request.body().put(Flags);
   if (const CUresult result = request.post(); result != CUDA_SUCCESS) {
     request.discard_handle(handle);
     return result;

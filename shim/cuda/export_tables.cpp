@@ -68,11 +68,14 @@ CUcontext current_handle() {
 
 // CUDART_INTERFACE
 
-CUresult load_wrapper(CUmodule* module, const void* wrapper) { return calls::cuModuleLoadData(module, wrapper); }
+// Run-time libraries before 12.0 load a program's code by these. The public call that takes wrappers takes bare ones,
+// too.
+
+CUresult load_wrapper(CUmodule* module, const void* wrapper) { return calls::cuModuleLoadFatBinary(module, wrapper); }
 
 CUresult load_wrapper_with(CUmodule* module, const void* wrapper, void* first, void* second, unsigned third) {
   if (first != nullptr || second != nullptr || third != 0) return CUDA_ERROR_NOT_SUPPORTED;
-  return calls::cuModuleLoadData(module, wrapper);
+  return load_wrapper(module, wrapper);
 }
 
 CUresult load_fatbin_with(const void* fatbin, CUmodule* module, void* first, void* second, unsigned third) {

@@ -103,11 +103,13 @@ CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned Flags) {
   Request request(api::Op::stream_wait_event, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (Flags > CU_EVENT_WAIT_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
-  if (events().find(reinterpret_cast<uint64_t>(hEvent)) == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  const EventFacts* event = events().find(reinterpret_cast<uint64_t>(hEvent));
+  if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   request.put(hStream);
   request.put(hEvent);
   request.body().put(Flags);
-  return request.post();
+  // Another process may record a shared event anew as soon as this call has returned.
+  return (event->flags & CU_EVENT_INTERPROCESS) != 0 ? request.call() : request.post();
 }
 
 CUresult cuStreamGetFlags(CUstream hStream, unsigned* flags) {

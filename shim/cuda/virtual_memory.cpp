@@ -28,7 +28,7 @@ uint64_t flags_of(const CUmemAllocationProp& prop) {
 
 /// Descriptors are the only handles that memory can be shared by; the attributes say so.
 bool is_shareable_as_asked(const CUmemAllocationProp& prop) {
-  return prop.requestedHandleTypes == CU_MEM_HANDLE_TYPE_NONE;
+  return (prop.requestedHandleTypes & ~unsigned{CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR}) == 0;
 }
 
 }  // namespace

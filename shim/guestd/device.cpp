@@ -57,20 +57,24 @@ base::Result<UniqueFd> open_bar(const PciFunction& function, unsigned bar) {
   return Error{code, "cannot open " + path + ": " + std::generic_category().message(code) + hint};
 }
 
+/// A driver that has claimed the registers is why the kernel lets nobody map them.
+Error cannot_map(const PciFunction& function, const Error& error) {
+  if (function.driver.empty()) return error.within("cannot map " + function.resource(0));
+  return {EBUSY, "the driver \"" + function.driver + "\" of this machine's kernel holds the device at " +
+                     function.address + "; to unbind it: " + unbind_command(function)};
+}
+
 base::Result<Device> open_function(const PciFunction& function) {
   if (auto known = check_identity(function); !known) return known.error();
-  if (auto enabled = enable(function); !enabled) return enabled.error();
-  auto bar0 = open_bar(function, 0);
+  auto bar0 = map_bar0(function, VGPU_BAR0_SIZE);
   if (!bar0) return bar0.error();
-  auto registers = map_registers(bar0->get(), VGPU_BAR0_SIZE);
-  if (!registers) return registers.error().within("cannot map " + function.resource(0));
-  if (auto known = check_magic(function, **registers); !known) return known.error();
+  if (auto known = check_magic(function, *bar0->registers); !known) return known.error();
   // resource1, not resource1_wc: the ring relies on stores becoming visible in the order in which they are made, which
   // a write-combining mapping does not keep. Where the host's hypervisor decides about caching (KVM on Intel), the
   // memory is cached all the same.
   auto bar1 = open_bar(function, 1);
   if (!bar1) return bar1.error();
-  return Device(function, std::move(*registers), std::move(*bar0), std::move(*bar1));
+  return Device(function, std::move(bar0->registers), std::move(bar0->file), std::move(*bar1));
 }
 
 }  // namespace
@@ -100,6 +104,15 @@ ChannelEntry Device::channel(uint32_t number) const {
 
 uint32_t Device::channel_state(uint32_t number) const {
   return registers_->load(VGPU_CHANNEL_TABLE + number * VGPU_CHANNEL_ENTRY + VGPU_CHANNEL_STATE);
+}
+
+base::Result<MappedBar> map_bar0(const PciFunction& function, size_t size) {
+  if (auto enabled = enable(function); !enabled) return enabled.error();
+  auto file = open_bar(function, 0);
+  if (!file) return file.error();
+  auto registers = map_registers(file->get(), size);
+  if (!registers) return cannot_map(function, registers.error());
+  return MappedBar{std::move(*file), std::move(*registers)};
 }
 
 base::Result<Device> open_device(const std::string& root, const std::string& address) {

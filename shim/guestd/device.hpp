@@ -46,6 +46,15 @@ class Device {
   base::UniqueFd bar1_;
 };
 
+/// The start of a function's BAR 0, where its registers are.
+struct MappedBar {
+  base::UniqueFd file;
+  std::unique_ptr<Registers> registers;
+};
+
+/// Enables the function and maps `size` bytes. EBUSY: a driver of the kernel holds it.
+base::Result<MappedBar> map_bar0(const PciFunction& function, size_t size);
+
 /// Enables, maps and checks the device: at `address`, or, if that is empty, the first that proves to be one. What is no
 /// vGPU device, or an older one, is told with what to do about it.
 base::Result<Device> open_device(const std::string& root, const std::string& address);

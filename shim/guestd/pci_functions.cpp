@@ -23,6 +23,14 @@ std::string read_file(const std::string& path) {
   return {text, count > 0 ? static_cast<size_t>(count) : 0};
 }
 
+/// Where a link leads to, without the folders.
+std::string target_name(const std::string& path) {
+  char target[256];
+  const ssize_t count = ::readlink(path.c_str(), target, sizeof target);
+  const std::string whole(target, count > 0 ? static_cast<size_t>(count) : 0);
+  return whole.substr(whole.rfind('/') + 1);
+}
+
 uint32_t read_number(const std::string& path) {
   return static_cast<uint32_t>(std::strtoul(read_file(path).c_str(), nullptr, 16));
 }
@@ -42,6 +50,7 @@ PciFunction describe(const std::string& root, const std::string& address) {
   function.revision = read_number(function.folder + "/revision");
   function.bar0_size = size_of(function.resource(0));
   function.bar1_size = size_of(function.resource(1));
+  function.driver = target_name(function.folder + "/driver");
   return function;
 }
 
@@ -82,6 +91,10 @@ std::vector<PciFunction> find_candidates(const std::string& root) {
 
 bool is_enabled(const PciFunction& function) {
   return std::strtol(read_file(function.folder + "/enable").c_str(), nullptr, 10) > 0;
+}
+
+std::string unbind_command(const PciFunction& function) {
+  return "echo " + function.address + " >" + function.folder + "/driver/unbind";
 }
 
 base::Result<void> enable(const PciFunction& function) {

@@ -20,6 +20,7 @@ struct PciFunction {
   uint32_t revision = 0;
   uint64_t bar0_size = 0;
   uint64_t bar1_size = 0;
+  std::string driver;  // of the kernel, that is bound to it; empty: none
 
   std::string resource(unsigned bar) const { return folder + "/resource" + std::to_string(bar); }
 };
@@ -32,6 +33,8 @@ std::vector<PciFunction> find_candidates(const std::string& root);
 
 /// Whether the function answers at its BARs (its memory space is enabled).
 bool is_enabled(const PciFunction& function);
+/// What root types to take it away from its driver.
+std::string unbind_command(const PciFunction& function);
 /// Firmware assigns the BARs, but without a driver nobody enables them. Needs root.
 base::Result<void> enable(const PciFunction& function);
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/client/asking.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/diagnostics.hpp"
 #include "shim/client/request.hpp"
@@ -38,13 +39,8 @@ Heap* heap() {
 }
 
 CUresult ask_for_piece(uint64_t size, api::ops::HeapGrowReply& reply) {
-  const uint64_t end = monotonic_ns() + kGrowthTimeNs;
-  for (Backoff backoff;; backoff.pause()) {
-    const api::ops::HeapGrow op{size};
-    Request request(api::Op::heap_grow, api::ops::HeapGrow::kNeedsContext);
-    const CUresult result = call(request, op, reply);
-    if (result != CUDA_ERROR_NOT_READY || monotonic_ns() >= end) return result;
-  }
+  return ask_until_answered<api::ops::HeapGrowReply>(api::ops::HeapGrow{size}, kGrowthTimeNs,
+                                                     [&](const api::ops::HeapGrowReply& granted) { reply = granted; });
 }
 
 bool grow_by(Channel& channel, Heap& heap, uint64_t size) {

@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "shim/guestd/device.hpp"
 #include "shim/vgpu_guest/json_text.hpp"
+#include "shim/vgpu_guest/legacy_page.hpp"
 
 namespace vgpu::guest {
 namespace {
@@ -34,14 +34,14 @@ std::string sum_json(const LegacyVerdict& verdict) {
 }
 
 int show_sum(const Options& options) {
-  auto device = guestd::open_device(options.pci_root, options.device);
-  if (!device) {
-    const bool is_forbidden = device.error().code == EACCES;
-    std::fprintf(stderr, "vgpu-guest: %s\nvgpu-guest: %s\n", device.error().text.c_str(),
+  auto page = open_legacy_page(options);
+  if (!page) {
+    const bool is_forbidden = page.error().code == EACCES;
+    std::fprintf(stderr, "vgpu-guest: %s\nvgpu-guest: %s\n", page.error().text.c_str(),
                  is_forbidden ? "the device's registers are root's: run this as root" : "run vgpu-guest doctor");
     return kBroken;
   }
-  const auto verdict = add_on_host(device->registers(), options.left, options.right);
+  const auto verdict = add_on_host(page->registers(), options.left, options.right);
   if (options.json) {
     std::fputs(sum_json(verdict).c_str(), stdout);
   } else {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -66,6 +67,10 @@ Findings look_at_magic(Patient& patient) {
   if (::access(patient.function.resource(0).c_str(), R_OK | W_OK) != 0)
     return {skipped("registers", "only root can read them")};
   auto device = guestd::open_device(patient.options.pci_root, patient.function.address);
+  if (!device && device.error().code == EBUSY)
+    return {broken("registers", "held by the driver \"" + patient.function.driver + "\"",
+                   "a driver of this machine's kernel has claimed the device, which keeps everybody else out",
+                   "as root: " + guestd::unbind_command(patient.function) + "; then systemctl start vgpu-guestd")};
   if (!device)
     return {broken("registers", "not those of a vgpu-stub", device.error().text,
                    "name the right device with --device; lspci -nn lists them")};

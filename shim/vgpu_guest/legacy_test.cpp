@@ -130,7 +130,7 @@ std::string LegacyVerdict::cause() const {
       if (error == VGPU_LEGACY_QUARANTINED) return "the doorbell works; the host has put this VM into quarantine";
       return "the doorbell works; the host refuses the request";
     case Kind::stayed_idle:
-      return "the doorbell was never dispatched: the write did not reach the device";
+      return "the doorbell was never dispatched: the device took no notice of it";
     case Kind::stuck_busy:
       return "the mediator did not answer, and the device does not give up by itself";
     case Kind::wrong:
@@ -153,11 +153,11 @@ std::string LegacyVerdict::remedy() const {
       if (error == VGPU_LEGACY_QUARANTINED) return "ask the host's operator: vgpu-admin release ends it";
       return "the broker's log on the host says why";
     case Kind::stayed_idle:
-      return "see that the memory of the device is enabled (lspci -vv: Mem+) and that no driver is bound to it; else "
-             "update the device on the host";
+      return "install the newer device on the host, and start this virtual machine again: this one loses doorbells";
     case Kind::stuck_busy:
-      return "restart the mediator on the host; if that does not help, update the device there (this one does not know "
-             "deadlines)";
+      return "restart the mediator on the host, then this virtual machine's QEMU; a newer device there knows "
+             "deadlines, "
+             "and needs neither";
     case Kind::wrong:
       return "another program may use the legacy page at the same time: stop it and try again";
   }

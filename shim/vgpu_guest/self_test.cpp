@@ -2,9 +2,9 @@
 
 #include <cerrno>
 
-#include "shim/guestd/device.hpp"
 #include "shim/vgpu_guest/daemon_report.hpp"
 #include "shim/vgpu_guest/doctor.hpp"
+#include "shim/vgpu_guest/legacy_page.hpp"
 
 namespace vgpu::guest {
 namespace {
@@ -12,13 +12,13 @@ namespace {
 constexpr const char* kLegacy = "legacy";
 
 Finding test_legacy(const Options& options, bool& is_link_up) {
-  auto device = guestd::open_device(options.pci_root, options.device);
-  if (!device && device.error().code == EACCES)
+  auto page = open_legacy_page(options);
+  if (!page && page.error().code == EACCES)
     return skipped(kLegacy, "the device's registers are root's: run this as root (sudo vgpu-guest self-test)");
-  if (!device)
-    return broken(kLegacy, "no device to ask", device.error().text, "vgpu-guest doctor looks at it link by link");
-  is_link_up = device->link() == VGPU_LINK_UP;
-  return judge_legacy(test_legacy_page(device->registers()));
+  if (!page)
+    return broken(kLegacy, "no device to ask", page.error().text, "vgpu-guest doctor looks at it link by link");
+  is_link_up = page->is_link_up();
+  return judge_legacy(test_legacy_page(page->registers()));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ from harness.layout import Layout  # noqa: E402
 from vm import machine  # noqa: E402
 from vm.broker import VmBroker  # noqa: E402
 from vm.guest import Guest  # noqa: E402
-from vm.image import SHARING, Image, build  # noqa: E402
+from vm.image import SHARING, Image, build, modules  # noqa: E402
 from vm.vgpu_guest import VgpuGuest  # noqa: E402
 
 # Beside the demo programs; of these only what computes is known to CUDA.
@@ -52,6 +52,18 @@ def plain_guest(**options) -> Guest:
 
 def vgpu_guest(device: machine.Device, name: str, **options) -> VgpuGuest:
     return _counted(VgpuGuest(image(), _qemu(), device, name=name, keep_in=_folder(), **options))
+
+
+def old_guest(broker: VmBroker, name: str, kind: str) -> Guest:
+    """On a host whose device was never upgraded."""
+    return _counted(Guest(image(), machine.old_host(ROOT), machine.OldDevice(broker.socket_of(name), kind), name=name, keep_in=_folder()))
+
+
+def load_module(guest: Guest, name: str) -> None:
+    """Into a sharing_guest()."""
+    for each, content in modules(ROOT, SHARING, name):
+        guest.put(f"/tmp/{each}.ko", content)
+        guest.check(["insmod", f"/tmp/{each}.ko"], user=0)
 
 
 def sharing_guest(device: machine.Device, name: str, **options) -> VgpuGuest:

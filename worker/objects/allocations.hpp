@@ -9,7 +9,7 @@
 
 namespace vgpu::worker {
 
-enum class Memory : uint8_t { device, pool, global, window, mapped };
+enum class Memory : uint8_t { device, pool, global, window, mapped, imported };
 
 class Allocations {
  public:

@@ -18,6 +18,9 @@ inline constexpr uint32_t kMostGraphs = 32 * 1024;      ///< of graphs and of th
 inline constexpr uint32_t kMostPools = 1024;
 inline constexpr uint32_t kMostMemories = 256 * 1024;  ///< of 2 MiB at least each: more than a GPU has
 
+/// What a client gives to others of its VM. The broker keeps a hundred bytes for each.
+inline constexpr size_t kMostOffers = 4096;
+
 /// Reserved address ranges: frameworks take one a stream or memory pool.
 inline constexpr size_t kMostReservations = 16 * 1024;
 

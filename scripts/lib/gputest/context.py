@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every section of gpu-test works with: the two ways to run a program, logs, and time limits."""
+import contextlib
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -80,19 +83,23 @@ class Context:
     def environment(self, way: str) -> dict[str, str]:
         return dict(self._native) if way == NATIVE else self.broker.environment()
 
-    def run(self, way: str, command: list, name: str) -> Run:
-        """Runs a program to its end or to the section's; its output is kept in the output folder under NAME.WAY."""
-        left = self.time_left()
+    def run(self, way: str, command: list, name: str, settings: dict[str, str] | None = None, seconds: float = float("inf")) -> Run:
+        """Runs a program to its end, to the section's, or for these seconds; its output is kept in the output folder
+        under NAME.WAY. settings: more of its environment. What it started and left behind ends with it."""
+        left = min(seconds, self.time_left())
         begun = time.monotonic()
         log = self.out / f"{self.section}-{name}.{way}"
         with open(f"{log}.out", "wb") as out, open(f"{log}.err", "wb") as err:
-            process = subprocess.Popen([str(c) for c in command], env=self.environment(way), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            environment = self.environment(way) | (settings or {})
+            process = subprocess.Popen([str(c) for c in command], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
             try:
                 status = process.wait(left)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 status = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         text = [pathlib.Path(f"{log}.{end}").read_text(errors="replace") for end in ("out", "err")]
         return Run(status, *text, time.monotonic() - begun)
 

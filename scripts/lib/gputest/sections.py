@@ -19,7 +19,8 @@ def programs(context: Context) -> list[str]:
 def run_demo(context: Context) -> Result:
     """Native and remoted give the same output, and the results are right."""
     result = Result()
-    for name in programs(context):
+    names = programs(context) + [name for name in ("share_pair",) if context.layout.has(name)]
+    for name in names:
         runs = {way: context.run(way, [context.layout.program(name)], name) for way in context.ways(name)}
         for way, run in runs.items():
             if not run.ok:
@@ -27,7 +28,7 @@ def run_demo(context: Context) -> Result:
         if len({run.out for run in runs.values() if run.ok}) > 1:
             result.fail(f"{name}: the output differs; compare {context.section}-{name}.native.out and .remoted.out")
         result.lines += [f"  | {line}" for line in runs[REMOTED].out.splitlines()]
-    result.summary = f"{', '.join(programs(context))}: right" if result.passed else "see above"
+    result.summary = f"{', '.join(names)}: right" if result.passed else "see above"
     return result
 
 

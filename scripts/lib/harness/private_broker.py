@@ -27,7 +27,8 @@ class BrokerFailed(Exception):
 
 class PrivateBroker:
     def __init__(self, layout: Layout, driver: str = "auto", keep_in: pathlib.Path | None = None, settings: str = ""):
-        """keep_in: where the broker's log is to stay; otherwise everything is removed at the end. settings: lines of TOML."""
+        """keep_in: where the broker's log is to stay; otherwise everything is removed at the end. settings: lines of TOML. An empty
+        driver: the settings' one."""
         layout.require()
         self.layout = layout
         self.driver = driver
@@ -66,7 +67,7 @@ class PrivateBroker:
 
     def command(self) -> list[str]:
         program, settings = self.layout.program("vgpu-broker"), self.folder / "broker.toml"
-        return [str(program), "--config", str(settings), "--socket", str(self.socket), "--driver", self.driver]
+        return [str(program), "--config", str(settings), "--socket", str(self.socket), *(["--driver", self.driver] if self.driver else [])]
 
     def _start(self) -> None:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -94,6 +95,11 @@ class PrivateBroker:
         self._process.kill()
         self._process.wait()
         raise BrokerFailed(f"the broker was not ready after {START_SECONDS} s:\n{self.log_tail()}")
+
+    def open_to_everybody(self) -> None:
+        """Lets other users of this machine in, for programs that become one."""
+        self.folder.chmod(0o711)
+        self.socket.chmod(0o666)
 
     def stop(self) -> int:
         """Ends the broker; raises if it had to be killed, or if a worker outlives it and its client."""

@@ -21,7 +21,7 @@ from harness.processes import activity_of, wait_until
 
 from .delegate import Delegate, GuestFailed, GuestProcess, Result
 from .image import USER, Image
-from .machine import Device, Qemu
+from .machine import Device, OldDevice, Qemu
 from .qmp import Qmp, QmpFailed
 
 BOOT_SECONDS = 90
@@ -35,7 +35,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Guest:
-    def __init__(self, image: Image, qemu: Qemu, device: Device | None = None, *, name: str = "guest", processors: int = 2,
+    def __init__(self, image: Image, qemu: Qemu, device: Device | OldDevice | None = None, *, name: str = "guest", processors: int = 2,
                  memory_mb: int = 512, cpu: str = "max", share: pathlib.Path | None = None, keep_in: pathlib.Path | None = None):
         """share: a folder of this machine that the guest can mount (9p, tag "share"), and only read; an image with the
         SHARING kernel can. keep_in: where console and QEMU's own messages are to stay; otherwise everything is removed

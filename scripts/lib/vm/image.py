@@ -91,6 +91,13 @@ def build(root: pathlib.Path, layout: Layout, extra_programs: tuple[str, ...] = 
     return Image(binary, joined)
 
 
+def modules(root: pathlib.Path, kernel: Kernel, name: str) -> list[tuple[str, bytes]]:
+    """A module that the kernel's image does not hold, after those that it needs: names and contents, for a guest to load."""
+    cache = root / "build" / "vm" / "packages"
+    [folder] = (unpacked(_package_of(kernel, cache), cache) / "lib" / "modules").iterdir()
+    return Modules(folder).with_needed([name])
+
+
 def _package_of(kernel: Kernel, packages: pathlib.Path) -> str:
     """One that was downloaded before is good enough: no question to apt."""
     versioned = re.compile(r"linux-image-[\d.]+-\d+" + kernel.suffix)

@@ -43,6 +43,11 @@ def by_name(name: str, root: pathlib.Path) -> Qemu:
     return distribution(root / "build" / "qemu-preload" / "vgpu-stub-preload.so" if name == "preload" else None)
 
 
+def old_host(root: pathlib.Path) -> Qemu:
+    """The distribution's QEMU with the stub of a host that was never upgraded: takes OldDevice."""
+    return distribution(root / "build" / "qemu-old-stub" / "vgpu-stub-preload.so")
+
+
 @dataclass(frozen=True)
 class Device:
     """The vgpu-stub of a guest."""
@@ -57,3 +62,14 @@ class Device:
     def arguments(self) -> list[str]:
         return ["-device", f"vgpu-stub,pool_id={self.pool},priority={self.priority},vm_id={self.vm_id},socket={self.socket},window-size={self.window_mb}M"
                 + (",trace=on" if self.traces else "")]
+
+
+@dataclass(frozen=True)
+class OldDevice:
+    """The same of an old host; kind: see tests/vm/old_stub/old-stub.c."""
+
+    socket: pathlib.Path
+    kind: str
+
+    def arguments(self) -> list[str]:
+        return ["-device", f"vgpu-stub,pool_id=A,priority=medium,vm_id=1,socket={self.socket},x-kind={self.kind}"]

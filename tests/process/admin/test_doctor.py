@@ -315,6 +315,25 @@ class System(Doctor):
         self.write("usr/lib64/libcuda.so.1")
         self.check_well()
 
+    @unittest.skipIf(pathlib.Path("/dev/nvidiactl").exists(), "this host has a driver")
+    def test_the_software_gpu_in_the_place_of_a_driver(self):
+        self.broker.driver = ""  # as installed: the configuration says it
+        self.broker.kill()
+        self.broker.start_again()
+        self.configure_driver("nvidia")
+        program = [LAYOUT.program("demo_driver")]
+        done = self.broker.run(program, SECONDS)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("CUDA_ERROR_NO_DEVICE", done.stdout + done.stderr)
+        self.check_finds("driver", "no NVIDIA device files", "not loaded", 'set driver = "sim"')
+        self.configure_driver("sim")
+        self.assertEqual(self.broker.run(program, SECONDS).returncode, 0)
+        self.check_well()
+
+    def configure_driver(self, driver: str) -> None:
+        self.broker.configure("", f'{self.broker.of_vm}[gpu]\ndriver = "{driver}"\n')
+        self.relaunch()
+
     def test_library_that_was_named_and_is_not_there(self):
         self.check_driver("/nonexistent/driver.so", "/nonexistent/driver.so does not exist", "correct it")
 

@@ -48,6 +48,19 @@ class Ways(unittest.TestCase):
             self.assertEqual(second.finish(), (0, ""))
         self.assertTrue(wait_until(lambda: not any(map(is_alive, workers)), 10), "a worker stays after its client's end")
 
+    def check_sharing(self, *words: str):
+        environment = self.broker.environment()
+        done = subprocess.run([LAYOUT.program("share_pair"), *words], env=environment, capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "share: all results are right\n", ""))
+
+    def test_two_processes_share_memory(self):
+        self.check_sharing()
+
+    @unittest.skipUnless(os.geteuid() == 0, "becoming another user takes root")
+    def test_another_user_opens_nothing(self):
+        self.broker.open_to_everybody()
+        self.check_sharing("--stranger", "65534")
+
     def test_killed_client_leaves_nothing(self):
         with SteadyClient(self.program, self.broker.environment(), SECONDS) as client:
             workers = self.broker.workers()

@@ -25,12 +25,6 @@ std::string hex(uint32_t value) {
   return text.str();
 }
 
-void put_word(const std::filesystem::path& path, uint32_t offset, uint32_t value) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(offset);
-  file.write(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
 }  // namespace
 
 TemporaryFolder::TemporaryFolder() {
@@ -162,6 +156,12 @@ void FakeFunction::write(const std::filesystem::path& root) const {
   if (bar0_size < VGPU_BAR0_SIZE) return;
   put_word(folder / "resource0", VGPU_REG_MAGIC, magic);
   put_word(folder / "resource0", VGPU_REG_LAYOUT, layout);
+}
+
+void put_word(const std::filesystem::path& path, uint32_t offset, uint32_t value) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(offset);
+  file.write(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 std::string read_text(const std::string& path) {

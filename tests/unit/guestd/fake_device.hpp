@@ -82,6 +82,9 @@ struct FakeFunction {
   void write(const std::filesystem::path& root) const;
 };
 
+/// A register of a function that is a file.
+void put_word(const std::filesystem::path& path, uint32_t offset, uint32_t value);
+
 std::string read_text(const std::string& path);
 
 }  // namespace vgpu::test

@@ -50,6 +50,16 @@ TEST_CASE("what is no device, or an older one, is told with what to do") {
   CHECK(said({}).empty());
 }
 
+TEST_CASE("a function knows the driver that is bound to it, and how to unbind it") {
+  const test::TemporaryFolder root;
+  FakeFunction{}.write(root.path);
+  CHECK(guestd::find_function(root.path, "0000:00:05.0")->driver.empty());
+  std::filesystem::create_symlink("../../bus/pci/drivers/a driver", root / "0000:00:05.0/driver");
+  const auto function = *guestd::find_function(root.path, "0000:00:05.0");
+  CHECK(function.driver == "a driver");
+  CHECK(guestd::unbind_command(function) == "echo 0000:00:05.0 >" + (root / "0000:00:05.0/driver/unbind"));
+}
+
 TEST_CASE("a device that is named must be there") {
   const test::TemporaryFolder root;
   FakeFunction{}.write(root.path);

@@ -249,6 +249,25 @@ TEST_CASE("the self-test sends those without a device to the doctor") {
   CHECK_THAT(findings.front().remedy, Catch::Contains("vgpu-guest doctor"));
 }
 
+TEST_CASE("the self-test asks a stub that has nothing but the legacy page") {
+  const test::TemporaryFolder root;
+  const test::FakeFunction function{.bar0_size = VGPU_LEGACY_PAGE_SIZE};
+  function.write(root.path);
+  guest::Options options;
+  options.pci_root = root.path;
+  const auto text = [&] {
+    return guest::self_test(
+               options, [] { return guest::CudaCheck{}; }, [](const guest::Finding&) {})
+        .front()
+        .text;
+  };
+  CHECK(text() == "no device to ask");
+  test::put_word(root.path / function.address / "resource0", VGPU_LEGACY_PROTOCOL_VER, VGPU_LEGACY_VERSION);
+  CHECK(text() == "STATUS stayed IDLE");
+  options.device = "0000:00:09.0";
+  CHECK(text() == "no device to ask");
+}
+
 TEST_CASE("a report is taken apart as it was made") {
   const auto report = guest::parse_report(
       "vgpu-guestd 1\nlink up\nlink_text my vm\nwindow_size 67108864\n"

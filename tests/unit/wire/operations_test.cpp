@@ -67,6 +67,16 @@ TEST_CASE("operations") {
   check_length(api::ops::MemoryGetAccess{1, 2, -3});
   check_length(api::ops::MemoryGranularity{1, 2, 3, -4, 5, 6});
   check_length(api::ops::MemoryPropertiesReply{1, 2, 3, -4, 5});
+  check_length(api::ops::IpcMemoryGet{1});
+  check_length(api::ops::IpcMemoryGetReply{data});
+  check_length(api::ops::IpcMemoryOpen{data, 1});
+  check_length(api::ops::IpcMemoryOpenReply{1, 2});
+  check_length(api::ops::IpcMemoryClose{1});
+  check_length(api::ops::IpcEventGet{{1}});
+  check_length(api::ops::IpcEventOpen{data, {1}});
+  check_length(api::ops::MemoryExport{{1}});
+  check_length(api::ops::MemoryImport{data, {1}});
+  check_length(api::ops::MemoryImportReply{-1});
 }
 
 TEST_CASE("bytes above their cap are refused") {

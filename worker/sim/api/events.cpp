@@ -7,6 +7,7 @@ using namespace vgpu::sim::api;
 using vgpu::sim::device::Command;
 using vgpu::sim::device::Event;
 using vgpu::sim::device::MarkPtr;
+using vgpu::sim::device::SharedEvent;
 
 VGPU_SIM_EXPORT(cuEventCreate);
 VGPU_SIM_EXPORT(cuEventDestroy);
@@ -78,11 +79,31 @@ bool is_capturing(const Stream& stream) {
   return stream.capture != nullptr;
 }
 
+/// A record that other processes see.
+void record_shared(const StreamPtr& stream, const Event& event) {
+  Command command;
+  command.counted = false;
+  command.work = [shared = event.shared, number = event.shared->record()](Context&) { shared->complete(number); };
+  stream->submit(std::move(command), {});
+}
+
+/// Lets the stream wait for what is recorded now, whoever did that.
+void wait_shared(const StreamPtr& stream, const Event& event) {
+  Command command;
+  command.counted = false;
+  command.work = [shared = event.shared, number = event.shared->last_record()](Context&) { shared->wait(number); };
+  stream->submit(std::move(command), {});
+}
+
 CUresult record(const StreamPtr& stream, Event& event) {
   if (stream->context()->id() != event.context->id()) return CUDA_ERROR_INVALID_HANDLE;
   if (record_in_capture(stream, event)) return CUDA_SUCCESS;
   if (stream->kind() == Stream::Kind::legacy) {
     if (const CUresult result = check_legacy(*stream->context()); result != CUDA_SUCCESS) return result;
+  }
+  if (event.shared != nullptr) {
+    record_shared(stream, event);
+    return CUDA_SUCCESS;
   }
   Command command;
   command.counted = false;
@@ -133,8 +154,8 @@ CUresult cuEventCreate(CUevent* out, unsigned flags) {
   return with_context([&](const ContextPtr& context) {
     constexpr unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
     if (out == nullptr || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
-    if ((flags & CU_EVENT_INTERPROCESS) != 0)
-      return (flags & CU_EVENT_DISABLE_TIMING) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+    const bool interprocess = (flags & CU_EVENT_INTERPROCESS) != 0;
+    if (interprocess && (flags & CU_EVENT_DISABLE_TIMING) == 0) return CUDA_ERROR_INVALID_VALUE;
     Simulator& sim = Simulator::get();
     const std::shared_lock gate(sim.gate);
     const std::lock_guard allocations(sim.allocation_gate);
@@ -142,6 +163,7 @@ CUresult cuEventCreate(CUevent* out, unsigned flags) {
     event->handle = vgpu::sim::device::next_handle();
     event->context = context;
     event->flags = flags;
+    if (interprocess && (event->shared = SharedEvent::make()) == nullptr) return CUDA_ERROR_OPERATING_SYSTEM;
     sim.events.add(event->handle, event);
     *out = as_handle<CUevent>(event->handle);
     return CUDA_SUCCESS;
@@ -172,7 +194,8 @@ CUresult cuEventQuery(CUevent handle) {
   return with_event(handle, [&](const ContextPtr& context, const EventPtr& event) {
     if (lose_capture(*event)) return CUDA_ERROR_CAPTURED_EVENT;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
-    const bool done = are_done(marks_of(*event));
+    const bool done = event->shared != nullptr ? event->shared->is_complete(event->shared->last_record())
+                                               : are_done(marks_of(*event));
     if (done) event->context->output.flush();
     if (event->context->error() != CUDA_SUCCESS) return event->context->error();
     return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -183,7 +206,10 @@ CUresult cuEventSynchronize(CUevent handle) {
   return with_event(handle, [&](const ContextPtr& context, const EventPtr& event) {
     if (lose_capture(*event)) return CUDA_ERROR_CAPTURED_EVENT;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
-    event->context->wait(marks_of(*event));
+    if (event->shared != nullptr)
+      event->shared->wait(event->shared->last_record());
+    else
+      event->context->wait(marks_of(*event));
     event->context->output.flush();
     return event->context->error();
   });
@@ -214,6 +240,10 @@ CUresult cuStreamWaitEvent(CUstream stream_handle, CUevent handle, unsigned flag
     }
     if (stream->kind() == Stream::Kind::legacy) {
       if (const CUresult result = check_legacy(*context); result != CUDA_SUCCESS) return result;
+    }
+    if (event->shared != nullptr) {
+      wait_shared(stream, *event);
+      return CUDA_SUCCESS;
     }
     Command command;
     command.counted = false;

@@ -1,6 +1,8 @@
 #include "worker/sim/device/physical_memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/sim/device/handle_table.hpp"
@@ -16,16 +18,29 @@ std::shared_ptr<PhysicalMemory> PhysicalMemory::make(memory::DeviceArena& arena,
     arena.discharge(size);
     return nullptr;
   }
-  return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, file, size, properties));
+  return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, file, size, size, properties));
 }
 
-PhysicalMemory::PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64_t size,
+std::shared_ptr<PhysicalMemory> PhysicalMemory::import(memory::DeviceArena& arena, int file) {
+  struct stat facts {};
+  if (::fstat(file, &facts) != 0 || facts.st_size <= 0) return nullptr;
+  const int ours = ::fcntl(file, F_DUPFD_CLOEXEC, 0);
+  if (ours < 0) return nullptr;
+  cuda::CUmemAllocationProp properties = {};
+  properties.type = cuda::CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.requestedHandleTypes = cuda::CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  properties.location = {cuda::CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  const auto size = static_cast<std::uint64_t>(facts.st_size);
+  return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, ours, size, 0, properties));
+}
+
+PhysicalMemory::PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64_t size, std::uint64_t charged,
                                const cuda::CUmemAllocationProp& properties)
-    : arena_(arena), file_(file), size_(size), handle_(next_handle()), properties_(properties) {}
+    : arena_(arena), file_(file), size_(size), charged_(charged), handle_(next_handle()), properties_(properties) {}
 
 PhysicalMemory::~PhysicalMemory() {
   ::close(file_);
-  arena_.discharge(size_);
+  arena_.discharge(charged_);
 }
 
 void PhysicalMemories::retain(const Pointer& memory) {

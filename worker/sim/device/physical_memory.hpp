@@ -18,6 +18,8 @@ class PhysicalMemory {
   /// Null if there is no room.
   static std::shared_ptr<PhysicalMemory> make(memory::DeviceArena& arena, std::uint64_t size,
                                               const cuda::CUmemAllocationProp& properties);
+  /// What another process made, by a descriptor of it, which stays the caller's; null if it is none.
+  static std::shared_ptr<PhysicalMemory> import(memory::DeviceArena& arena, int file);
   ~PhysicalMemory();
   PhysicalMemory(const PhysicalMemory&) = delete;
   PhysicalMemory& operator=(const PhysicalMemory&) = delete;
@@ -28,11 +30,13 @@ class PhysicalMemory {
   const cuda::CUmemAllocationProp& properties() const { return properties_; }
 
  private:
-  PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64_t size, const cuda::CUmemAllocationProp& properties);
+  PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64_t size, std::uint64_t charged,
+                 const cuda::CUmemAllocationProp& properties);
 
   memory::DeviceArena& arena_;
   const int file_;
   const std::uint64_t size_;
+  const std::uint64_t charged_;  ///< 0 if another process made it
   const std::uint64_t handle_;
   const cuda::CUmemAllocationProp properties_;
 };

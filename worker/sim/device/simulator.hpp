@@ -13,6 +13,7 @@
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
+#include "worker/sim/device/shared_event.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -27,6 +28,7 @@ struct Event {
   std::uint64_t handle = 0;
   std::shared_ptr<Context> context;
   unsigned flags = 0;
+  std::shared_ptr<SharedEvent> shared;  ///< if other processes may see it: the marks below mean nothing then
   std::mutex mutex;
   // Guarded by mutex.
   bool recorded = false;

@@ -1,6 +1,7 @@
 #include "worker/sim/memory/device_arena.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,13 +18,20 @@ constexpr int fresh_pattern = 0xa5;
 constexpr std::uint64_t filled_bytes = 4u << 20;
 constexpr std::uint64_t page = 4096;
 
+int make_file(std::uint64_t size) {
+  const int file = ::memfd_create("vgpu-sim-device", MFD_CLOEXEC);
+  if (file >= 0 && ::ftruncate(file, static_cast<off_t>(size)) == 0) return file;
+  if (file >= 0) ::close(file);
+  return -1;
+}
+
 std::uint64_t rounded(std::uint64_t size) { return (size + alignment - 1) / alignment * alignment; }
 
 }  // namespace
 
-Mapping::Mapping(std::size_t size, bool accessible) {
-  void* at = ::mmap(nullptr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Mapping::Mapping(std::size_t size, bool accessible, int file) {
+  const int kind = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* at = ::mmap(nullptr, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE, kind | MAP_NORESERVE, file, 0);
   if (at == MAP_FAILED) return;
   data_ = static_cast<std::byte*>(at);
   size_ = size;
@@ -44,10 +52,15 @@ Mapping::~Mapping() {
 
 DeviceArena::DeviceArena(std::uint64_t size)
     : size_(size / page * page),
+      file_(make_file(size_)),
       window_(size_, false),
-      bytes_(size_, true),
+      bytes_(size_, true, file_),
       valid_(size_ / granule * sizeof(std::uint16_t), true) {
   if (is_open()) free_[base()] = size_;
+}
+
+DeviceArena::~DeviceArena() {
+  if (file_ >= 0) ::close(file_);
 }
 
 std::uint64_t DeviceArena::used() const {
@@ -74,11 +87,19 @@ bool DeviceArena::release(std::uint64_t address) {
   const auto found = allocations_.find(address);
   if (found == allocations_.end() || found->second.mapped) return false;
   const std::uint64_t length = rounded(found->second.size);
+  const Allocation gone = found->second;
   allocations_.erase(found);
+  if (gone.imported) {
+    const std::uint64_t begin = address / page * page;
+    const std::uint64_t pages = (address % page + gone.size + page - 1) / page * page;
+    restore(begin, pages);
+    give_back(begin, pages);
+    return true;
+  }
   used_ -= length;
   const std::uint64_t first_page = (address - base() + page - 1) / page * page;
   const std::uint64_t end_page = (address - base() + length) / page * page;
-  if (end_page > first_page) ::madvise(bytes_.data() + first_page, end_page - first_page, MADV_DONTNEED);
+  if (end_page > first_page) ::madvise(bytes_.data() + first_page, end_page - first_page, MADV_REMOVE);
   give_back(address, length);
   return true;
 }

@@ -18,8 +18,9 @@ namespace vgpu::sim::memory {
 class Mapping {
  public:
   Mapping() = default;
-  /// `size` bytes, or an empty mapping if there is no room. Pages come into being when touched.
-  Mapping(std::size_t size, bool accessible);
+  /// `size` bytes, or an empty mapping if there is no room. Pages come into being when touched. With `file` they are
+  /// the file's, which others may map too.
+  Mapping(std::size_t size, bool accessible, int file = -1);
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
   Mapping(const Mapping&) = delete;
@@ -41,8 +42,9 @@ struct Allocation {
   std::uint64_t id = 0;
   std::uint64_t owner = 0;  ///< what the owner put there: a context's id, a pool's id
   bool stream_ordered = false;
-  bool mapped = false;  ///< physical memory at a reserved address; `owner` is the reservation then
-  bool going = false;   ///< a stream will free it
+  bool imported = false;  ///< another process's, mapped here
+  bool mapped = false;    ///< physical memory at a reserved address; `owner` is the reservation then
+  bool going = false;     ///< a stream will free it
 };
 
 class DeviceArena {
@@ -51,6 +53,9 @@ class DeviceArena {
   static constexpr std::uint64_t granule = 256;
 
   explicit DeviceArena(std::uint64_t size);
+  ~DeviceArena();
+  DeviceArena(const DeviceArena&) = delete;
+  DeviceArena& operator=(const DeviceArena&) = delete;
 
   bool is_open() const { return window_.data() != nullptr && bytes_.data() != nullptr && valid_.data() != nullptr; }
   std::uint64_t size() const { return size_; }
@@ -58,6 +63,12 @@ class DeviceArena {
 
   /// Memory filled with a pattern; nothing if there is no room. Not touchable before set_live().
   std::optional<Allocation> allocate(std::uint64_t size, std::uint64_t owner, bool stream_ordered);
+  /// What lies behind the arena's bytes, by which other processes map them, and where in it an address is.
+  int file() const { return file_; }
+  std::uint64_t offset_of(std::uint64_t address) const { return address - base(); }
+  /// Maps `size` bytes at `offset` of another arena's file; touchable at once. Its address, or nothing if there is no
+  /// room.
+  std::optional<std::uint64_t> import(int file, std::uint64_t offset, std::uint64_t size, std::uint64_t owner);
   /// Gives an allocation's address range back; the address must be its start.
   bool release(std::uint64_t address);
   /// Poisons and gives back all allocations of an owner.
@@ -111,7 +122,11 @@ class DeviceArena {
 
   std::uint64_t base() const { return reinterpret_cast<std::uint64_t>(window_.data()); }
 
+  /// Puts the arena's own bytes back where others were mapped.
+  void restore(std::uint64_t address, std::uint64_t size);
+
   std::uint64_t size_ = 0;
+  int file_ = -1;
   Mapping window_;
   Mapping bytes_;
   Mapping valid_;

@@ -60,9 +60,38 @@ bool DeviceArena::unmap(std::uint64_t address, std::uint64_t size) {
   if (mappings.empty()) return false;
   const std::lock_guard lock(mutex_);
   for (const Allocation& mapping : mappings) allocations_.erase(mapping.address);
-  ::mmap(bytes_.data() + (address - base()), size, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  restore(address, size);
   return true;
+}
+
+void DeviceArena::restore(std::uint64_t address, std::uint64_t size) {
+  const auto offset = static_cast<off_t>(address - base());
+  ::mmap(bytes_.data() + offset, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file_, offset);
+}
+
+std::optional<std::uint64_t> DeviceArena::import(int file, std::uint64_t offset, std::uint64_t size,
+                                                 std::uint64_t owner) {
+  constexpr std::uint64_t page = 4096;
+  const std::uint64_t skipped = offset % page;
+  const std::uint64_t length = (skipped + size + page - 1) / page * page;
+  if (size == 0 || size > size_) return std::nullopt;
+  Allocation allocation;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t begin = take(length, page, 0);
+    if (begin == 0) return std::nullopt;
+    void* at = bytes_.data() + (begin - base());
+    if (::mmap(at, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+               static_cast<off_t>(offset - skipped)) == MAP_FAILED) {
+      give_back(begin, length);
+      return std::nullopt;
+    }
+    allocation = {begin + skipped, size, next_id_++, owner};
+    allocation.imported = true;
+    allocations_[allocation.address] = allocation;
+  }
+  set_live(allocation, true);
+  return allocation.address;
 }
 
 bool DeviceArena::covers(std::uint64_t address, std::uint64_t size) const {
