@@ -42,6 +42,19 @@ def run_version(context: Context, library: pathlib.Path, version: str, must_work
     return rows
 
 
+def run_demo(context: Context, program: pathlib.Path, version: str, must_work: bool, result: Result) -> tuple:
+    """The demo as nvcc of that version built it."""
+    cells = {NATIVE: "-"}
+    for way in context.ways("runtime_check"):
+        run = context.run(way, [program], f"{version}-demo")
+        cells[way] = "ok" if run.ok else "FAILED"
+        if not run.ok:
+            result.lines.append(f"  {version} demo, {way}: {run.complaint()}")
+    if must_work and cells[REMOTED] != "ok" and cells[NATIVE] != "FAILED":
+        result.passed = False
+    return (version, "demo, built with nvcc", cells[NATIVE], cells[REMOTED])
+
+
 def run_runtimes(context: Context, folders: list[pathlib.Path]) -> Result:
     """folders: where scripts/fetch-cuda-runtimes may have put the libraries; the first that exists counts."""
     folder = next((folder for folder in folders if folder.is_dir()), None)
@@ -53,6 +66,8 @@ def run_runtimes(context: Context, folders: list[pathlib.Path]) -> Result:
             rows += run_version(context, folder / version / name, version, must_work, result)
         else:
             result.fail(f"{folder / version / name} is missing")
+        if (folder / version / "demo").exists():
+            rows.append(run_demo(context, folder / version / "demo", version, must_work, result))
     result.lines = table(rows, ("version", "part", NATIVE, REMOTED)) + result.lines
     right = {version: sum(row[0] == version and row[3] == "ok" for row in rows) for version in VERSIONS}
     result.summary = ", ".join(f"{version}: {count} of {sum(row[0] == version for row in rows)} parts right remoted" for version, count in right.items())

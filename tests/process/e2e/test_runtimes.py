@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_runtimes.py BUILD: programs with NVIDIA's run-time libraries 11.8 and 12.4, as older distributions have them.
 
-The libraries come from Debian's mirror and are kept below build/; where they cannot be had, the test is skipped.
+The libraries come from Debian's mirror and are kept below build/; where they cannot be had, the test is skipped. So are
+the programs built with nvcc of those toolkits, which scripts/fetch-cuda-runtimes --programs makes.
 """
 import pathlib
 import subprocess
@@ -29,11 +30,25 @@ class Runtimes(unittest.TestCase):
         self.assertEqual(verdicts(Run(done.returncode, done.stdout, done.stderr, 0)), dict.fromkeys(PARTS, "ok"), done.stdout + done.stderr)
         self.assertEqual(done.returncode, 0)
 
+    def check_demo(self, version: str):
+        program = FOLDER / version / "demo"
+        if not program.exists():
+            self.skipTest("it was not built")
+        with PrivateBroker(LAYOUT, "sim") as broker:
+            done = broker.run([program], SECONDS)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1:]), (0, ["demo: all results are right"]), done.stdout + done.stderr)
+
     def test_12_4(self):
         self.check("12.4")
 
     def test_11_8(self):
         self.check("11.8")
+
+    def test_a_program_built_with_12_4(self):
+        self.check_demo("12.4")
+
+    def test_a_program_built_with_11_8(self):
+        self.check_demo("11.8")
 
 
 if __name__ == "__main__":
