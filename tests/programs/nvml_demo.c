@@ -114,7 +114,7 @@ static int as_nccl(void) {
   for (unsigned link = 0; link < 18; ++link) {
     const nvml_result state = nvml.link_state(device, link, &value);
     if (state != NVML_OK || value == 0) continue;
-    EXPECT(nvml.link_remote_pci(device, link, &pci) == NVML_OK);
+    printf("link%u=%d\n", link, nvml.link_remote_pci(device, link, &pci));
   }
   const nvml_result p2p = nvml.p2p(device, device, 0, &status);
   printf("p2p=%d\n", p2p);
