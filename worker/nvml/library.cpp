@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "worker/nvml/software.hpp"
+#include "worker/nvml/from_cuda.hpp"
 
 namespace vgpu::worker::nvml {
 namespace {
@@ -19,26 +19,24 @@ constexpr unsigned kMoreProcesses = 16;  // that may begin between the count and
 nvmlReturn_t Library::open() {
   if (is_tried_) return opened_;
   is_tried_ = true;
-  if (driver_->is_software) {
-    use_software(functions_, driver_->functions);
-    opened_ = initialise();
-  } else {
-    opened_ = open_real();
-  }
-  return opened_;
+  if (!driver_->is_software) opened_ = open_real();
+  if (opened_ == NVML_SUCCESS) return opened_;
+  use_cuda(functions_, driver_->functions);
+  if (driver_->is_software) add_simulated(functions_);
+  return opened_ = initialise();
 }
 
 nvmlReturn_t Library::open_real() {
   void* handle = ::dlopen(kName, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
-    complaint_ = fmt::format("cannot open {}: {}; the client has CUDA without NVML", kName, ::dlerror());
+    complaint_ = fmt::format("cannot open {}: {}; NVML says no more than CUDA knows", kName, ::dlerror());
     return NVML_ERROR_LIBRARY_NOT_FOUND;
   }
   for_each_function(functions_, [handle](const char* symbol, void** slot) { *slot = ::dlsym(handle, symbol); });
   const nvmlReturn_t result = initialise();
   if (result != NVML_SUCCESS)
     complaint_ =
-        fmt::format("{} does not start: error {}; the client has CUDA without NVML", kName, static_cast<int>(result));
+        fmt::format("{} does not start: error {}; NVML says no more than CUDA knows", kName, static_cast<int>(result));
   return result;
 }
 

@@ -1,4 +1,4 @@
-// The NVML that this worker asks for its client: the real one beside the real driver, or what the software GPU says.
+// The NVML that this worker asks for its client: the real one beside the real driver, or what CUDA knows.
 #pragma once
 
 #include <cstdint>
