@@ -77,9 +77,7 @@ install(TARGETS vgpu-guestd DESTINATION sbin COMPONENT guest)
 install(TARGETS vgpu-guest DESTINATION bin COMPONENT guest)
 # In a folder of its own, which comes first in the dynamic linker's configuration.
 install(TARGETS vgpu-shim-cuda LIBRARY DESTINATION lib/vgpu COMPONENT guest)
-if(TARGET vgpu-shim-nvml)
-  install(TARGETS vgpu-shim-nvml LIBRARY DESTINATION lib/vgpu COMPONENT guest)
-endif()
+install(TARGETS vgpu-shim-nvml LIBRARY DESTINATION lib/vgpu COMPONENT guest)
 install(FILES ${packaging}/vgpu-guest.ld.conf DESTINATION /etc/ld.so.conf.d RENAME 000-vgpu.conf COMPONENT guest)
 install(FILES scripts/vgpu-guestd.service DESTINATION lib/systemd/system COMPONENT guest)
 install(FILES LICENSE DESTINATION share/doc/vgpu-guest RENAME copyright COMPONENT guest)
@@ -105,7 +103,7 @@ set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
 set(host_summary "vGPU broker: CUDA for programs and virtual machines without a GPU (host side)")
-set(guest_summary "vGPU for a virtual machine: libcuda.so.1, its daemon and its tool (guest side)")
+set(guest_summary "vGPU for a virtual machine: libcuda.so.1, libnvidia-ml.so.1, daemon and tool (guest side)")
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -116,8 +114,8 @@ set(CPACK_DEBIAN_HOST_PACKAGE_NAME vgpu-broker)
 set(CPACK_DEBIAN_HOST_DESCRIPTION ${host_summary})
 set(CPACK_DEBIAN_GUEST_PACKAGE_NAME vgpu-guest)
 set(CPACK_DEBIAN_GUEST_DESCRIPTION ${guest_summary})
-# Whoever brings a libcuda.so.1 of its own.
-set(CPACK_DEBIAN_GUEST_PACKAGE_CONFLICTS libcuda1)
+# Whoever brings a libcuda.so.1 or libnvidia-ml.so.1 of its own.
+set(CPACK_DEBIAN_GUEST_PACKAGE_CONFLICTS "libcuda1, libnvidia-ml1")
 
 set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)

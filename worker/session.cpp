@@ -35,7 +35,7 @@ Session::Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, sh
       contexts_(driver_.functions),
       console_(window_),
       host_steps_(window_),
-      nvml_(driver_, allocations_),
+      nvml_(driver_),
       dispatcher_(*this, window_, std::move(doorbell), std::move(grant)) {}
 
 CUresult Session::enter(uint64_t context) {

@@ -87,24 +87,32 @@ def question(row):
     return "\n".join(lines + ["  return result;", "}", ""])
 
 
+def where_known(name, lines):
+    """An older header lacks some of what the table names: only what it has is compared (tests/wire/CMakeLists.txt says what that is)."""
+    return [f"#ifdef VGPU_HAS_{name}", *lines, "#endif"]
+
+
 def parity(nvml):
     types = (pathlib.Path(__file__).resolve().parent / "nvml_types.hpp").read_text()
-    text = ["#include <cstddef>", "#include <type_traits>", "#define NVML_NO_UNVERSIONED_FUNC_DEFS", "#include <nvml.h>", '#include "common/api/nvml_types.hpp"', "",
-            "// An older header lacks some of what the table names; the driver it came with exports less.", "#if NVML_API_VERSION >= 13", "", "// Results."]
+    text = ["#include <cstddef>", "#include <type_traits>", '#include "tests/wire/nvml_names.gen.h"', "#define NVML_NO_UNVERSIONED_FUNC_DEFS", "#include <nvml.h>", '#include "common/api/nvml_types.hpp"', "",
+            "// Results."]
     for name, value in re.findall(r"^  (NVML_\w+) = (\d+),", types, re.M):
-        text.append(f'static_assert(static_cast<int>(::{name}) == {value}, "{name}");')
+        text += where_known(name, [f'static_assert(static_cast<int>(::{name}) == {value}, "{name}");'])
     text += ["", "// Sizes and offsets."]
     for name, body in re.findall(r"^struct (\w+) \{(.*?)\n\};", types, re.S | re.M):
-        text.append(f'static_assert(sizeof(vgpu::nvml::{name}) == sizeof(::{name}), "{name}");')
-        for member in re.findall(r"(\w+)(?:\[\w+\])?;", body):
-            text.append(f'static_assert(offsetof(vgpu::nvml::{name}, {member}) == offsetof(::{name}, {member}), "{name}::{member}");')
-    text += ["", "// Prototypes."]
-    for row in nvml.typed:
+        members = re.findall(r"(\w+)(?:\[\w+\])?;", body)
+        text += where_known(name, [f'static_assert(sizeof(vgpu::nvml::{name}) == sizeof(::{name}), "{name}");',
+                                   *[f'static_assert(offsetof(vgpu::nvml::{name}, {m}) == offsetof(::{name}, {m}), "{name}::{m}");' for m in members]])
+    text += ["", "// Prototypes; none where the header does not know the version of a structure that the table names."]
+    for row in [r for r in nvml.typed if r.attrs.get("header") != "no"]:
         parameters = ", ".join(p.type for p in row.params)
         returns = "const char*" if row.returns == "const char*" else "::nvmlReturn_t"
-        text.append(f'static_assert(std::is_same_v<decltype(&::{row.symbol}), {returns} (*)({parameters})>, "{row.symbol}");')
-    text += ["", "// Every name is declared there.", *[f"static_assert(sizeof(&::{r.symbol}) != 0);" for r in nvml.rows if r.symbol != "nvmlInternalGetExportTable"], "#endif", ""]
-    return "\n".join(text)
+        check = [f'static_assert(std::is_same_v<decltype(&::{row.symbol}), {returns} (*)({parameters})>, "{row.symbol}");']
+        versioned_types = {p.target for p in row.params if p.type.endswith("*") and re.search(r"_v\d_t$", p.target)}
+        for name in sorted(versioned_types):
+            check = where_known(name, check)
+        text += where_known(row.symbol, check)
+    return "\n".join(text) + "\n"
 
 
 def docs(nvml):

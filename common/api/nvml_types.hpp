@@ -146,6 +146,8 @@ struct nvmlProcessInfo_v2_t {
   unsigned computeInstanceId;
 };
 
+using nvmlProcessInfo_t = nvmlProcessInfo_v2_t;
+
 struct nvmlTemperature_v1_t {
   unsigned version;
   nvmlTemperatureSensors_t sensorType;

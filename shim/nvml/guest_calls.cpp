@@ -40,7 +40,19 @@ nvmlReturn_t give_no_fabric(nvmlDevice_t device, Info* info) {
   return NVML_SUCCESS;
 }
 
+// nvidia-smi asks for this one and calls nothing of it: known of an open-source library that gives it as many nulls.
+constexpr unsigned char kTableOfSmi[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
+                                           0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4};
+constexpr const void* kNulls[512] = {};
+
 }  // namespace
+
+nvmlReturn_t nvmlInternalGetExportTable(const void** table, const void* id) {
+  if (table == nullptr || id == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  const bool is_known = std::memcmp(id, kTableOfSmi, sizeof kTableOfSmi) == 0;
+  *table = is_known ? static_cast<const void*>(kNulls) : nullptr;
+  return is_known ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
+}
 
 nvmlReturn_t nvmlInit() { return initialize(0); }
 nvmlReturn_t nvmlInit_v2() { return initialize(0); }

@@ -73,7 +73,7 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsign
   return list_own(device, infoCount, infos);
 }
 nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned* infoCount,
-                                                     nvmlProcessInfo_v2_t* infos) {
+                                                     nvmlProcessInfo_t* infos) {
   return list_own(device, infoCount, infos);
 }
 
@@ -83,7 +83,7 @@ nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses(nvmlDevice_t device, unsigned
 nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v2(nvmlDevice_t device, unsigned* infoCount, nvmlProcessInfo_v2_t*) {
   return list_none(device, infoCount);
 }
-nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned* infoCount, nvmlProcessInfo_v2_t*) {
+nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned* infoCount, nvmlProcessInfo_t*) {
   return list_none(device, infoCount);
 }
 nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses(nvmlDevice_t device, unsigned* infoCount, nvmlProcessInfo_v1_t*) {
@@ -93,8 +93,7 @@ nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v2(nvmlDevice_t device, uns
                                                         nvmlProcessInfo_v2_t*) {
   return list_none(device, infoCount);
 }
-nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(nvmlDevice_t device, unsigned* infoCount,
-                                                        nvmlProcessInfo_v2_t*) {
+nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(nvmlDevice_t device, unsigned* infoCount, nvmlProcessInfo_t*) {
   return list_none(device, infoCount);
 }
 

@@ -91,7 +91,9 @@ static int as_pytorch(void) {
   cu_handle context;
   cu_address block;
   EXPECT(driver.context_retain(&context, 0) == CU_OK && driver.context_set(context) == CU_OK);
+  struct nvml_memory memory;
   EXPECT(driver.allocate(&block, 64 << 20) == CU_OK);
+  EXPECT(nvml.memory(device, &memory) == NVML_OK && memory.used >= 64 << 20 && memory.used < memory.total);
   own = 0;
   EXPECT(nvml.processes(device, &own, NULL) == NVML_INSUFFICIENT_SIZE && own == 1);
   EXPECT(nvml.processes(device, &own, &process) == NVML_OK && own == 1);
@@ -112,7 +114,7 @@ static int as_nccl(void) {
   for (unsigned link = 0; link < 18; ++link) {
     const nvml_result state = nvml.link_state(device, link, &value);
     if (state != NVML_OK || value == 0) continue;
-    EXPECT(nvml.link_remote_pci(device, link, &pci) == NVML_OK);
+    printf("link%u=%d\n", link, nvml.link_remote_pci(device, link, &pci));
   }
   const nvml_result p2p = nvml.p2p(device, device, 0, &status);
   printf("p2p=%d\n", p2p);
@@ -240,6 +242,37 @@ static int not_supported(void) {
   return 0;
 }
 
+/* On a host with two GPUs, of which the worker's is the second. */
+static int on_host(void) {
+  unsigned count = 0, own = 4, milliwatts = 0;
+  nvml_device first, second;
+  char text[96];
+  struct nvml_memory memory;
+  struct nvml_memory_v2 memory_v2 = {.version = sizeof memory_v2 | 2u << 24};
+  struct nvml_process processes[4];
+  struct nvml_field fields[2] = {{.id = 7}, {.id = 8}};
+  cu_handle context;
+  EXPECT(nvml.init() == NVML_OK && nvml.count(&count) == NVML_OK && count == 2);
+  EXPECT(nvml.by_index(0, &first) == NVML_OK && nvml.by_index(1, &second) == NVML_OK && first != second);
+  EXPECT(nvml.name(second, text, sizeof text) == NVML_OK);
+  printf("name=%s\n", text);
+  EXPECT(nvml.driver_version(text, sizeof text) == NVML_OK);
+  printf("driver=%s\n", text);
+  EXPECT(nvml.memory_v2(first, &memory_v2) == NVML_OK && memory_v2.total == 1ull << 30);
+  EXPECT(nvml.memory_v2(second, &memory_v2) == NVML_OK && memory_v2.total == 2ull << 30);
+  EXPECT(nvml.power(second, &milliwatts) == NVML_OK && milliwatts == 100001);
+  EXPECT(nvml.fields(first, 2, fields) == NVML_OK && fields[0].value == 21 && fields[1].value == 24);
+  EXPECT(nvml.memory(first, &memory) == NVML_NOT_SUPPORTED); /* that library lacks it */
+  EXPECT(driver_open(&driver) && driver.init(0) == CU_OK);
+  EXPECT(driver.context_retain(&context, 0) == CU_OK && driver.context_set(context) == CU_OK);
+  EXPECT(nvml.processes(first, &own, processes) == NVML_OK && own == 0);
+  own = 4;
+  EXPECT(nvml.processes(second, &own, processes) == NVML_OK && own == 1);
+  EXPECT(processes[0].pid == (unsigned)getpid());
+  printf("used=%llu\n", processes[0].used);
+  return 0;
+}
+
 /* Prints what nvmlInit answers, and leaves judging to whoever made the circumstances. */
 static int only_init(void) {
   const nvml_result result = nvml.init();
@@ -280,6 +313,7 @@ int main(int argc, char** argv) {
                {"unsupported", not_supported},
                {"init", only_init},
                {"init-after-cuda", init_after_cuda},
+               {"host", on_host},
                {"stay", stay}};
   for (size_t i = 0; argc == 2 && i < sizeof kinds / sizeof *kinds; ++i)
     if (strcmp(argv[1], kinds[i].name) == 0) return nvml_open(&nvml) ? kinds[i].run() : 1;

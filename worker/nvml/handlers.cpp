@@ -81,7 +81,8 @@ void nvml_process(Session& session, const api::ops::NvmlProcess& op, Call& call)
   if (result == NVML_SUCCESS && !session.nvml().device(op.device, device)) result = NVML_ERROR_INVALID_ARGUMENT;
   if (result == NVML_SUCCESS && has_context(session, device)) {
     reply.has_context = 1;
-    reply.used_memory = session.nvml().own_memory(device);
+    const uint64_t allocated = session.allocations().charged() + session.virtual_memory().charged();
+    reply.used_memory = session.nvml().own_memory(device, allocated);
   }
   reply.result = static_cast<uint32_t>(result);
   reply.encode(call.reply());

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "worker/nvml/software.hpp"
+#include "worker/nvml/from_cuda.hpp"
 
 namespace vgpu::worker::nvml {
 namespace {
@@ -19,26 +19,24 @@ constexpr unsigned kMoreProcesses = 16;  // that may begin between the count and
 nvmlReturn_t Library::open() {
   if (is_tried_) return opened_;
   is_tried_ = true;
-  if (driver_->is_software) {
-    use_software(functions_, driver_->functions, *allocations_);
-    opened_ = initialise();
-  } else {
-    opened_ = open_real();
-  }
-  return opened_;
+  if (!driver_->is_software) opened_ = open_real();
+  if (opened_ == NVML_SUCCESS) return opened_;
+  use_cuda(functions_, driver_->functions);
+  if (driver_->is_software) add_simulated(functions_);
+  return opened_ = initialise();
 }
 
 nvmlReturn_t Library::open_real() {
   void* handle = ::dlopen(kName, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
-    complaint_ = fmt::format("cannot open {}: {}; the client has CUDA without NVML", kName, ::dlerror());
+    complaint_ = fmt::format("cannot open {}: {}; NVML says no more than CUDA knows", kName, ::dlerror());
     return NVML_ERROR_LIBRARY_NOT_FOUND;
   }
   for_each_function(functions_, [handle](const char* symbol, void** slot) { *slot = ::dlsym(handle, symbol); });
   const nvmlReturn_t result = initialise();
   if (result != NVML_SUCCESS)
     complaint_ =
-        fmt::format("{} does not start: error {}; the client has CUDA without NVML", kName, static_cast<int>(result));
+        fmt::format("{} does not start: error {}; NVML says no more than CUDA knows", kName, static_cast<int>(result));
   return result;
 }
 
@@ -67,7 +65,7 @@ bool Library::is_same(nvmlDevice_t handle, int driver_device) const {
          has(cuda::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, pci.bus) && has(cuda::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, pci.device);
 }
 
-uint64_t Library::own_memory(nvmlDevice_t handle) const {
+uint64_t Library::own_memory(nvmlDevice_t handle, uint64_t allocated) const {
   const auto list = functions_.nvmlDeviceGetComputeRunningProcesses_v3;
   unsigned count = 0;
   if (list != nullptr && list(handle, &count, nullptr) == NVML_ERROR_INSUFFICIENT_SIZE) {
@@ -77,7 +75,7 @@ uint64_t Library::own_memory(nvmlDevice_t handle) const {
       if (processes[i].pid == static_cast<unsigned>(::getpid())) return processes[i].usedGpuMemory;
   }
   // In a namespace of its own this process has another number than the driver knows it by.
-  return allocations_->charged();
+  return allocated;
 }
 
 }  // namespace vgpu::worker::nvml

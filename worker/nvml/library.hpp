@@ -1,4 +1,4 @@
-// The NVML that this worker asks for its client: the real one beside the real driver, or what the software GPU says.
+// The NVML that this worker asks for its client: the real one beside the real driver, or what CUDA knows.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,6 @@
 
 #include "common/api/nvml_functions.gen.hpp"
 #include "worker/driver/library.hpp"
-#include "worker/objects/allocations.hpp"
 
 namespace vgpu::worker::nvml {
 
@@ -15,8 +14,8 @@ using namespace ::vgpu::nvml;
 
 class Library {
  public:
-  /// Both must outlive it.
-  Library(const DriverLibrary& driver, const Allocations& allocations) : driver_(&driver), allocations_(&allocations) {}
+  /// The driver must outlive it.
+  explicit Library(const DriverLibrary& driver) : driver_(&driver) {}
 
   /// Opens and initialises it at the first call; it stays open until the process ends. Later calls give the same
   /// result.
@@ -31,15 +30,14 @@ class Library {
   bool device(uint32_t index, nvmlDevice_t& handle) const;
   /// Whether this is the device of the driver with that number.
   bool is_same(nvmlDevice_t handle, int driver_device) const;
-  /// Memory that this process holds there.
-  uint64_t own_memory(nvmlDevice_t handle) const;
+  /// Memory that this process holds there, `allocated` if the library does not know.
+  uint64_t own_memory(nvmlDevice_t handle, uint64_t allocated) const;
 
  private:
   nvmlReturn_t open_real();
   nvmlReturn_t initialise();
 
   const DriverLibrary* driver_;
-  const Allocations* allocations_;
   Functions functions_;
   uint32_t device_count_ = 0;
   bool is_tried_ = false;

@@ -185,7 +185,8 @@ class HostPackage(Installed):
 class GuestPackage(Installed):
     def test_programs_find_the_shim_and_only_while_it_is_installed(self):
         ROOT.run("dpkg", "-i", ROOT.package("vgpu-guest", VERSION))
-        self.assertIn("libcuda.so.1 (libc6,x86-64) => /usr/lib/vgpu/libcuda.so.1", ROOT.run("ldconfig", "-p"))
+        for library in ("libcuda.so.1", "libnvidia-ml.so.1"):
+            self.assertIn(f"{library} (libc6,x86-64) => /usr/lib/vgpu/{library}", ROOT.run("ldconfig", "-p"))
         self.assertIn("no vGPU device", ROOT.run("vgpu-guest", "self-test", check=1))
         ROOT.run("dpkg", "--purge", "vgpu-guest")
         self.assertNotIn("vgpu", ROOT.run("ldconfig", "-p"))
@@ -235,7 +236,8 @@ class Rpm(unittest.TestCase):
     def test_install_of_the_guest_side(self):
         self.rpm("-i", "--nodeps", ROOT.rpm_package("vgpu-guest", VERSION))
         self.assertEqual(self.rpm("-V", "--nodeps", "vgpu-guest"), "")
-        self.assertIn("/usr/lib/vgpu/libcuda.so.1", ROOT.run("ldconfig", "-p"))
+        for library in ("libcuda.so.1", "libnvidia-ml.so.1"):
+            self.assertIn(f"/usr/lib/vgpu/{library}", ROOT.run("ldconfig", "-p"))
 
     def test_it_needs_only_libc(self):
         needs = {re.sub(r"\(.*", "", line) for package in ("vgpu-broker", "vgpu-guest") for line in self.rpm("-qRp", ROOT.rpm_package(package, VERSION)).split("\n") if line}

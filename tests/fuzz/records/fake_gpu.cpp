@@ -125,6 +125,7 @@ worker::DriverLibrary fresh_driver(const Behaviour& behaviour, uintptr_t window,
   state.window_size = window_size;
   worker::DriverLibrary library;
   library.path = "fake";
+  library.is_software = true;  // then NVML is asked of it too
   DriverTable& table = library.functions;
 #define FUNCTION(name) table.name = &Plain<proto::name>::call;
 #include "tests/fuzz/records/driver_functions.gen.inc"

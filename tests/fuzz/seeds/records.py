@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "common" / "api"))
 
 import emit_fuzz  # noqa: E402
+import nvml_table  # noqa: E402
 import table  # noqa: E402
 
 POKE, POSTED, NO_CONTEXT = 0xFF, 1, 4
@@ -126,6 +127,40 @@ def sequences(by_name):
         by_name["primary_reset"], NO_CONTEXT) + record(by_name["primary_release"], NO_CONTEXT)
 
 
+# Bytes of NVML's structures that say their version.
+NVML_SIZES = {"nvmlPciInfoExt_v1_t": 64, "nvmlMemory_v2_t": 40, "nvmlTemperature_v1_t": 12, "nvmlMarginTemperature_v1_t": 8, "nvmlPdi_v1_t": 16,
+              "nvmlDeviceAddressingMode_v1_t": 8, "nvmlSystemConfComputeSettings_v1_t": 20}
+FIELD_VALUE = bytes(40)
+
+
+def nvml_arguments(row):
+    """What a question of NVML carries, as the guest's entries put it."""
+    if row.cls == "guest":
+        return FIELD_VALUE
+    out, previous = b"", None
+    for param in row.params:
+        version = nvml_table.version_of(param)
+        follows_text = previous is not None and previous.note == "text"
+        if version:
+            size = NVML_SIZES[param.target]
+            out += struct.pack("<I", size | version << 24).ljust(size, b"\0")
+        elif not param.note and not follows_text and param is not (row.devices or [None])[0]:
+            out += bytes(8 if param.type == "unsigned long long" else 4)
+        previous = param
+    return out
+
+
+def nvml_seeds(by_name):
+    """Every question of NVML once, and what is asked before and after."""
+    query, process = by_name["nvml_query"], by_name["nvml_process"]
+    for row in nvml_table.load(ROOT / "common" / "api").rows:
+        if row.number:
+            arguments = nvml_arguments(row)
+            asked = bytes([query.index, NO_CONTEXT]) + literal(row.number) + literal(0) + bytes([len(arguments)]) + arguments
+            yield row.symbol, behaviour() + asked + record(process, NO_CONTEXT)
+    yield "nvml_process-with-context", behaviour() + preamble(by_name) + record(process)
+
+
 def worker_seeds():
     all_rows = rows()
     by_name = {row.name: row for row in all_rows}
@@ -135,6 +170,7 @@ def worker_seeds():
         if row.may_be_posted:
             yield f"{row.name}-posted", behaviour(busy=2) + made + record(row, POSTED) + record(by_name["stream_query"])
     yield from sequences(by_name)
+    yield from nvml_seeds(by_name)
 
 
 def plain_body(row):

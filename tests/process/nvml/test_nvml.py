@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_nvml.py BUILD: programs that ask NVML as PyTorch, NCCL and Ollama do, and what they are told."""
 import ctypes
+import ctypes.util
 import os
 import pathlib
 import re
@@ -78,6 +79,29 @@ class Programs(unittest.TestCase):
     def test_nothing_stays_behind(self):
         self.run_demo("fork")
         self.broker.await_accounts(clients=0, workers=0)
+
+
+class HostWithNvml(unittest.TestCase):
+    """The worker opens a library of that name beside a driver that it takes for a real one."""
+
+    def test_what_the_hosts_library_says_comes_to_the_guest(self):
+        # The worker's libraries are found as the broker's are.
+        before = os.environ.get("LD_LIBRARY_PATH")
+        os.environ["LD_LIBRARY_PATH"] = str(LAYOUT.top / "tests" / "host-nvml")
+        self.addCleanup(lambda: os.environ.pop("LD_LIBRARY_PATH") if before is None else os.environ.update(LD_LIBRARY_PATH=before))
+        with PrivateBroker(LAYOUT, str(LAYOUT.lib / "libvgpu-simcuda.so.1")) as broker:
+            done = broker.run([DEMO, "host"], SECONDS)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = values(done.stdout)
+        self.assertEqual(found, {"name": "host GPU 1", "driver": "580.1.2", "used": str(300 << 20)})
+
+    @unittest.skipIf(ctypes.util.find_library("nvidia-ml"), "this machine has an NVML of its own")
+    def test_without_one_it_says_what_cuda_knows(self):
+        with PrivateBroker(LAYOUT, str(LAYOUT.lib / "libvgpu-simcuda.so.1")) as broker:
+            found = values(broker.run([LAYOUT.program("nvml_facts")], SECONDS).stdout)
+            self.assertEqual(found["name.0"], "vGPU Software GPU")
+            self.assertEqual(found["live.utilization.0"], "error 3")
+            self.assertTrue(wait_until(lambda: "NVML says no more than CUDA knows" in broker.log.read_text(), 10))
 
 
 class LostWorker(unittest.TestCase):

@@ -1,4 +1,4 @@
-#include "worker/nvml/software.hpp"
+#include "worker/nvml/from_cuda.hpp"
 
 #include <cstdio>
 #include <cstring>
@@ -7,7 +7,6 @@ namespace vgpu::worker::nvml {
 namespace {
 
 constinit const cuda::DriverTable* g_driver = nullptr;
-constinit const Allocations* g_allocations = nullptr;
 
 /// A device's handle is its number in the driver, from 1: never null, and never followed.
 nvmlDevice_t handle_of(unsigned index) { return reinterpret_cast<nvmlDevice_t>(static_cast<uintptr_t>(index) + 1); }
@@ -41,7 +40,17 @@ nvmlReturn_t get_handle(unsigned index, nvmlDevice_t* device) {
   return NVML_SUCCESS;
 }
 
+/// The kernel module's own word.
 nvmlReturn_t get_driver_version(char* version, unsigned length) {
+  char text[80] = {};
+  std::FILE* file = std::fopen("/sys/module/nvidia/version", "re");
+  if (file == nullptr) return NVML_ERROR_NOT_SUPPORTED;
+  const bool was_read = std::fscanf(file, "%79s", text) == 1;
+  std::fclose(file);
+  return was_read ? put(version, length, text) : NVML_ERROR_NOT_SUPPORTED;
+}
+
+nvmlReturn_t get_simulated_version(char* version, unsigned length) {
   int number = 0;
   if (const nvmlReturn_t result = result_of(g_driver->cuDriverGetVersion(&number)); result != NVML_SUCCESS)
     return result;
@@ -111,11 +120,20 @@ nvmlReturn_t get_architecture(nvmlDevice_t device, nvmlDeviceArchitecture_t* arc
   return result;
 }
 
+/// Of the device whose context is current; without one this client has allocated nothing, and others' memory is not
+/// known.
+bool ask_free_memory(nvmlDevice_t device, size_t& free) {
+  cuda::CUdevice current = -1;
+  size_t all = 0;
+  return g_driver->cuCtxGetDevice != nullptr && g_driver->cuCtxGetDevice(&current) == cuda::CUDA_SUCCESS &&
+         current == driver_device(device) && g_driver->cuMemGetInfo_v2(&free, &all) == cuda::CUDA_SUCCESS;
+}
+
 nvmlReturn_t get_memory(nvmlDevice_t device, nvmlMemory_t* memory) {
-  size_t total = 0;
+  size_t total = 0, free = 0;
   const nvmlReturn_t result = result_of(g_driver->cuDeviceTotalMem_v2(&total, driver_device(device)));
-  const uint64_t used = g_allocations->charged();
-  *memory = {total, total > used ? total - used : 0, used};
+  if (!ask_free_memory(device, free) || free > total) free = total;
+  *memory = {total, free, total - free};
   return result;
 }
 
@@ -151,8 +169,6 @@ nvmlReturn_t get_clock(nvmlDevice_t device, nvmlClockType_t type, unsigned* cloc
   return result;
 }
 
-nvmlReturn_t get_no_mig(nvmlDevice_t, unsigned*, unsigned*) { return NVML_ERROR_NOT_SUPPORTED; }
-
 template <unsigned Value>
 nvmlReturn_t get_constant(nvmlDevice_t, unsigned* value) {
   *value = Value;
@@ -161,15 +177,13 @@ nvmlReturn_t get_constant(nvmlDevice_t, unsigned* value) {
 
 }  // namespace
 
-void use_software(Functions& functions, const cuda::DriverTable& driver, const Allocations& allocations) {
+void use_cuda(Functions& functions, const cuda::DriverTable& driver) {
   g_driver = &driver;
-  g_allocations = &allocations;
   for_each_function(functions, [](const char*, void** slot) { *slot = nullptr; });
   functions.nvmlInit_v2 = &init;
   functions.nvmlDeviceGetCount_v2 = &get_count;
   functions.nvmlDeviceGetHandleByIndex_v2 = &get_handle;
   functions.nvmlSystemGetDriverVersion = &get_driver_version;
-  functions.nvmlSystemGetNVMLVersion = &get_nvml_version;
   functions.nvmlDeviceGetName = &get_name;
   functions.nvmlDeviceGetUUID = &get_uuid;
   functions.nvmlDeviceGetPciInfo_v3 = &get_pci;
@@ -178,12 +192,16 @@ void use_software(Functions& functions, const cuda::DriverTable& driver, const A
   functions.nvmlDeviceGetArchitecture = &get_architecture;
   functions.nvmlDeviceGetMemoryInfo = &get_memory;
   functions.nvmlDeviceGetMemoryInfo_v2 = &get_memory_v2;
-  functions.nvmlDeviceGetUtilizationRates = &get_utilization;
   functions.nvmlDeviceGetMemoryBusWidth = &get_number<cuda::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH>;
-  functions.nvmlDeviceGetClockInfo = &get_clock;
   functions.nvmlDeviceGetMaxClockInfo = &get_clock;
-  functions.nvmlDeviceGetMigMode = &get_no_mig;
   functions.nvmlDeviceGetBrand = &get_constant<0>;  // unknown
+}
+
+void add_simulated(Functions& functions) {
+  functions.nvmlSystemGetDriverVersion = &get_simulated_version;
+  functions.nvmlSystemGetNVMLVersion = &get_nvml_version;
+  functions.nvmlDeviceGetUtilizationRates = &get_utilization;
+  functions.nvmlDeviceGetClockInfo = &get_clock;
   functions.nvmlDeviceGetMultiGpuBoard = &get_constant<0>;
   functions.nvmlDeviceGetComputeMode = &get_constant<0>;  // shared by processes
   functions.nvmlDeviceGetPersistenceMode = &get_constant<1>;
