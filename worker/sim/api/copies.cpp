@@ -2,8 +2,7 @@
 #include <cstring>
 #include <limits>
 
-#include "worker/sim/api/enqueue.hpp"
-#include "worker/sim/device/copy.hpp"
+#include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
 using vgpu::sim::device::Area;
@@ -81,7 +80,7 @@ CUresult copy_now(const Copy& copy, Wanted to, Wanted from) {
   return with_context([&](const ContextPtr& context) {
     if (const CUresult result = check(copy, to, from); result != CUDA_SUCCESS || copy.is_empty()) return result;
     const bool on_device = place_of(copy.to.address) == Place::device && place_of(copy.from.address) == Place::device;
-    return run_on_legacy(context, NodeType::copy, work_of(copy), !on_device);
+    return run_on_legacy(context, work_of(copy), !on_device);
   });
 }
 
@@ -96,25 +95,20 @@ Work staged(const Copy& copy) {
   return [rows, inner](Context& context) { inner(context); };
 }
 
-bool is_capturing(const StreamPtr& stream) {
-  const std::lock_guard lock(Simulator::get().capture_mutex);
-  return stream->capture != nullptr;
-}
-
 CUresult copy_later(const Copy& copy, CUstream handle, Wanted to, Wanted from) {
   return with_context([&](const ContextPtr& context) {
     StreamPtr stream;
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
     if (const CUresult result = check(copy, to, from); result != CUDA_SUCCESS || copy.is_empty()) return result;
-    Submission submission{.type = NodeType::copy};
+    Submission submission;
     const bool to_pageable = place_of(copy.to.address) == Place::pageable;
     const bool from_pageable = place_of(copy.from.address) == Place::pageable;
     const std::uint64_t bytes = copy.width * copy.height;
-    if (!to_pageable && from_pageable && bytes < largest_staged && !is_capturing(stream)) {
-      submission.work = staged(copy);
+    if (!to_pageable && from_pageable && bytes < largest_staged && !is_capturing(*stream)) {
+      submission.task.work = staged(copy);
       submission.staging = bytes;
     } else {
-      submission.work = work_of(copy);
+      submission.task = {NodeType::copy, work_of(copy), describe_copy(copy.to, copy.from, copy.width, copy.height)};
       submission.wait = to_pageable || from_pageable;
     }
     return enqueue(stream, std::move(submission));
@@ -183,7 +177,7 @@ CUresult fill_now(const Fill& fill) {
   return with_context([&](const ContextPtr& context) {
     if (const CUresult result = check(fill); result != CUDA_SUCCESS || fill.width == 0 || fill.height == 0)
       return result;
-    return run_on_legacy(context, NodeType::set, work_of(fill), place_of(fill.to.address) != Place::device);
+    return run_on_legacy(context, work_of(fill), place_of(fill.to.address) != Place::device);
   });
 }
 
@@ -193,7 +187,9 @@ CUresult fill_later(const Fill& fill, CUstream handle) {
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
     if (const CUresult result = check(fill); result != CUDA_SUCCESS || fill.width == 0 || fill.height == 0)
       return result;
-    return enqueue(stream, {.type = NodeType::set, .work = work_of(fill)});
+    const CUDA_MEMSET_NODE_PARAMS described{fill.to.address, fill.to.pitch, fill.value,
+                                            fill.element,    fill.width,    fill.height};
+    return enqueue(stream, {.task = {NodeType::set, work_of(fill), described}});
   });
 }
 

@@ -13,7 +13,7 @@ namespace {
 /// Adds a node to the capture that `stream` takes part in. Simulator::capture_mutex is held.
 CUresult capture(Stream& stream, Submission& submission) {
   if (stream.capture->invalidated) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  auto node = stream.capture->graph->add(submission.type, std::move(submission.work), stream.capture_ends);
+  auto node = stream.capture->graph->add(std::make_shared<const Task>(std::move(submission.task)), stream.capture_ends);
   stream.capture_ends.assign(1, std::move(node));
   return CUDA_SUCCESS;
 }
@@ -45,7 +45,8 @@ CUresult enqueue(const StreamPtr& stream, Submission submission) {
     if (const CUresult result = check_legacy(context); result != CUDA_SUCCESS) return result;
   }
   Command command;
-  command.work = std::move(submission.work);
+  command.work = std::move(submission.task.work);
+  command.inner = std::move(submission.inner);
   command.counted = submission.counted;
   command.runs_after_error = submission.runs_after_error;
   command.staging = submission.staging;
@@ -53,8 +54,13 @@ CUresult enqueue(const StreamPtr& stream, Submission submission) {
   return submission.wait ? context.error() : CUDA_SUCCESS;
 }
 
-CUresult run_on_legacy(const ContextPtr& context, NodeType type, Work work, bool wait) {
-  if (!wait) return enqueue(context->legacy(), {.type = type, .work = std::move(work)});
+bool is_capturing(const Stream& stream) {
+  const std::lock_guard lock(Simulator::get().capture_mutex);
+  return stream.capture != nullptr;
+}
+
+CUresult run_on_legacy(const ContextPtr& context, Work work, bool wait) {
+  if (!wait) return enqueue(context->legacy(), {.task = {.work = std::move(work)}});
   if (const CUresult result = check_legacy(*context); result != CUDA_SUCCESS) return result;
   Command command;
   command.work = std::move(work);

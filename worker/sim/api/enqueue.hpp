@@ -6,24 +6,36 @@
 namespace vgpu::sim::api {
 
 using device::NodeType;
+using device::Task;
 using device::Work;
 
 struct Submission {
-  NodeType type = NodeType::empty;
-  Work work;
+  Task task;
   bool counted = true;
   bool runs_after_error = false;
   bool through_gate = true;
   bool wait = false;  ///< pageable copies: return when done
   std::uint64_t staging = 0;
+  std::vector<device::MarkPtr> inner;  ///< see Command
 };
 
-/// Queues the work, or adds it to the graph under capture.
+/// Runs a function of the program; while it runs, its thread must not call the driver.
+class HostFunctionScope {
+ public:
+  HostFunctionScope() { thread_state().in_host_function = true; }
+  HostFunctionScope(const HostFunctionScope&) = delete;
+  HostFunctionScope& operator=(const HostFunctionScope&) = delete;
+  ~HostFunctionScope() { thread_state().in_host_function = false; }
+};
+
+/// Queues the task, or adds it to the graph under capture.
 CUresult enqueue(const StreamPtr& stream, Submission submission);
+
+bool is_capturing(const Stream& stream);
 
 /// Work on the legacy stream, for the synchronous calls. Returns when it is done if `wait`; other threads' submissions
 /// are held up.
-CUresult run_on_legacy(const ContextPtr& context, NodeType type, Work work, bool wait);
+CUresult run_on_legacy(const ContextPtr& context, Work work, bool wait);
 
 /// For calls that CUDA calls unsafe during a capture: refused, and the capture lost, according to the modes of capture
 /// and thread.

@@ -1,11 +1,12 @@
 // Events.
 #include <algorithm>
 
-#include "worker/sim/api/enqueue.hpp"
+#include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
 using vgpu::sim::device::Command;
 using vgpu::sim::device::Event;
+using vgpu::sim::device::EventParameters;
 using vgpu::sim::device::MarkPtr;
 using vgpu::sim::device::SharedEvent;
 
@@ -34,20 +35,6 @@ CUresult with_event(CUevent handle, Body body) {
   });
 }
 
-void set_marks(Event& event, std::vector<MarkPtr> marks) {
-  const std::lock_guard lock(event.mutex);
-  event.recorded = true;
-  event.marks = std::move(marks);
-  event.capture.reset();
-  event.capture_ends.clear();
-}
-
-/// What to wait for; nothing if the event was never recorded.
-std::vector<MarkPtr> marks_of(Event& event) {
-  const std::lock_guard lock(event.mutex);
-  return event.marks;
-}
-
 bool is_captured(Event& event) {
   const std::lock_guard lock(event.mutex);
   return event.capture != nullptr;
@@ -72,11 +59,6 @@ bool record_in_capture(const StreamPtr& stream, Event& event) {
   event.capture = stream->capture;
   event.capture_ends = stream->capture_ends;
   return true;
-}
-
-bool is_capturing(const Stream& stream) {
-  const std::lock_guard captures(Simulator::get().capture_mutex);
-  return stream.capture != nullptr;
 }
 
 /// A record that other processes see.
@@ -107,7 +89,7 @@ CUresult record(const StreamPtr& stream, Event& event) {
   }
   Command command;
   command.counted = false;
-  set_marks(event, {command.done});
+  event.set_marks({command.done});
   stream->submit(std::move(command), {});
   return CUDA_SUCCESS;
 }
@@ -182,7 +164,10 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream_handle, unsigned
     if ((flags & ~CU_EVENT_RECORD_EXTERNAL) != 0) return CUDA_ERROR_INVALID_VALUE;
     StreamPtr stream;
     if (const CUresult result = find_stream(context, stream_handle, stream); result != CUDA_SUCCESS) return result;
-    if (flags == CU_EVENT_RECORD_EXTERNAL && !is_capturing(*stream)) return CUDA_ERROR_ILLEGAL_STATE;
+    if (flags == CU_EVENT_RECORD_EXTERNAL) {
+      if (!is_capturing(*stream)) return CUDA_ERROR_ILLEGAL_STATE;
+      return enqueue(stream, {.task = {NodeType::record_event, {}, EventParameters{event}}});
+    }
     return record(stream, *event);
   });
 }
@@ -195,7 +180,7 @@ CUresult cuEventQuery(CUevent handle) {
     if (lose_capture(*event)) return CUDA_ERROR_CAPTURED_EVENT;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     const bool done = event->shared != nullptr ? event->shared->is_complete(event->shared->last_record())
-                                               : are_done(marks_of(*event));
+                                               : are_done(event->current_marks());
     if (done) event->context->output.flush();
     if (event->context->error() != CUDA_SUCCESS) return event->context->error();
     return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -209,7 +194,7 @@ CUresult cuEventSynchronize(CUevent handle) {
     if (event->shared != nullptr)
       event->shared->wait(event->shared->last_record());
     else
-      event->context->wait(marks_of(*event));
+      event->context->wait(event->current_marks());
     event->context->output.flush();
     return event->context->error();
   });
@@ -220,7 +205,7 @@ CUresult cuEventElapsedTime_v2(float* out, CUevent start_handle, CUevent end_han
     const EventPtr end = Simulator::get().events.find(end_handle);
     if (end == nullptr || out == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     if (((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
-    const auto from = marks_of(*start), to = marks_of(*end);
+    const auto from = start->current_marks(), to = end->current_marks();
     if (from.empty() || to.empty()) return CUDA_ERROR_INVALID_HANDLE;
     if (!are_done(from) || !are_done(to)) return CUDA_ERROR_NOT_READY;
     *out = static_cast<float>((static_cast<double>(time_of(to)) - static_cast<double>(time_of(from))) / 1e6);
@@ -234,6 +219,8 @@ CUresult cuStreamWaitEvent(CUstream stream_handle, CUevent handle, unsigned flag
     if ((flags & ~CU_EVENT_WAIT_EXTERNAL) != 0) return CUDA_ERROR_INVALID_VALUE;
     StreamPtr stream;
     if (const CUresult result = find_stream(context, stream_handle, stream); result != CUDA_SUCCESS) return result;
+    if (flags == CU_EVENT_WAIT_EXTERNAL && is_capturing(*stream))
+      return enqueue(stream, {.task = {NodeType::wait_event, {}, EventParameters{event}}});
     {
       const std::lock_guard captures(Simulator::get().capture_mutex);
       if (stream->capture != nullptr || is_captured(*event)) return wait_in_capture(stream, *event);
@@ -247,7 +234,7 @@ CUresult cuStreamWaitEvent(CUstream stream_handle, CUevent handle, unsigned flag
     }
     Command command;
     command.counted = false;
-    command.after = marks_of(*event);
+    command.after = event->current_marks();
     stream->submit(std::move(command), {});
     return CUDA_SUCCESS;
   });
@@ -262,7 +249,7 @@ CUresult cuCtxRecordEvent(CUcontext handle, CUevent event_handle) {
     const std::shared_lock gate(Simulator::get().gate);
     std::vector<MarkPtr> marks = context->all_marks();
     if (marks.empty()) marks = context->legacy()->marks();
-    set_marks(*event, std::move(marks));
+    event->set_marks(std::move(marks));
     return CUDA_SUCCESS;
   });
 }
@@ -275,7 +262,7 @@ CUresult cuCtxWaitEvent(CUcontext handle, CUevent event_handle) {
     for (const StreamPtr& stream : context->all_streams()) {
       Command command;
       command.counted = false;
-      command.after = marks_of(*event);
+      command.after = event->current_marks();
       stream->submit(std::move(command), {});
     }
     return CUDA_SUCCESS;

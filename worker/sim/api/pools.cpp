@@ -53,7 +53,7 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
       return CUDA_ERROR_OUT_OF_MEMORY;
     }
     const Work work = [allocation = *allocation](Context&) { Simulator::get().arena.set_live(allocation, true); };
-    const CUresult result = enqueue(stream, {.work = work, .through_gate = false});
+    const CUresult result = enqueue(stream, {.task = {.work = work}, .through_gate = false});
     if (result == CUDA_SUCCESS) *out = allocation->address;
     return result;
   });
@@ -128,7 +128,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
       const PoolPtr pool = sim.pools.find(as_handle<const void*>(allocation.owner));
       if (pool != nullptr) pool->discharge(allocation.size);
     };
-    return enqueue(stream, {.work = work, .through_gate = false});
+    return enqueue(stream, {.task = {.work = work}, .through_gate = false});
   });
 }
 

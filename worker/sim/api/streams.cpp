@@ -1,8 +1,7 @@
 // Streams, host functions, and the words a stream writes and waits for.
 #include <time.h>
 
-#include "worker/sim/api/enqueue.hpp"
-#include "worker/sim/device/copy.hpp"
+#include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
 
@@ -44,15 +43,6 @@ CUresult with_stream(CUstream handle, Body body) {
   });
 }
 
-/// Runs a function of the program; while it runs, its thread must not call the driver.
-class HostFunctionScope {
- public:
-  HostFunctionScope() { thread_state().in_host_function = true; }
-  HostFunctionScope(const HostFunctionScope&) = delete;
-  HostFunctionScope& operator=(const HostFunctionScope&) = delete;
-  ~HostFunctionScope() { thread_state().in_host_function = false; }
-};
-
 /// The word a stream writes or waits for, or null after failing the context.
 template <typename T>
 T* reach_word(Context& context, CUdeviceptr address) {
@@ -76,7 +66,7 @@ CUresult write_value(CUstream handle, CUdeviceptr address, T value, unsigned fla
     const Work work = [=](Context& context) {
       if (T* word = reach_word<T>(context, address)) __atomic_store_n(word, value, __ATOMIC_RELEASE);
     };
-    return enqueue(stream, {.type = NodeType::memory_operation, .work = work, .through_gate = false});
+    return enqueue(stream, {.task = {NodeType::memory_operation, work, {}}, .through_gate = false});
   });
 }
 
@@ -108,7 +98,7 @@ CUresult wait_value(CUstream handle, CUdeviceptr address, T value, unsigned flag
         ::nanosleep(&pause, nullptr);
       }
     };
-    return enqueue(stream, {.type = NodeType::memory_operation, .work = work, .through_gate = false});
+    return enqueue(stream, {.task = {NodeType::memory_operation, work, {}}, .through_gate = false});
   });
 }
 
@@ -243,14 +233,11 @@ CUresult cuStreamSetAttribute(CUstream handle, CUstreamAttrID attribute, const C
 
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* user) {
   return with_stream(handle, [&](const StreamPtr& stream) {
-    if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    const Work work = [=](Context&) {
-      const HostFunctionScope scope;
-      function(user);
-    };
+    Task task;
+    if (const CUresult result = host_task({function, user}, task); result != CUDA_SUCCESS) return result;
     // Creations and host functions wait for the same thing in the real driver.
     { const std::lock_guard allocations(Simulator::get().allocation_gate); }
-    return enqueue(stream, {.type = NodeType::host, .work = work, .counted = false});
+    return enqueue(stream, {.task = std::move(task), .counted = false});
   });
 }
 
@@ -268,7 +255,7 @@ CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback callback, void* u
       const HostFunctionScope scope;
       callback(handle, context.error(), user);
     };
-    return enqueue(stream, {.type = NodeType::host, .work = work, .counted = false, .runs_after_error = true});
+    return enqueue(stream, {.task = {NodeType::host, work, {}}, .counted = false, .runs_after_error = true});
   });
 }
 

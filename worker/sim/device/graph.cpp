@@ -8,63 +8,76 @@
 
 namespace vgpu::sim::device {
 
-std::shared_ptr<GraphNode> Graph::add(NodeType type, Work work, std::vector<std::shared_ptr<GraphNode>> after) {
+std::shared_ptr<Graph> GraphNode::child() const {
+  const auto* parameters = std::get_if<ChildParameters>(&task->parameters);
+  return parameters == nullptr ? nullptr : parameters->graph;
+}
+
+Graph::Graph() : handle(next_handle()) {}
+
+NodePtr Graph::add(TaskPtr task, std::vector<NodePtr> after) {
   auto node = std::make_shared<GraphNode>();
   node->handle = next_handle();
   node->graph = handle;
-  node->type = type;
-  node->work = std::move(work);
+  node->task = std::move(task);
   node->after = std::move(after);
   nodes.push_back(node);
   return node;
 }
 
-std::vector<std::shared_ptr<GraphNode>> Graph::roots() const {
-  std::vector<std::shared_ptr<GraphNode>> out;
+void Graph::remove(const NodePtr& node) {
+  std::erase(nodes, node);
+  for (const NodePtr& other : nodes) std::erase(other->after, node);
+  node->after.clear();
+}
+
+std::vector<NodePtr> Graph::roots() const {
+  std::vector<NodePtr> out;
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(out),
                [](const auto& node) { return node->after.empty(); });
   return out;
 }
 
-GraphExec::GraphExec(std::uint64_t exec_handle, const Graph& graph) : handle(exec_handle), steps_(graph.nodes.size()) {
-  std::unordered_map<const GraphNode*, std::size_t> place;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) place[graph.nodes[i].get()] = i;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    steps_[i].work = graph.nodes[i]->work;
-    for (const auto& before : graph.nodes[i]->after) {
-      const auto found = place.find(before.get());
-      if (found == place.end()) continue;
-      steps_[found->second].next.push_back(i);
-      ++steps_[i].waits_for;
+std::vector<NodePtr> Graph::dependents(const GraphNode& node) const {
+  std::vector<NodePtr> out;
+  std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(out), [&](const auto& other) {
+    return std::any_of(other->after.begin(), other->after.end(),
+                       [&](const auto& before) { return before.get() == &node; });
+  });
+  return out;
+}
+
+std::shared_ptr<Graph> Graph::clone() const {
+  auto out = std::make_shared<Graph>();
+  std::unordered_map<const GraphNode*, NodePtr> copies;
+  for (const NodePtr& node : nodes) {
+    TaskPtr task = node->task;
+    if (const auto child = node->child()) {
+      auto copy = child->clone();
+      copy->owned = true;
+      task = std::make_shared<const Task>(Task{NodeType::graph, {}, ChildParameters{std::move(copy)}});
+    }
+    const NodePtr copy = copies[node.get()] = out->add(std::move(task), {});
+    copy->origin = node->handle;
+    copy->enabled = node->enabled;
+  }
+  for (const NodePtr& node : nodes) {
+    for (const NodePtr& before : node->after) {
+      const auto found = copies.find(before.get());
+      if (found != copies.end()) copies[node.get()]->after.push_back(found->second);
     }
   }
+  return out;
 }
 
-void GraphExec::run(Context& context, std::uint64_t seed) const {
-  std::mt19937_64 random(seed);
-  std::vector<std::size_t> waits_for, ready;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    waits_for.push_back(steps_[i].waits_for);
-    if (steps_[i].waits_for == 0) ready.push_back(i);
-  }
-  while (!ready.empty() && context.error() == cuda::CUDA_SUCCESS) {
-    const std::size_t pick = seed == 0 ? 0 : random() % ready.size();
-    const Step& step = steps_[ready[pick]];
-    ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(pick));
-    if (step.work) step.work(context);
-    for (const std::size_t next : step.next)
-      if (--waits_for[next] == 0) ready.push_back(next);
-  }
-}
-
-Capture::Capture(std::uint64_t capture_id, unsigned capture_mode, std::shared_ptr<Stream> origin_stream)
+Capture::Capture(std::uint64_t capture_id, unsigned capture_mode, std::shared_ptr<Stream> origin_stream,
+                 std::shared_ptr<Graph> into)
     : id(capture_id),
       mode(capture_mode),
       owner(std::this_thread::get_id()),
       origin(origin_stream),
       context_id(origin_stream->context()->id()),
-      graph(std::make_shared<Graph>()) {
-  graph->handle = next_handle();
+      graph(std::move(into)) {
   members.push_back(origin_stream);
 }
 

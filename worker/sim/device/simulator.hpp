@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "worker/sim/device/context.hpp"
-#include "worker/sim/device/graph.hpp"
+#include "worker/sim/device/event.hpp"
+#include "worker/sim/device/graph_exec.hpp"
 #include "worker/sim/device/handle_table.hpp"
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
-#include "worker/sim/device/shared_event.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -22,19 +22,6 @@ namespace vgpu::sim::device {
 struct Settings {
   std::uint64_t seed = 1;                   ///< VGPU_SIM_SEED; 0: no delays, no reordering
   std::uint64_t memory_bytes = 4ull << 30;  ///< VGPU_SIM_MEMORY, in bytes or with K, M, G
-};
-
-struct Event {
-  std::uint64_t handle = 0;
-  std::shared_ptr<Context> context;
-  unsigned flags = 0;
-  std::shared_ptr<SharedEvent> shared;  ///< if other processes may see it: the marks below mean nothing then
-  std::mutex mutex;
-  // Guarded by mutex.
-  bool recorded = false;
-  std::vector<MarkPtr> marks;
-  std::shared_ptr<Capture> capture;  ///< if the last record was captured
-  std::vector<std::shared_ptr<GraphNode>> capture_ends;
 };
 
 class Simulator {

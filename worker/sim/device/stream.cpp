@@ -23,7 +23,19 @@ std::uint64_t next_stream_id() {
   return next.fetch_add(1);
 }
 
+/// However a command ended, nobody waits for it any more.
+void set_marks(const Command& command) {
+  for (const MarkPtr& mark : command.inner)
+    if (!mark->done) mark->set();
+  command.done->set();
+}
+
 }  // namespace
+
+void Mark::set() {
+  time_ns = now_ns();
+  done = true;
+}
 
 Stream::Stream(std::shared_ptr<Context> context, Kind kind, int priority, std::uint64_t seed)
     : context_(std::move(context)),
@@ -76,7 +88,7 @@ void Stream::submit(Command command, Manner manner) {
 void Stream::push(Command command) {
   const std::lock_guard lock(context_->mutex);
   if (stopping_ || context_->closed_) {
-    command.done->done = true;
+    set_marks(command);
     return;
   }
   // First of all: where no thread can be had this throws, and nothing may be queued that nobody will run.
@@ -166,14 +178,13 @@ void Stream::run() {
       --context_->counted_;
     }
     context_->staging_ -= command.staging;
-    command.done->time_ns = now_ns();
-    command.done->done = true;
+    set_marks(command);
     context_->changed.notify_all();
   }
   for (Command& command : queue_) {
     if (command.counted) --context_->counted_;
     context_->staging_ -= command.staging;
-    command.done->done = true;
+    set_marks(command);
   }
   std::deque<Command> dropped;
   dropped.swap(queue_);

@@ -29,6 +29,8 @@ struct GraphNode;
 
 /// Set once, under the context's mutex, when what it stands for is done.
 struct Mark {
+  /// Now. The context's mutex is held.
+  void set();
   std::atomic<bool> done{false};
   std::uint64_t time_ns = 0;  ///< when; valid once done
 };
@@ -43,6 +45,7 @@ struct Command {
   bool runs_after_error = false;  ///< stream callbacks: they are told of the error
   std::uint64_t staging = 0;      ///< bytes of staging memory it holds until done
   std::vector<MarkPtr> after;
+  std::vector<MarkPtr> inner;  ///< that the work sets on its way; set when the command is done, at the latest
   MarkPtr done = std::make_shared<Mark>();
 };
 

@@ -1,0 +1,34 @@
+// What graph nodes do, made from the parameters that describe them. What the same call on a stream would refuse is
+// refused here.
+#pragma once
+
+#include "worker/sim/api/enqueue.hpp"
+#include "worker/sim/api/functions.hpp"
+#include "worker/sim/device/copy.hpp"
+
+namespace vgpu::sim::api {
+
+using device::KernelAttributes;
+using device::KernelParameters;
+
+/// A kernel that runs with the parameters in `given`, which are copied.
+CUresult kernel_task(const FunctionPtr& function, const CUDA_KERNEL_NODE_PARAMS& given, KernelAttributes attributes,
+                     Task& out);
+/// Finds the function first: by `func`, else by `kern` in the context `ctx` or the current one.
+CUresult kernel_task(const CUDA_KERNEL_NODE_PARAMS& given, KernelAttributes attributes, Task& out);
+/// The same kernel with other attributes.
+Task with_attributes(const KernelParameters& kernel, KernelAttributes attributes);
+
+CUresult copy_task(const CUDA_MEMCPY3D& given, Task& out);
+CUresult fill_task(const CUDA_MEMSET_NODE_PARAMS& given, Task& out);
+CUresult host_task(const CUDA_HOST_NODE_PARAMS& given, Task& out);
+CUresult event_task(NodeType type, CUevent event, Task& out);
+/// A node with a copy of the graph inside.
+CUresult child_task(CUgraph graph, Task& out);
+/// Any of them. What they share with stream calls needs a current context only where that is said above.
+CUresult task_of(const CUgraphNodeParams& given, Task& out);
+
+/// How a copy of rows that a stream does looks as parameters of a node.
+CUDA_MEMCPY3D describe_copy(device::Area to, device::Area from, std::uint64_t width, std::uint64_t height);
+
+}  // namespace vgpu::sim::api
