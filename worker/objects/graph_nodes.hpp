@@ -2,7 +2,6 @@
 // the driver's own addresses stay here.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
@@ -23,31 +22,28 @@ class GraphNodes {
     const auto [entry, added] = numbers_.try_emplace(node, 0);
     if (added) entry->second = next();
     const uint64_t number = entry->second;
-    if (graph != 0 && nodes_.try_emplace(number, node).second) of_graph_[graph].push_back(node);
+    if (graph != 0 && nodes_.try_emplace(number, Node{node, graph}).second) of_graph_[graph].push_back(node);
     return number;
   }
 
   /// The node behind a handle; null if there is none, or if no graph was found to hold it.
   cuda::CUgraphNode find(uint64_t number) const {
     const auto entry = nodes_.find(number);
-    return entry == nodes_.end() ? nullptr : entry->second;
+    return entry == nodes_.end() ? nullptr : entry->second.real;
   }
 
   /// The graph that a node was found in; 0 if none.
   uint64_t graph_of(uint64_t number) const {
-    const cuda::CUgraphNode node = find(number);
-    for (const auto& [graph, nodes] : of_graph_) {
-      if (node != nullptr && std::find(nodes.begin(), nodes.end(), node) != nodes.end()) return graph;
-    }
-    return 0;
+    const auto entry = nodes_.find(number);
+    return entry == nodes_.end() ? 0 : entry->second.graph;
   }
 
   /// One node is gone: the driver must not see it again.
   void drop(uint64_t number) {
     const auto entry = nodes_.find(number);
     if (entry == nodes_.end()) return;
-    for (auto& [graph, nodes] : of_graph_) std::erase(nodes, entry->second);
-    numbers_.erase(entry->second);
+    std::erase(of_graph_[entry->second.graph], entry->second.real);
+    numbers_.erase(entry->second.real);
     nodes_.erase(entry);
   }
 
@@ -64,6 +60,10 @@ class GraphNodes {
 
  private:
   static constexpr size_t kMost = size_t{1} << 20;
+  struct Node {
+    cuda::CUgraphNode real;
+    uint64_t graph;
+  };
 
   uint64_t next() {
     ++made_;
@@ -77,7 +77,7 @@ class GraphNodes {
   }
 
   std::unordered_map<cuda::CUgraphNode, uint64_t> numbers_;
-  std::unordered_map<uint64_t, cuda::CUgraphNode> nodes_;  // by number, those of a graph
+  std::unordered_map<uint64_t, Node> nodes_;  // by number, those of a graph
   std::unordered_map<uint64_t, std::vector<cuda::CUgraphNode>> of_graph_;
   uint64_t made_ = 0;
 };
