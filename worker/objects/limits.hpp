@@ -28,9 +28,9 @@ inline constexpr size_t kMostReservations = 16 * 1024;
 inline constexpr size_t kMostRanges = 1024 * 1024;
 
 /// Nodes of one graph, those of graphs inside it included: a graph may hold another twice, and that one a third twice.
-inline constexpr uint64_t kMostNodesOfGraph = 1024 * 1024;
+inline constexpr uint64_t kMostNodesOfGraph = 256 * 1024;
 /// Nodes of all graphs and executable graphs together: a driver takes about a KiB for each.
-inline constexpr uint64_t kMostNodes = 4 * kMostNodesOfGraph;
+inline constexpr uint64_t kMostNodes = 16 * kMostNodesOfGraph;
 /// Conditions of conditional nodes: some 50 bytes each.
 inline constexpr size_t kMostConditions = 64 * 1024;
 /// Graphs inside graphs: drivers walk them by recursion.
