@@ -1,42 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nodes of graphs: what they are, and the empty ones that are added.
-#include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/fixtures/graph_build.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
 namespace {
 
-/// Captures what the body puts into the stream.
-CUgraph capture(CUstream stream, const std::function<void()>& body) {
-  expect_ok(CU(cuStreamBeginCapture_v2, stream, CU_STREAM_CAPTURE_MODE_RELAXED));
-  body();
-  CUgraph graph = nullptr;
-  expect_ok(CU(cuStreamEndCapture, stream, &graph));
-  return graph;
-}
-
-CUgraph new_graph() {
-  CUgraph graph = nullptr;
-  expect_ok(CU(cuGraphCreate, &graph, 0));
-  return graph;
-}
-
-CUgraphNode add_empty(const Graph& graph, const std::vector<CUgraphNode>& after = {}) {
-  CUgraphNode node = nullptr;
-  expect_ok(CU(cuGraphAddEmptyNode, &node, graph.get(), after.empty() ? nullptr : after.data(), after.size()));
-  require(node != nullptr, "the node has a handle");
-  return node;
-}
-
 size_t roots_of(const Graph& graph) {
   size_t count = 0;
   expect_ok(CU(cuGraphGetRootNodes, graph.get(), nullptr, &count));
-  return count;
-}
-
-size_t nodes_of(const Graph& graph) {
-  size_t count = 0;
-  expect_ok(CU(cuGraphGetNodes, graph.get(), nullptr, &count));
   return count;
 }
 
@@ -64,7 +36,7 @@ CASE(graph_node, types) {
     ++seen[type];
   }
   for (const unsigned times : seen) expect_equal(times, 1U, "the number of nodes of a type");
-  expect_equal(nodes_of(graph), size_t{4}, "the number of nodes afterwards");
+  expect_equal(nodes_of(graph.get()).size(), size_t{4}, "the number of nodes afterwards");
 }
 CASE(graph_node, of_a_capture_is_one_of_its_graph) {
   const Context context;
@@ -107,8 +79,8 @@ CASE(graph_node, type_nowhere) {
 CASE(graph_empty_node, added) {
   const Context context;
   const Graph graph(new_graph());
-  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes before");
-  CUgraphNode node = add_empty(graph);
+  expect_equal(nodes_of(graph.get()).size(), size_t{0}, "the number of nodes before");
+  CUgraphNode node = add_empty(graph.get());
   CUgraphNodeType type = 99;
   expect_ok(CU(cuGraphNodeGetType, node, &type));
   expect_equal(type, 0U + CU_GRAPH_NODE_TYPE_EMPTY, "the type");
@@ -121,23 +93,23 @@ CASE(graph_empty_node, added) {
 }
 CASE(graph_empty_node, without_a_context) {
   const Graph graph(new_graph());
-  add_empty(graph);
-  expect_equal(nodes_of(graph), size_t{1}, "the number of nodes");
+  add_empty(graph.get());
+  expect_equal(nodes_of(graph.get()).size(), size_t{1}, "the number of nodes");
 }
 CASE(graph_empty_node, dependencies) {
   const Context context;
   const Graph graph(new_graph());
-  const CUgraphNode a = add_empty(graph), b = add_empty(graph);
+  const CUgraphNode a = add_empty(graph.get()), b = add_empty(graph.get());
   require(a != b, "two nodes have two handles");
   expect_equal(roots_of(graph), size_t{2}, "the number of roots before");
-  add_empty(graph, {a, b});
-  expect_equal(nodes_of(graph), size_t{3}, "the number of nodes");
+  add_empty(graph.get(), {a, b});
+  expect_equal(nodes_of(graph.get()).size(), size_t{3}, "the number of nodes");
   expect_equal(roots_of(graph), size_t{2}, "the number of roots after");
 }
 CASE(graph_empty_node, no_dependencies_in_an_array) {
   const Context context;
   const Graph graph(new_graph());
-  const CUgraphNode first = add_empty(graph);
+  const CUgraphNode first = add_empty(graph.get());
   CUgraphNode second = nullptr;
   expect_ok(CU(cuGraphAddEmptyNode, &second, graph.get(), &first, 0));
   expect_equal(roots_of(graph), size_t{2}, "the number of roots");
@@ -146,16 +118,16 @@ CASE(graph_empty_node, many_dependencies) {
   const Context context;
   const Graph graph(new_graph());
   std::vector<CUgraphNode> before;
-  for (int i = 0; i < 1000; ++i) before.push_back(add_empty(graph));
-  add_empty(graph, before);
-  expect_equal(nodes_of(graph), size_t{1001}, "the number of nodes");
+  for (int i = 0; i < 1000; ++i) before.push_back(add_empty(graph.get()));
+  add_empty(graph.get(), before);
+  expect_equal(nodes_of(graph.get()).size(), size_t{1001}, "the number of nodes");
   expect_equal(roots_of(graph), size_t{1000}, "the number of roots");
 }
 CASE(graph_empty_node, runs) {
   const Context context;
   const Stream stream;
   const Graph graph(new_graph());
-  add_empty(graph, {add_empty(graph), add_empty(graph)});
+  add_empty(graph.get(), {add_empty(graph.get()), add_empty(graph.get())});
   const GraphExec exec(graph);
   expect_ok(CU(cuGraphLaunch, exec.get(), stream));
   stream.synchronize();
@@ -170,8 +142,8 @@ CASE(graph_empty_node, after_a_captured_node) {
   CUgraphNode kernel = nullptr;
   size_t count = 1;
   expect_ok(CU(cuGraphGetNodes, graph.get(), &kernel, &count));
-  add_empty(graph, {kernel});
-  expect_equal(nodes_of(graph), size_t{2}, "the number of nodes");
+  add_empty(graph.get(), {kernel});
+  expect_equal(nodes_of(graph.get()).size(), size_t{2}, "the number of nodes");
   expect_equal(roots_of(graph), size_t{1}, "the number of roots");
   const GraphExec exec(graph);
   expect_ok(CU(cuGraphLaunch, exec.get(), stream));
@@ -182,7 +154,7 @@ CASE(graph_empty_node, nowhere) {
   const Context context;
   const Graph graph(new_graph());
   expect(CU(cuGraphAddEmptyNode, nullptr, graph.get(), nullptr, 0), CUDA_ERROR_INVALID_VALUE);
-  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
+  expect_equal(nodes_of(graph.get()).size(), size_t{0}, "the number of nodes");
 }
 CASE(graph_empty_node, in_no_graph) {
   const Context context;
@@ -194,24 +166,24 @@ CASE(graph_empty_node, dependencies_nowhere) {
   const Graph graph(new_graph());
   CUgraphNode node = nullptr;
   expect(CU(cuGraphAddEmptyNode, &node, graph.get(), nullptr, 1), CUDA_ERROR_INVALID_VALUE);
-  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
+  expect_equal(nodes_of(graph.get()).size(), size_t{0}, "the number of nodes");
 }
 CASE(graph_empty_node, dependency_twice) {
   const Context context;
   const Graph graph(new_graph());
-  const CUgraphNode first = add_empty(graph);
+  const CUgraphNode first = add_empty(graph.get());
   const CUgraphNode twice[] = {first, first};
   CUgraphNode node = nullptr;
   expect(CU(cuGraphAddEmptyNode, &node, graph.get(), twice, 2), CUDA_ERROR_INVALID_VALUE);
-  expect_equal(nodes_of(graph), size_t{1}, "the number of nodes");
+  expect_equal(nodes_of(graph.get()).size(), size_t{1}, "the number of nodes");
 }
 CASE(graph_empty_node, dependency_of_another_graph) {
   const Context context;
   const Graph graph(new_graph()), other(new_graph());
-  const CUgraphNode stranger = add_empty(other);
+  const CUgraphNode stranger = add_empty(other.get());
   CUgraphNode node = nullptr;
   expect(CU(cuGraphAddEmptyNode, &node, graph.get(), &stranger, 1), CUDA_ERROR_INVALID_VALUE);
-  expect_equal(nodes_of(graph), size_t{0}, "the number of nodes");
+  expect_equal(nodes_of(graph.get()).size(), size_t{0}, "the number of nodes");
 }
 
 }  // namespace

@@ -2,20 +2,11 @@
 // Graphs made by capture: instantiation, launches, results, refusals.
 #include <cstring>
 
-#include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/fixtures/graph_build.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
 namespace {
-
-/// Captures what the body puts into the stream.
-CUgraph capture(CUstream stream, const std::function<void()>& body) {
-  expect_ok(CU(cuStreamBeginCapture_v2, stream, CU_STREAM_CAPTURE_MODE_RELAXED));
-  body();
-  CUgraph graph = nullptr;
-  expect_ok(CU(cuStreamEndCapture, stream, &graph));
-  return graph;
-}
 
 CASE(graph, create_and_destroy) {
   const Context context;

@@ -48,7 +48,7 @@ CUresult instantiate(CUgraphExec* out, CUgraph handle, unsigned long long flags,
     const std::shared_lock gate(sim.gate);
     const std::lock_guard allocations(sim.allocation_gate);
     return with_graph(handle, [&](const GraphPtr& graph) {
-      if (graph->capturing || graph->owned) return CUDA_ERROR_INVALID_VALUE;
+      if (graph->capturing) return CUDA_ERROR_INVALID_VALUE;
       auto exec = std::make_shared<GraphExec>(*graph, flags & ~upload);
       if (exec->plan() == nullptr) {
         if (why != nullptr) *why = invalid_structure;
