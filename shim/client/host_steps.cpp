@@ -128,6 +128,14 @@ uint64_t add_host_step(const HostStep& step) {
   return id;
 }
 
+bool find_host_step(uint64_t id, HostStep& step) {
+  const std::lock_guard lock(g_mutex);
+  const auto found = steps().find(id);
+  if (found == steps().end()) return false;
+  step = found->second;
+  return true;
+}
+
 void drop_host_step(uint64_t id) {
   const std::lock_guard lock(g_mutex);
   steps().erase(id);

@@ -28,6 +28,8 @@ bool in_host_step();
 
 /// The number under which the worker asks for the step; 0 if no agent thread can be had.
 uint64_t add_host_step(const HostStep& step);
+/// The step behind a number; false if there is none (any more).
+bool find_host_step(uint64_t id, HostStep& step);
 /// Takes one back that was not sent.
 void drop_host_step(uint64_t id);
 

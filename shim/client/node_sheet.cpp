@@ -189,4 +189,18 @@ bool read_sheet(wire::Bytes bytes, CUDA_MEMSET_NODE_PARAMS_v1& fill) {
   return in.complete();
 }
 
+bool read_sheet(wire::Bytes bytes, CUDA_HOST_NODE_PARAMS_v1& host) {
+  wire::Reader in(bytes);
+  HostStep step;
+  if (!find_host_step(in.take<uint64_t>(), step)) return false;
+  host = {step.function, step.user};
+  return in.complete();
+}
+
+bool read_sheet(wire::Bytes bytes, CUevent& event) {
+  wire::Reader in(bytes);
+  event = reinterpret_cast<CUevent>(in.take<uint64_t>());
+  return in.complete();
+}
+
 }  // namespace vgpu::shim

@@ -53,5 +53,7 @@ struct KernelSheet {
 bool read_sheet(wire::Bytes bytes, KernelSheet& kernel);
 bool read_sheet(wire::Bytes bytes, CUDA_MEMCPY3D& copy);
 bool read_sheet(wire::Bytes bytes, CUDA_MEMSET_NODE_PARAMS_v1& fill);
+bool read_sheet(wire::Bytes bytes, CUDA_HOST_NODE_PARAMS_v1& host);
+bool read_sheet(wire::Bytes bytes, CUevent& event);
 
 }  // namespace vgpu::shim

@@ -89,6 +89,13 @@ struct Details {
   size_t* count = nullptr;
 };
 
+/// The worker shall know the graph by this handle before its capture ends.
+CUresult tell_graph(CUstream stream, uint64_t graph) {
+  uint64_t resolved = 0;
+  if (const CUresult result = resolve_stream(stream, resolved); result != CUDA_SUCCESS) return result;
+  return call(api::ops::CaptureGraph{{resolved}, {graph}});
+}
+
 /// Edges that say more than "after" are lost on who does not take them.
 bool loses_edges(const ThreadState& thread, const Details& out) {
   constexpr CUgraphEdgeData kPlain{};
@@ -104,6 +111,7 @@ CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint
   if (out.graph != nullptr) {
     const uint64_t graph = capture::graph_of(info.id);
     if (graph == 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (result = tell_graph(stream, graph); result != CUDA_SUCCESS) return result;
     *out.graph = reinterpret_cast<CUgraph>(graph);
   }
   if (out.nodes == nullptr && out.edges == nullptr && out.count == nullptr) return CUDA_SUCCESS;

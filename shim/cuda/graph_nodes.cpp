@@ -117,9 +117,15 @@ CUDA_MEMSET_NODE_PARAMS_v1 older(const CUDA_MEMSET_NODE_PARAMS_v2& fill) {
   return {fill.dst, fill.pitch, fill.value, fill.elementSize, fill.width, fill.height};
 }
 
+/// What the driver refuses at once: reserved words that are not 0, types that are none.
+bool is_well_formed(const CUgraphNodeParams& params) {
+  return params.reserved0[0] == 0 && params.reserved0[1] == 0 && params.reserved0[2] == 0 && params.reserved2 == 0 &&
+         params.type <= CU_GRAPH_NODE_TYPE_CONDITIONAL;
+}
+
 CUresult add_any(const Position& at, CUgraphNodeParams* params) {
   if (const CUresult result = check(at); result != CUDA_SUCCESS) return result;
-  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (params == nullptr || !is_well_formed(*params)) return CUDA_ERROR_INVALID_VALUE;
   NodeSheet empty;
   switch (params->type) {
     case CU_GRAPH_NODE_TYPE_KERNEL:
@@ -190,7 +196,7 @@ CUresult set_graph(const Target& target, CUgraph child) {
 }
 
 CUresult set_any(const Target& target, const CUgraphNodeParams* params) {
-  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (params == nullptr || !is_well_formed(*params)) return CUDA_ERROR_INVALID_VALUE;
   switch (params->type) {
     case CU_GRAPH_NODE_TYPE_KERNEL:
       return set_described(target, &params->kernel, params->kernel.ctx);
@@ -223,46 +229,81 @@ CUresult get(CUgraphNode node, unsigned type, Sheet& sheet) {
   const CUresult result = call(request, Op{{number(node)}}, reply);
   if (result != CUDA_SUCCESS) return result;
   if (reply.type != type) return CUDA_ERROR_INVALID_VALUE;
+  if (reply.sheet.empty()) return CUDA_ERROR_NOT_SUPPORTED;
   return read_sheet(reply.sheet, sheet) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }
 
 /// Parameters that were handed to the program by address: they stay until the node is asked about again.
 struct HandedOut {
+  bool in_one_block = false;  ///< as the program gave them
   std::vector<uint8_t> block;
+  size_t size = 0;
   std::vector<void*> parameters;
 };
 
 constinit std::mutex g_handed_out_mutex;
-
-void** hand_out(CUgraphNode node, const FunctionInfo& function, std::vector<uint8_t> block) {
+std::map<CUgraphNode, HandedOut>& handed_out() {
   static auto* const all = new std::map<CUgraphNode, HandedOut>;  // never destroyed
+  return *all;
+}
+
+void hand_out(CUgraphNode node, const FunctionInfo& function, std::vector<uint8_t> block,
+              CUDA_KERNEL_NODE_PARAMS& params) {
   const std::lock_guard lock(g_handed_out_mutex);
-  HandedOut& mine = (*all)[node];
+  HandedOut& mine = handed_out()[node];
   mine.block = std::move(block);
+  mine.size = mine.block.size();
   mine.block.resize(std::max(mine.block.size(), function.parameter_bytes));
   mine.parameters.clear();
+  if (mine.in_one_block) {
+    mine.parameters = {reinterpret_cast<void*>(kLaunchParamBufferPointer), mine.block.data(),
+                       reinterpret_cast<void*>(kLaunchParamBufferSize), &mine.size,
+                       reinterpret_cast<void*>(kLaunchParamEnd)};
+    params.extra = mine.parameters.data();
+    return;
+  }
   for (const Parameter& parameter : function.parameters) mine.parameters.push_back(&mine.block[parameter.offset]);
-  return mine.parameters.empty() ? nullptr : mine.parameters.data();
+  if (!mine.parameters.empty()) params.kernelParams = mine.parameters.data();
+}
+
+/// How the program gave the parameters, for who asks later.
+void note_form(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS& params) {
+  const bool in_one_block = params.kernelParams == nullptr && params.extra != nullptr;
+  const std::lock_guard lock(g_handed_out_mutex);
+  const auto known = handed_out().find(node);
+  if (known != handed_out().end())
+    known->second.in_one_block = in_one_block;
+  else if (in_one_block)
+    handed_out()[node].in_one_block = true;
+}
+CUresult noted(CUresult result, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS* params) {
+  if (result == CUDA_SUCCESS) note_form(node, *params);
+  return result;
 }
 
 }  // namespace
 
 CUresult cuGraphAddKernelNode_v2(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                                  size_t numDependencies, const CUDA_KERNEL_NODE_PARAMS* nodeParams) {
-  return add_described({phGraphNode, hGraph, dependencies, numDependencies}, nodeParams,
-                       nodeParams == nullptr ? nullptr : nodeParams->ctx);
+  const CUresult result = add_described({phGraphNode, hGraph, dependencies, numDependencies}, nodeParams,
+                                        nodeParams == nullptr ? nullptr : nodeParams->ctx);
+  if (result == CUDA_SUCCESS) note_form(*phGraphNode, *nodeParams);
+  return result;
 }
 CUresult cuGraphAddKernelNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                               size_t numDependencies, const CUDA_KERNEL_NODE_PARAMS_v1* nodeParams) {
   const auto params = nodeParams == nullptr ? CUDA_KERNEL_NODE_PARAMS{} : newer(*nodeParams);
-  return add_described({phGraphNode, hGraph, dependencies, numDependencies}, nodeParams == nullptr ? nullptr : &params);
+  return cuGraphAddKernelNode_v2(phGraphNode, hGraph, dependencies, numDependencies,
+                                 nodeParams == nullptr ? nullptr : &params);
 }
 CUresult cuGraphAddMemcpyNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                               size_t numDependencies, const CUDA_MEMCPY3D* copyParams, CUcontext ctx) {
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return add_described({phGraphNode, hGraph, dependencies, numDependencies}, copyParams, ctx);
 }
 CUresult cuGraphAddMemsetNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                               size_t numDependencies, const CUDA_MEMSET_NODE_PARAMS* memsetParams, CUcontext ctx) {
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return add_described({phGraphNode, hGraph, dependencies, numDependencies}, memsetParams, ctx);
 }
 CUresult cuGraphAddHostNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
@@ -292,11 +333,12 @@ CUresult cuGraphAddNode_v2(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgra
 }
 
 CUresult cuGraphKernelNodeSetParams_v2(CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS* nodeParams) {
-  return set_described({hNode}, nodeParams, nodeParams == nullptr ? nullptr : nodeParams->ctx);
+  return noted(set_described({hNode}, nodeParams, nodeParams == nullptr ? nullptr : nodeParams->ctx), hNode,
+               nodeParams);
 }
 CUresult cuGraphKernelNodeSetParams(CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v1* nodeParams) {
   const auto params = nodeParams == nullptr ? CUDA_KERNEL_NODE_PARAMS{} : newer(*nodeParams);
-  return set_described({hNode}, nodeParams == nullptr ? nullptr : &params);
+  return cuGraphKernelNodeSetParams_v2(hNode, nodeParams == nullptr ? nullptr : &params);
 }
 CUresult cuGraphMemcpyNodeSetParams(CUgraphNode hNode, const CUDA_MEMCPY3D* nodeParams) {
   return set_described({hNode}, nodeParams);
@@ -369,7 +411,7 @@ CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAM
   result = functions::layout(*function);
   if (result != CUDA_SUCCESS) return result;
   *nodeParams = sheet.params;
-  nodeParams->kernelParams = hand_out(hNode, *function, std::move(sheet.block));
+  hand_out(hNode, *function, std::move(sheet.block), *nodeParams);
   return CUDA_SUCCESS;
 }
 CUresult cuGraphKernelNodeGetParams(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS_v1* nodeParams) {
@@ -385,6 +427,16 @@ CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D* nodeParams
 }
 CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS* nodeParams) {
   return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_MEMSET, *nodeParams);
+}
+
+CUresult cuGraphHostNodeGetParams(CUgraphNode hNode, CUDA_HOST_NODE_PARAMS* nodeParams) {
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_HOST, *nodeParams);
+}
+CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, *event_out);
+}
+CUresult cuGraphEventWaitNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, *event_out);
 }
 
 CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle* pHandle_out, CUgraph hGraph, CUcontext ctx,

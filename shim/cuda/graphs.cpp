@@ -36,6 +36,31 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
   return result;
 }
 
+/// Says what is wrong with the graph, and where.
+CUresult instantiate_with_outcome(CUgraphExec* exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS& params) {
+  using Op = api::ops::GraphInstantiateWithOutcome;
+  constexpr unsigned kFailed = 1;
+  params.hErrNode_out = nullptr;
+  params.result_out = kFailed;
+  if (exec == nullptr || !is_kind(graph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult refused = refuse_if_capturing(); refused != CUDA_SUCCESS) return refused;
+  Request request(Op::kOp, Op::kNeedsContext);
+  NewHandle id(request, wire::Kind::exec);
+  if (id.value() == 0) return id.why();
+  api::ops::GraphInstantiateWithOutcomeReply reply;
+  CUresult result =
+      call(request, Op{{reinterpret_cast<uint64_t>(graph)}, {id.value()}, params.flags & ~kUploadAtOnce}, reply);
+  if (result != CUDA_SUCCESS) return result;
+  params.result_out = reply.outcome;
+  params.hErrNode_out = reinterpret_cast<CUgraphNode>(reply.at.value);
+  result = static_cast<CUresult>(reply.result);
+  if (result == CUDA_SUCCESS)
+    *exec = reinterpret_cast<CUgraphExec>(id.keep());
+  else
+    handles(wire::Kind::exec).discard(id.keep());
+  return result;
+}
+
 /// The first forms also tell where it failed; we do not know.
 CUresult instantiate_with_log(CUgraphExec* exec, CUgraph graph, CUgraphNode* error_node, char* log, size_t log_size) {
   if (error_node != nullptr) *error_node = nullptr;
@@ -120,11 +145,7 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec* phGraphExec, CUgraph hGraph, u
 CUresult cuGraphInstantiateWithParams(CUgraphExec* phGraphExec, CUgraph hGraph,
                                       CUDA_GRAPH_INSTANTIATE_PARAMS* instantiateParams) {
   if (instantiateParams == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  constexpr unsigned kDone = 0;
-  constexpr unsigned kFailed = 1;
-  instantiateParams->hErrNode_out = nullptr;
-  CUresult result = instantiate(phGraphExec, hGraph, instantiateParams->flags & ~kUploadAtOnce);
-  instantiateParams->result_out = result == CUDA_SUCCESS ? kDone : kFailed;
+  CUresult result = instantiate_with_outcome(phGraphExec, hGraph, *instantiateParams);
   if (result == CUDA_SUCCESS && (instantiateParams->flags & kUploadAtOnce) != 0) {
     result = post_on_stream(api::Op::graph_upload, *phGraphExec, instantiateParams->hUploadStream);
   }

@@ -1,4 +1,5 @@
 // Contexts, primary and ordinary, and waiting for all work of one.
+#include "worker/handlers/graph_counts.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -11,6 +12,7 @@ void forget(Session& session, uint64_t context) {
   session.dispatcher().forget_context(context);
   Objects& objects = session.objects();
   objects.streams.drop_if([&](uint64_t, const Stream& stream) { return stream.context == context; });
+  forget_lost_captures(session);
   objects.events.drop_if([&](uint64_t, const Event& event) { return event.context == context; });
   objects.modules.drop_if([&](uint64_t, const Module& module) { return module.context == context; });
   objects.functions.drop_if([&](uint64_t, const Function& function) { return function.context == context; });

@@ -92,8 +92,10 @@ void graph_node_sheet(Session& session, const api::ops::GraphNodeSheet& op, Call
   std::array<uint8_t, 880> bytes;
   wire::Writer out{std::span<uint8_t>(bytes)};
   if (result == CUDA_SUCCESS) result = write_sheet(session, node, type, out);
-  api::ops::GraphNodeSheetReply{type, out.written()}.encode(call.reply());
-  call.finish(result);
+  // What cannot be told is empty: the guest learns the type all the same.
+  const wire::Bytes sheet = result == CUDA_SUCCESS ? out.written() : wire::Bytes();
+  api::ops::GraphNodeSheetReply{type, sheet}.encode(call.reply());
+  call.finish(result == CUDA_ERROR_NOT_SUPPORTED ? CUDA_SUCCESS : result);
 }
 
 void conditional_create(Session& session, const api::ops::ConditionalCreate& op, Call& call) {

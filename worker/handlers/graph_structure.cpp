@@ -1,6 +1,7 @@
 // How the nodes of a graph hang together: edges, clones, updates of executable graphs, captures into a graph.
 #include <cstring>
 
+#include "worker/handlers/graph_counts.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/handlers/node_lists.hpp"
@@ -190,6 +191,33 @@ void graph_edges(Session& session, const api::ops::GraphEdges& op, Call& call) {
   call.finish(CUDA_SUCCESS);
 }
 
+void graph_instantiate_with_outcome(Session& session, const api::ops::GraphInstantiateWithOutcome& op, Call& call) {
+  const auto instantiate = session.driver().cuGraphInstantiateWithParams;
+  const Graph* graph = session.objects().graphs.find(op.id.value);
+  if (instantiate == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const uint64_t count = count_all(session.objects(), op.id.value, *graph);
+  if (count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
+  if (const CUresult refused =
+          check_new(session, session.objects().execs, op.made.value, "an executable graph handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
+  CUDA_GRAPH_INSTANTIATE_PARAMS params{};
+  params.flags = op.flags;
+  CUgraphExec exec = nullptr;
+  const CUresult result = instantiate(&exec, graph->real, &params);
+  if (result == CUDA_SUCCESS) {
+    session.objects().execs.bind(op.made.value, {exec, count, graph->depth});
+    session.objects().node_count += count;
+  }
+  const uint64_t at =
+      params.hErrNode_out == nullptr ? 0 : session.objects().nodes.number_of(params.hErrNode_out, op.id.value);
+  api::ops::GraphInstantiateWithOutcomeReply{static_cast<uint32_t>(result), params.result_out, {at}}.encode(
+      call.reply());
+  session.observe(result);
+  call.finish(CUDA_SUCCESS);  // the reply says how it went
+}
+
 void exec_flags(Session& session, const api::ops::ExecFlags& op, Call& call) {
   const auto get = session.driver().cuGraphExecGetFlags;
   const Exec* exec = session.objects().execs.find(op.id.value);
@@ -214,6 +242,24 @@ void stream_begin_capture_to(Session& session, const api::ops::StreamBeginCaptur
   if (result == CUDA_SUCCESS) result = begin(stream, graph->real, after.nodes(), after.edges(), after.size(), op.mode);
   if (result == CUDA_SUCCESS) ++session.context().open_captures;
   call.finish(result);
+}
+
+void capture_graph(Session& session, const api::ops::CaptureGraph& op, Call& call) {
+  CUstream stream = nullptr;
+  if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  CUgraph graph = nullptr;
+  if (const CUresult result = graph_of_capture(session, stream, graph); result != CUDA_SUCCESS)
+    return call.finish(result);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_ILLEGAL_STATE);
+  if (session.objects().graphs.find(op.made.value) != nullptr) return call.finish(CUDA_SUCCESS);
+  if (const CUresult refused =
+          check_new(session, session.objects().graphs, op.made.value, "a graph handle that cannot be made");
+      refused != CUDA_SUCCESS)
+    return call.finish(refused);
+  Graph made{graph};
+  made.capturing = op.on.value;
+  session.objects().graphs.bind(op.made.value, made);
+  call.finish(CUDA_SUCCESS);
 }
 
 void stream_update_dependencies(Session& session, const api::ops::StreamUpdateDependencies& op, Call& call) {

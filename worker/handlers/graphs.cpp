@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "worker/handlers/graph_counts.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -28,30 +29,6 @@ CUresult put_inside(ContextState& context, const Exec& exec) {
   return CUDA_SUCCESS;
 }
 
-/// A graph is gone, and with it the graphs that its nodes hold.
-void forget_graph(Objects& objects, uint64_t handle) {
-  std::vector<uint64_t> gone{handle};
-  for (size_t next = 0; next < gone.size(); ++next) {
-    objects.graphs.for_each([&](uint64_t other, const Graph& graph) {
-      if (graph.owner == gone[next]) gone.push_back(other);
-    });
-  }
-  for (const uint64_t one : gone) {
-    objects.node_count -= objects.graphs.find(one)->count;
-    objects.graphs.drop(one);
-    objects.nodes.forget(one);
-  }
-}
-
-/// Nodes of a graph, those of the graphs that its conditional nodes hold included.
-uint64_t count_all(Objects& objects, uint64_t handle, const Graph& graph) {
-  uint64_t count = graph.count;
-  objects.graphs.for_each([&](uint64_t other, const Graph& inner) {
-    if (inner.owner == handle) count += count_all(objects, other, inner);
-  });
-  return count;
-}
-
 }  // namespace
 
 void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call) {
@@ -68,7 +45,7 @@ void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call)
 
 void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& call) {
   const Graph* graph = session.objects().graphs.find(op.id.value);
-  if (graph == nullptr || graph->owner != 0) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (graph == nullptr || graph->owner != 0 || graph->capturing != 0) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(graph->real);
   forget_graph(session.objects(), op.id.value);
   call.finish(result);

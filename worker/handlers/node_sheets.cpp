@@ -214,7 +214,17 @@ uint64_t handle_of(Session& session, CUfunction function, CUkernel kernel) {
 CUresult write_parameters(Session& session, const CUDA_KERNEL_NODE_PARAMS_v2& kernel, wire::Writer& out) {
   const DriverTable& driver = session.driver();
   std::array<uint8_t, VGPU_SLOT_DATA> block{};
+  const uint8_t* data = nullptr;
   size_t size = 0;
+  for (void** extra = kernel.extra; extra != nullptr && *extra != nullptr; extra += 2) {
+    const auto what = reinterpret_cast<uintptr_t>(extra[0]);
+    if (what == kLaunchParamBufferSize) size = *static_cast<size_t*>(extra[1]);
+    if (what == kLaunchParamBufferPointer) data = static_cast<const uint8_t*>(extra[1]);
+  }
+  if (data != nullptr) {
+    out.bytes({data, size});
+    return CUDA_SUCCESS;
+  }
   for (size_t index = 0; kernel.kernelParams != nullptr; ++index) {
     size_t at = 0, length = 0;
     const CUresult result = kernel.func != nullptr && driver.cuFuncGetParamInfo != nullptr
@@ -284,10 +294,37 @@ CUresult write_fill(Session& session, CUgraphNode node, wire::Writer& out) {
   return CUDA_SUCCESS;
 }
 
+CUresult write_host(Session& session, CUgraphNode node, wire::Writer& out) {
+  const auto get = session.driver().cuGraphHostNodeGetParams;
+  if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+  CUDA_HOST_NODE_PARAMS host{};
+  if (const CUresult result = get(node, &host); result != CUDA_SUCCESS) return result;
+  if (host.fn != &HostSteps::run_host_function) return CUDA_ERROR_NOT_SUPPORTED;
+  out.put(static_cast<const HostSteps::Step*>(host.userData)->callback);
+  return CUDA_SUCCESS;
+}
+
+CUresult write_event(Session& session, CUgraphNode node, bool is_record, wire::Writer& out) {
+  const DriverTable& driver = session.driver();
+  const auto get = is_record ? driver.cuGraphEventRecordNodeGetEvent : driver.cuGraphEventWaitNodeGetEvent;
+  if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+  CUevent event = nullptr;
+  if (const CUresult result = get(node, &event); result != CUDA_SUCCESS) return result;
+  uint64_t found = 0;
+  session.objects().events.for_each([&](uint64_t handle, const Event& one) {
+    if (one.real == event) found = handle;
+  });
+  out.put(found);
+  return found != 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
 }  // namespace
 
 CUresult write_sheet(Session& session, CUgraphNode node, unsigned type, wire::Writer& out) {
   CUresult result = CUDA_ERROR_NOT_SUPPORTED;
+  if (type == CU_GRAPH_NODE_TYPE_HOST) result = write_host(session, node, out);
+  if (type == CU_GRAPH_NODE_TYPE_WAIT_EVENT || type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
+    result = write_event(session, node, type == CU_GRAPH_NODE_TYPE_EVENT_RECORD, out);
   if (type == CU_GRAPH_NODE_TYPE_KERNEL) result = write_kernel(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEMCPY) result = write_copy(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEMSET) result = write_fill(session, node, out);

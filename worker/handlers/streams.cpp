@@ -1,4 +1,5 @@
 // Streams, captures, and host functions in streams.
+#include "worker/handlers/graph_counts.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -77,6 +78,7 @@ void stream_destroy(Session& session, const api::ops::StreamDestroy& op, Call& c
   const CUresult result = session.driver().cuStreamDestroy_v2(stream->real);
   if (result == CUDA_SUCCESS && capturing) session.context().end_capture();
   session.objects().streams.drop(op.id.value);
+  if (capturing) forget_lost_captures(session);
   call.finish(result);
 }
 
@@ -140,7 +142,7 @@ void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& 
 void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  Graph* known = session.objects().graphs.find(op.result.value);  // of a capture into a graph that was there before
+  Graph* known = session.objects().graphs.find(op.result.value);  // of a capture into a graph that has a handle already
   if (known == nullptr) {
     if (const CUresult refused =
             check_new(session, session.objects().graphs, op.result.value, "a graph handle that cannot be made");
@@ -151,6 +153,9 @@ void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, 
   CUgraph graph = nullptr;
   CUresult result = session.driver().cuStreamEndCapture(stream, &graph);
   const unsigned after = capture_status(session, stream);
+  if (known != nullptr && known->capturing != 0 && result == CUDA_SUCCESS && known->real == graph) known->capturing = 0;
+  if (after == CU_STREAM_CAPTURE_STATUS_NONE) forget_lost_captures(session, op.result.value);
+  known = session.objects().graphs.find(op.result.value);
   if (result == CUDA_SUCCESS && graph != nullptr) {
     if (known == nullptr)
       result = keep_graph(session, op.result.value, graph, session.context());
@@ -175,6 +180,35 @@ void stream_capture_info(Session& session, const api::ops::StreamCaptureInfo& op
   call.finish(result);
 }
 
+CUresult graph_of_capture(Session& session, CUstream stream, CUgraph& graph) {
+  const DriverTable& driver = session.driver();
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  cuuint64_t id = 0;
+  const CUgraphNode* nodes = nullptr;
+  const CUgraphEdgeData* edges = nullptr;
+  size_t count = 0;
+  graph = nullptr;
+  if (driver.cuStreamGetCaptureInfo_v3 != nullptr)
+    return driver.cuStreamGetCaptureInfo_v3(stream, &status, &id, &graph, &nodes, &edges, &count);
+  if (driver.cuStreamGetCaptureInfo_v2 != nullptr)
+    return driver.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &nodes, &count);
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+void forget_lost_captures(Session& session, uint64_t kept) {
+  Objects& objects = session.objects();
+  std::vector<uint64_t> lost;
+  objects.graphs.for_each([&](uint64_t handle, const Graph& graph) {
+    if (graph.capturing == 0 || handle == kept) return;
+    const Stream* stream = objects.streams.find(graph.capturing);
+    CUgraph now = nullptr;
+    const bool asked = stream != nullptr && graph_of_capture(session, stream->real, now) == CUDA_SUCCESS;
+    if (!asked || now != graph.real) lost.push_back(handle);
+  });
+  if (const Graph* graph = objects.graphs.find(kept); graph != nullptr && graph->capturing != 0) lost.push_back(kept);
+  for (const uint64_t handle : lost) forget_graph(objects, handle);
+}
+
 void stream_capture_dependencies(Session& session, const api::ops::StreamCaptureDependencies& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
@@ -192,11 +226,13 @@ void stream_capture_dependencies(Session& session, const api::ops::StreamCapture
     result = driver.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &nodes, &count);
   if (result != CUDA_SUCCESS) return call.finish(result);
   if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE || nodes == nullptr) count = 0;
+  // Nodes can be named in other calls if the client knows their graph.
+  const uint64_t holder = count == 0 ? 0 : handle_of_graph(session.objects(), graph);
   constexpr size_t kMost = 50;
   uint8_t bytes[kMost * 16] = {};
   size_t written = 0;
   for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
-    const uint64_t number = session.objects().nodes.number_of(nodes[i], 0);
+    const uint64_t number = session.objects().nodes.number_of(nodes[i], holder);
     std::memcpy(bytes + written * 16, &number, sizeof number);
     static_assert(sizeof(CUgraphEdgeData) == 8);
     if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);

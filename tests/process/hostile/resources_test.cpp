@@ -225,8 +225,8 @@ TEST_CASE("graphs inside graphs end at a depth, and where their nodes become too
     while (result == 0 && levels < 1000) result = capture(*client, ++levels, wide, exec, exec);
     CHECK(result == CUDA_ERROR_OUT_OF_MEMORY);
     CHECK(levels <= 65);
-    // The driver keeps a copy of what is inside, and so does the software GPU: some 2 KiB a node, and twice as many nodes
-    // as the largest graph has.
+    // The driver keeps a copy of what is inside, and so does the software GPU: some 2 KiB a node, and twice as many
+    // nodes as the largest graph has.
     CHECK(growth.is_below(1024));
     // The capture that was refused has ended: the stream is an ordinary one again.
     CHECK(client->result_of(ops::StreamSynchronize{{make_handle(Kind::stream, 1, 0)}}) == CUDA_SUCCESS);

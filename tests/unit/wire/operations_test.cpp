@@ -86,6 +86,9 @@ TEST_CASE("operations") {
   check_length(api::ops::NodeSetAttribute{{1}, 2, data});
   check_length(api::ops::ExecEnableNode{{1}, {2}, 3});
   check_length(api::ops::GraphNodeSheetReply{1, data});
+  check_length(api::ops::GraphInstantiateWithOutcome{{1}, {2}, 3});
+  check_length(api::ops::GraphInstantiateWithOutcomeReply{1, 2, {3}});
+  check_length(api::ops::CaptureGraph{{1}, {2}});
   check_length(api::ops::IpcMemoryGet{1});
   check_length(api::ops::IpcMemoryGetReply{data});
   check_length(api::ops::IpcMemoryOpen{data, 1});
