@@ -19,6 +19,8 @@ CASE(graph_event, event_recorded_is_waited_for) {
   expect_ok(CU(cuGraphAddEventRecordNode, &record, graph.get(), &kernel, 1, event));
   expect_equal(type_of(record), 0U + CU_GRAPH_NODE_TYPE_EVENT_RECORD, "the type");
   const GraphExec exec(graph);
+  launch(module.function("copy_word"), {}, {}, other, memory.at(4), memory.at(0));  // loads the function
+  other.synchronize();
   Spinner spinner(module);
   spinner.start(stream);
   expect_ok(CU(cuGraphLaunch, exec.get(), stream));
