@@ -149,7 +149,12 @@ TEST_CASE("a capture that grows too large can only be ended, and a client's grap
   CHECK(worker.launch(0) == CUDA_ERROR_OUT_OF_MEMORY);
   CHECK(worker.end_capture(1) == CUDA_SUCCESS);
   CHECK(worker.call(kMine, copy).result == CUDA_SUCCESS);
-  // Three times about a million nodes are there; a fourth fits, no more.
+  // Three graphs of the largest size are there, executable ones included; so many more fit, one of them not as a whole.
+  constexpr uint32_t kRoom = kMostNodes / kMostNodesOfGraph - 3;
+  for (uint32_t i = 2; i < 2 + kRoom - 1; ++i) {
+    const ops::GraphInstantiate again{{make_handle(Kind::graph, 1, 0)}, {make_handle(Kind::exec, 1, i)}, 0};
+    CHECK(worker.call(kMine, again).result == CUDA_SUCCESS);
+  }
   CHECK(worker.instantiate(1) == CUDA_ERROR_OUT_OF_MEMORY);
   CHECK(worker.call(kMine, ops::GraphDestroy{{make_handle(Kind::graph, 1, 0)}}).result == CUDA_SUCCESS);
   CHECK(worker.instantiate(1) == CUDA_SUCCESS);
