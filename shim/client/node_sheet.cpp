@@ -61,6 +61,9 @@ CUresult NodeSheet::describe(const CUDA_KERNEL_NODE_PARAMS_v2& kernel) {
   for (const unsigned value : {kernel.gridDimX, kernel.gridDimY, kernel.gridDimZ, kernel.blockDimX, kernel.blockDimY,
                                kernel.blockDimZ, kernel.sharedMemBytes})
     put(uint32_t{value});
+  const bool one_by_one = kernel.kernelParams != nullptr;
+  put(one_by_one ? static_cast<uint32_t>(info->parameters.size()) : 0u);
+  for (size_t i = 0; one_by_one && i < info->parameters.size(); ++i) put(info->parameters[i].offset);
   put(static_cast<uint32_t>(block.bytes().size()));
   bytes_.insert(bytes_.end(), block.bytes().begin(), block.bytes().end());
   return CUDA_SUCCESS;
@@ -146,6 +149,7 @@ bool read_sheet(wire::Bytes bytes, KernelSheet& kernel) {
   for (unsigned* value : {&params.gridDimX, &params.gridDimY, &params.gridDimZ, &params.blockDimX, &params.blockDimY,
                           &params.blockDimZ, &params.sharedMemBytes})
     *value = in.take<uint32_t>();
+  if (in.take<uint32_t>() != 0) return false;
   const wire::Bytes block = in.bytes(ParameterBlock::kMost);
   kernel.block.assign(block.begin(), block.end());
   return in.complete();

@@ -298,12 +298,10 @@ CUresult cuGraphAddKernelNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CU
 }
 CUresult cuGraphAddMemcpyNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                               size_t numDependencies, const CUDA_MEMCPY3D* copyParams, CUcontext ctx) {
-  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return add_described({phGraphNode, hGraph, dependencies, numDependencies}, copyParams, ctx);
 }
 CUresult cuGraphAddMemsetNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,
                               size_t numDependencies, const CUDA_MEMSET_NODE_PARAMS* memsetParams, CUcontext ctx) {
-  if (ctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return add_described({phGraphNode, hGraph, dependencies, numDependencies}, memsetParams, ctx);
 }
 CUresult cuGraphAddHostNode(CUgraphNode* phGraphNode, CUgraph hGraph, const CUgraphNode* dependencies,

@@ -57,29 +57,55 @@ void graph_add_node(Session& session, const api::ops::GraphAddNode& op, Call& ca
   call.finish(CUDA_SUCCESS);
 }
 
+namespace {
+
+/// The driver's call for nodes of this type, which accepts what the one for nodes of any type may not; that one where
+/// the driver lacks it.
+CUresult set_node(Session& session, CUgraphNode node, CUgraphNodeParams& params) {
+  const DriverTable& driver = session.driver();
+  if (params.type == CU_GRAPH_NODE_TYPE_KERNEL && driver.cuGraphKernelNodeSetParams_v2 != nullptr)
+    return driver.cuGraphKernelNodeSetParams_v2(node, &params.kernel);
+  if (params.type == CU_GRAPH_NODE_TYPE_MEMCPY && driver.cuGraphMemcpyNodeSetParams != nullptr)
+    return driver.cuGraphMemcpyNodeSetParams(node, &params.memcpy.copyParams);
+  return driver.cuGraphNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED : driver.cuGraphNodeSetParams(node, &params);
+}
+
+CUresult set_node(Session& session, CUgraphExec exec, CUgraphNode node, CUgraphNodeParams& params) {
+  const DriverTable& driver = session.driver();
+  if (params.type == CU_GRAPH_NODE_TYPE_KERNEL && driver.cuGraphExecKernelNodeSetParams_v2 != nullptr)
+    return driver.cuGraphExecKernelNodeSetParams_v2(exec, node, &params.kernel);
+  if (params.type == CU_GRAPH_NODE_TYPE_MEMCPY && driver.cuGraphExecMemcpyNodeSetParams != nullptr)
+    return driver.cuGraphExecMemcpyNodeSetParams(exec, node, &params.memcpy.copyParams, params.memcpy.copyCtx);
+  if (params.type == CU_GRAPH_NODE_TYPE_MEMSET && driver.cuGraphExecMemsetNodeSetParams != nullptr) {
+    const auto& fill = params.memset;
+    const CUDA_MEMSET_NODE_PARAMS old{fill.dst, fill.pitch, fill.value, fill.elementSize, fill.width, fill.height};
+    return driver.cuGraphExecMemsetNodeSetParams(exec, node, &old, fill.ctx);
+  }
+  return driver.cuGraphExecNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED
+                                                    : driver.cuGraphExecNodeSetParams(exec, node, &params);
+}
+
+}  // namespace
+
 void graph_set_node(Session& session, const api::ops::GraphSetNode& op, Call& call) {
-  const auto set = session.driver().cuGraphNodeSetParams;
   CUgraphNode node = nullptr;
   NodeSheet sheet;
-  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   CUresult result = sheet.read(session, op.type, op.sheet);
-  if (result == CUDA_SUCCESS) result = set(node, &sheet.params());
+  if (result == CUDA_SUCCESS) result = set_node(session, node, sheet.params());
   if (result == CUDA_SUCCESS) sheet.keep();
   call.finish(result);
 }
 
 void exec_set_node(Session& session, const api::ops::ExecSetNode& op, Call& call) {
-  const auto set = session.driver().cuGraphExecNodeSetParams;
   const Exec* exec = session.objects().execs.find(op.id.value);
   CUgraphNode node = nullptr;
   NodeSheet sheet;
-  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (exec == nullptr || !session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   CUresult result = sheet.read(session, op.type, op.sheet);
-  if (result == CUDA_SUCCESS) result = set(exec->real, node, &sheet.params());
+  if (result == CUDA_SUCCESS) result = set_node(session, exec->real, node, sheet.params());
   if (result == CUDA_SUCCESS) sheet.keep();
   call.finish(result);
 }

@@ -98,7 +98,11 @@ CUresult NodeSheet::read_kernel(Session& session, wire::Reader& in) {
   for (unsigned* dimension : {&kernel.gridDimX, &kernel.gridDimY, &kernel.gridDimZ, &kernel.blockDimX,
                               &kernel.blockDimY, &kernel.blockDimZ, &kernel.sharedMemBytes})
     *dimension = in.take<uint32_t>();
+  std::vector<uint32_t> places;
+  for (auto left = in.take<uint32_t>(); left > 0 && !in.failed(); --left) places.push_back(in.take<uint32_t>());
   const wire::Bytes block = in.bytes(kMostParameterBytes);
+  kernel.ctx = session.context().real;
+  if (!places.empty()) return point_at_parameters(session, places, block);
   block_size_ = block.size();
   extra_[0] = reinterpret_cast<void*>(kLaunchParamBufferPointer);
   extra_[1] = const_cast<uint8_t*>(block.data());
@@ -106,7 +110,21 @@ CUresult NodeSheet::read_kernel(Session& session, wire::Reader& in) {
   extra_[3] = &block_size_;
   extra_[4] = reinterpret_cast<void*>(kLaunchParamEnd);
   kernel.extra = block.empty() ? nullptr : extra_;
-  kernel.ctx = session.context().real;
+  return CUDA_SUCCESS;
+}
+
+/// The driver reads as many pointers as the function has parameters, and as many bytes behind each as that is long:
+/// whatever the client says, they are there, and nothing else of this process is near them.
+CUresult NodeSheet::point_at_parameters(Session& session, const std::vector<uint32_t>& places, wire::Bytes block) {
+  if (places.size() > kMostParameterBytes) return session.violation("more parameters than a kernel has");
+  block_.assign(2 * kMostParameterBytes, 0);
+  std::copy(block.begin(), block.end(), block_.begin());
+  parameters_.assign(kMostParameterBytes, block_.data());
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (places[i] >= kMostParameterBytes) return session.violation("a parameter outside of its block");
+    parameters_[i] = &block_[places[i]];
+  }
+  params_.kernel.kernelParams = parameters_.data();
   return CUDA_SUCCESS;
 }
 
@@ -253,6 +271,7 @@ CUresult write_kernel(Session& session, CUgraphNode node, wire::Writer& out) {
   for (const unsigned value : {kernel.gridDimX, kernel.gridDimY, kernel.gridDimZ, kernel.blockDimX, kernel.blockDimY,
                                kernel.blockDimZ, kernel.sharedMemBytes})
     out.put(uint32_t{value});
+  out.put(uint32_t{0});  // the client knows the places
   return write_parameters(session, kernel, out);
 }
 

@@ -39,8 +39,12 @@ class NodeSheet {
   CUresult read_conditional(Session& session, wire::Reader& in);
 
   CUgraphNodeParams params_{};
+  CUresult point_at_parameters(Session& session, const std::vector<uint32_t>& places, wire::Bytes block);
+
   size_t block_size_ = 0;
   void* extra_[5] = {};
+  std::vector<uint8_t> block_;  // zeros behind the parameters
+  std::vector<void*> parameters_;
   const Graph* child_ = nullptr;
   std::vector<uint64_t> bodies_;
   HostSteps* steps_ = nullptr;

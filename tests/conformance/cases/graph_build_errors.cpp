@@ -107,14 +107,13 @@ CASE(graph_build_error, fill_of_a_wrong_element_size) {
   CUgraphNode node = nullptr;
   expect(CU(cuGraphAddMemsetNode, &node, graph.get(), nullptr, 0, &fill, context.get()), CUDA_ERROR_INVALID_VALUE);
 }
-CASE(graph_build_error, fill_in_no_context) {
+CASE(graph_build_error, fill_in_the_current_context) {
   const Context context;
   const DeviceMemory memory(4);
   const Graph graph(new_graph());
   const CUDA_MEMSET_NODE_PARAMS fill = fill_words(memory.at(), 1);
   CUgraphNode node = nullptr;
-  expect_one_of(CU(cuGraphAddMemsetNode, &node, graph.get(), nullptr, 0, &fill, nullptr),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CONTEXT});
+  expect_ok(CU(cuGraphAddMemsetNode, &node, graph.get(), nullptr, 0, &fill, nullptr));
 }
 CASE(graph_build_error, copy_nowhere) {
   const Context context;
@@ -126,14 +125,13 @@ CASE(graph_build_error, copy_nowhere) {
   expect(CU(cuGraphAddMemcpyNode, &node, nullptr, nullptr, 0, &copy, context.get()), CUDA_ERROR_INVALID_VALUE);
   expect(CU(cuGraphAddMemcpyNode, &node, graph.get(), nullptr, 0, nullptr, context.get()), CUDA_ERROR_INVALID_VALUE);
 }
-CASE(graph_build_error, copy_in_no_context) {
+CASE(graph_build_error, copy_in_the_current_context) {
   const Context context;
   const DeviceMemory memory(8);
   const Graph graph(new_graph());
   const CUDA_MEMCPY3D copy = copy_on_device(memory.at(4), memory.at(), 4);
   CUgraphNode node = nullptr;
-  expect_one_of(CU(cuGraphAddMemcpyNode, &node, graph.get(), nullptr, 0, &copy, nullptr),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_INVALID_CONTEXT});
+  expect_ok(CU(cuGraphAddMemcpyNode, &node, graph.get(), nullptr, 0, &copy, nullptr));
 }
 CASE(graph_build_error, copy_of_an_unknown_kind) {
   const Context context;

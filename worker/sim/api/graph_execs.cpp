@@ -203,7 +203,7 @@ CUresult cuGraphExecGetFlags(CUgraphExec handle, cuuint64_t* out) {
     const ExecPtr exec = Simulator::get().graph_execs.find(handle);
     if (exec == nullptr) return bad_handle(handle);
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *out = exec->flags;
+    *out = exec->flags & ~use_node_priority;  // it is not told (measured)
     return CUDA_SUCCESS;
   });
 }
@@ -236,14 +236,16 @@ CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node, cons
                                         CUcontext context) {
   if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return set_node(exec, node, [&](Task& task) {
-    return find_context(context) == nullptr ? CUDA_ERROR_INVALID_CONTEXT : copy_task(*parameters, task);
+    return context != nullptr && find_context(context) == nullptr ? CUDA_ERROR_INVALID_CONTEXT
+                                                                  : copy_task(*parameters, task);
   });
 }
 CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS* parameters,
                                         CUcontext context) {
   if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return set_node(exec, node, [&](Task& task) {
-    return find_context(context) == nullptr ? CUDA_ERROR_INVALID_CONTEXT : fill_task(*parameters, task);
+    return context != nullptr && find_context(context) == nullptr ? CUDA_ERROR_INVALID_CONTEXT
+                                                                  : fill_task(*parameters, task);
   });
 }
 CUresult cuGraphExecHostNodeSetParams(CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS* parameters) {

@@ -133,7 +133,9 @@ CUresult get_event(CUgraphNode handle, NodeType type, CUevent* out) {
 
 bool is_known_attribute(CUlaunchAttributeID id) { return id != CU_LAUNCH_ATTRIBUTE_IGNORE && id <= 16; }
 
+/// None means the current one.
 CUresult need_context(CUcontext handle) {
+  if (handle == nullptr) return lacks_context() ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
   return find_context(handle) == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
 

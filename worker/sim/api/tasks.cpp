@@ -82,6 +82,7 @@ bool is_zero(const void* at, std::size_t size) {
 
 /// A context that a node names must exist.
 CUresult check_context(CUcontext handle) {
+  if (handle == nullptr) return lacks_context() ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
   return find_context(handle) == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
 

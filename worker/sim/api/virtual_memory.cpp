@@ -87,9 +87,10 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset, CUm
   return without_context([&] {
     Simulator& sim = Simulator::get();
     const auto memory = sim.physical.find(handle);
-    if (offset != 0) return CUDA_ERROR_NOT_SUPPORTED;  // measured
+    // Only whole pieces can be mapped (measured).
+    if (offset != 0 || (memory != nullptr && size != memory->size())) return CUDA_ERROR_NOT_SUPPORTED;
     if (memory == nullptr || flags != 0 || !is_whole(size) || address % kGranule != 0) return CUDA_ERROR_INVALID_VALUE;
-    if (size != memory->size() || !sim.arena.map(address, size, memory->file())) return CUDA_ERROR_INVALID_VALUE;
+    if (!sim.arena.map(address, size, memory->file())) return CUDA_ERROR_INVALID_VALUE;
     sim.physical.note_mapping(address, memory);
     return CUDA_SUCCESS;
   });
