@@ -27,7 +27,7 @@ inline std::vector<uint8_t> pack_dependencies(const CUgraphNode* nodes, const CU
   std::vector<uint8_t> bytes;
   bytes.reserve(count * kDependencyBytes);
   for (size_t i = 0; i < count; ++i) {
-    append(bytes, &nodes[i], sizeof nodes[i]);
+    append(bytes, &nodes[i], sizeof(uint64_t));
     append(bytes, edges == nullptr ? &kPlain : &edges[i], sizeof kPlain);
   }
   return bytes;
@@ -40,8 +40,8 @@ inline std::vector<uint8_t> pack_links(const CUgraphNode* from, const CUgraphNod
   std::vector<uint8_t> bytes;
   bytes.reserve(count * kLinkBytes);
   for (size_t i = 0; i < count; ++i) {
-    append(bytes, &from[i], sizeof from[i]);
-    append(bytes, &to[i], sizeof to[i]);
+    append(bytes, &from[i], sizeof(uint64_t));
+    append(bytes, &to[i], sizeof(uint64_t));
     append(bytes, edges == nullptr ? &kPlain : &edges[i], sizeof kPlain);
   }
   return bytes;

@@ -71,8 +71,8 @@ CUresult give(const std::vector<uint8_t>& all, size_t entry, size_t total, const
     CUgraphEdgeData edge{};
     if (i < total) {
       const uint8_t* at = &all[i * entry];
-      std::memcpy(&first, at, sizeof first);
-      if (nodes == 2) std::memcpy(&second, at + 8, sizeof second);
+      std::memcpy(&first, at, sizeof(uint64_t));
+      if (nodes == 2) std::memcpy(&second, at + 8, sizeof(uint64_t));
       std::memcpy(&edge, at + 8 * nodes, sizeof edge);
     }
     if (out.edges == nullptr && !is_plain(edge)) return CUDA_ERROR_LOSSY_QUERY;

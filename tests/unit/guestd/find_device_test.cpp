@@ -38,7 +38,7 @@ TEST_CASE("what is no device, or an older one, is told with what to do") {
   const test::TemporaryFolder root;
   CHECK_THAT(error_of(root), Catch::Contains("-device vgpu-stub"));
   FakeFunction function;
-  const auto said = [&](FakeFunction changed) {
+  const auto said = [&](const FakeFunction& changed) {
     changed.write(root.path);
     return error_of(root);
   };

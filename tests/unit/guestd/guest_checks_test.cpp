@@ -50,7 +50,7 @@ struct Machine {
     std::thread serving([&] {
       while (!is_done && is_serving) guestd.turn();
     });
-    const auto findings = guest::examine(
+    auto findings = guest::examine(
         options, [this] { return cuda; }, [](const guest::Finding&) {});
     is_done = true;
     serving.join();

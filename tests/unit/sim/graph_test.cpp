@@ -98,6 +98,7 @@ TEST_CASE("independent nodes run in more than one order") {
   };
   std::vector<int> order;
   std::vector<Call> calls;
+  calls.reserve(4);
   for (int i = 0; i < 4; ++i) calls.push_back({&order, i});
   const OwnGraph graph;
   for (Call& call : calls) {

@@ -70,7 +70,7 @@ std::shared_ptr<Graph> Graph::clone() const {
   return out;
 }
 
-Capture::Capture(std::uint64_t capture_id, unsigned capture_mode, std::shared_ptr<Stream> origin_stream,
+Capture::Capture(std::uint64_t capture_id, unsigned capture_mode, const std::shared_ptr<Stream>& origin_stream,
                  std::shared_ptr<Graph> into)
     : id(capture_id),
       mode(capture_mode),

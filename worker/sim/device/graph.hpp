@@ -51,7 +51,7 @@ struct Graph {
 /// A capture in progress. It lives on in streams and events until the origin stream ends it.
 class Capture {
  public:
-  Capture(std::uint64_t capture_id, unsigned capture_mode, std::shared_ptr<Stream> origin_stream,
+  Capture(std::uint64_t capture_id, unsigned capture_mode, const std::shared_ptr<Stream>& origin_stream,
           std::shared_ptr<Graph> into);
 
   bool is_on_blocking_stream() const;

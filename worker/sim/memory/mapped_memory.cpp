@@ -78,7 +78,9 @@ void DeviceArena::unmap(std::uint64_t address, std::uint64_t size) {
 
 void DeviceArena::restore(std::uint64_t address, std::uint64_t size) {
   const auto offset = static_cast<off_t>(address - base());
-  ::mmap(bytes_.data() + offset, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file_, offset);
+  // Cannot fail: what it replaces was mapped.
+  (void)::mmap(bytes_.data() + offset, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file_,
+               offset);
 }
 
 std::optional<std::uint64_t> DeviceArena::import(int file, std::uint64_t offset, std::uint64_t size,
