@@ -13,8 +13,9 @@ namespace {
 /// Adds a node to the capture that `stream` takes part in. Simulator::capture_mutex is held.
 CUresult capture(Stream& stream, Submission& submission) {
   if (stream.capture->invalidated) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  auto node = stream.capture->graph->add(std::make_shared<Task>(std::move(submission.task)), stream.capture_ends);
-  stream.capture_ends.assign(1, std::move(node));
+  const auto node =
+      stream.capture->graph->add(std::make_shared<const Task>(std::move(submission.task)), stream.capture_ends);
+  stream.capture_ends.assign(1, node);
   return CUDA_SUCCESS;
 }
 
