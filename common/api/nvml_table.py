@@ -3,7 +3,7 @@ import dataclasses
 import pathlib
 import re
 
-from table import parse_params, split_attrs
+from table import load_calls
 
 CLASSES = ("guest", "fact", "live", "none")
 ASKED = ("fact", "live")
@@ -57,19 +57,6 @@ def is_text(param):
     return param.note in ("text", "text64")
 
 
-def load_rows(nvml, path):
-    pattern = re.compile(r"^(\w+)(?: (\d+))? (nvml\w+)\((.*?)\)(?: (.*))?$")
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line or line.startswith("#"):
-            continue
-        match = pattern.match(line)
-        if not match or match.group(1) not in CLASSES:
-            nvml.problems.append(f"{path.name}:{number}: not a row: {line}")
-            continue
-        cls, question, symbol, params, attrs = match.groups()
-        nvml.rows.append(NvmlRow(cls, int(question or 0), symbol, parse_params(params), split_attrs(attrs or ""), number))
-
-
 def check_param(nvml, row, param, following):
     """What is wrong with a parameter of a question, or None."""
     if param.type == "nvmlDevice_t" or param.type in PLAIN or param.type in nvml.enums:
@@ -109,6 +96,6 @@ def load(folder):
     types = (folder / "nvml_types.hpp").read_text()
     nvml.structs = re.findall(r"^struct (\w+) \{", types, re.M)
     nvml.enums = re.findall(r"^using (\w+) = unsigned;", types, re.M)
-    load_rows(nvml, folder / "nvml.table")
+    load_calls(nvml, folder / "nvml.table", "nvml", CLASSES, NvmlRow)
     check(nvml)
     return nvml

@@ -109,17 +109,18 @@ def parse_params(text):
     return params
 
 
-def load_calls(api, path):
-    pattern = re.compile(r"^(\w+)(?: (\d+))? (cu\w+)\((.*?)\)(?: (.*))?$")
+def load_calls(api, path, prefix="cu", classes=CLASSES, make=Row, parse=parse_params):
+    """Rows "class [number] symbol(parameters) [attributes]" of a table of functions whose names begin with the prefix."""
+    pattern = re.compile(rf"^(\w+)(?: (\d+))? ({prefix}\w+)\((.*?)\)(?: (.*))?$")
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         match = pattern.match(line)
-        if not match or match.group(1) not in CLASSES:
+        if not match or match.group(1) not in classes:
             api.problems.append(f"{path.name}:{number}: not a row: {line}")
             continue
         cls, op, symbol, params, attrs = match.groups()
-        api.rows.append(Row(cls, int(op or 0), symbol, parse_params(params), split_attrs(attrs or ""), number))
+        api.rows.append(make(cls, int(op or 0), symbol, parse(params), split_attrs(attrs or ""), number))
 
 
 def parse_fields(text):
