@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <vector>
 
 #include "common/api/ops.gen.hpp"
 #include "shim/client/channel.hpp"
@@ -150,6 +151,9 @@ void tell_of_start(const Channel& channel) {
 CUresult connect_once() {
   if (g_connected != nullptr && open_channel() == nullptr && g_connected->has_lost_worker()) {
     release_arena(g_connected->arena());
+    // Another thread may be in a call on it: it stays, and is not taken for forgotten.
+    static auto* const lost = new std::vector<Channel*>;
+    lost->push_back(g_connected);
     g_connected = nullptr;
   }
   if (g_connected != nullptr) return CUDA_SUCCESS;
