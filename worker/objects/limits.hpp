@@ -18,6 +18,11 @@ inline constexpr uint32_t kMostGraphs = 32 * 1024;      ///< of graphs and of th
 inline constexpr uint32_t kMostPools = 1024;
 inline constexpr uint32_t kMostMemories = 256 * 1024;  ///< of 2 MiB at least each: more than a GPU has
 
+/// Parts of devices, of 144 bytes each, the oldest of which are forgotten; and what the driver makes of lists of them,
+/// which it never takes back.
+inline constexpr size_t kMostResources = 16 * 1024;
+inline constexpr size_t kMostDescriptions = 4096;
+
 /// What a client gives to others of its VM. The broker keeps a hundred bytes for each.
 inline constexpr size_t kMostOffers = 4096;
 
