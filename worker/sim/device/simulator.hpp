@@ -14,6 +14,7 @@
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
+#include "worker/sim/device/ptx_link.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -53,6 +54,7 @@ class Simulator {
   HandleTable<GraphExec> graph_execs;
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
+  HandleTable<PtxLink> links;
 
   // The primary context: its handle is the same for ever, the context behind it comes and goes.
   std::mutex primary_mutex;
