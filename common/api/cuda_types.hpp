@@ -428,3 +428,5 @@ inline constexpr uintptr_t kLaunchParamBufferSize = 2;
 #include "common/api/cuda_graph_types.hpp"
 
 #include "common/api/cuda_code_types.hpp"
+
+#include "common/api/cuda_device_types.hpp"
