@@ -19,6 +19,7 @@
 #include "worker/nvml/library.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
+#include "worker/objects/links.hpp"
 #include "worker/objects/objects.hpp"
 #include "worker/objects/resources.hpp"
 #include "worker/objects/virtual_memory.hpp"
@@ -40,6 +41,7 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   VirtualMemory& virtual_memory() { return virtual_memory_; }
+  Links& links() { return links_; }
   Resources& resources() { return resources_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   HostSteps& host_steps() { return host_steps_; }
@@ -105,6 +107,7 @@ class Session {
   Contexts contexts_;
   Allocations allocations_;
   VirtualMemory virtual_memory_;
+  Links links_;
   Resources resources_;
   Console console_;
   HostSteps host_steps_;

@@ -9,6 +9,7 @@ namespace vgpu::worker::handlers {
 
 void forget(Session& session, uint64_t context) {
   session.dispatcher().forget_context(context);
+  session.links().destroy_of(context);
   Objects& objects = session.objects();
   objects.streams.drop_if([&](uint64_t, const Stream& stream) { return stream.context == context; });
   forget_lost_captures(session);
@@ -64,6 +65,7 @@ void primary_release(Session& session, const api::ops::PrimaryRelease& op, Call&
 
 void primary_reset(Session& session, const api::ops::PrimaryReset& op, Call& call) {
   const uint64_t handle = session.contexts().primary(static_cast<int>(op.device));
+  session.links().destroy_of(handle);
   const CUresult result = session.driver().cuDevicePrimaryCtxReset_v2(static_cast<int>(op.device));
   if (result == CUDA_SUCCESS && handle != 0) {
     forget(session, handle);

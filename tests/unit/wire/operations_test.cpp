@@ -99,6 +99,17 @@ TEST_CASE("operations") {
   check_length(api::ops::MemoryExport{{1}});
   check_length(api::ops::MemoryImport{data, {1}});
   check_length(api::ops::MemoryImportReply{-1});
+  check_length(api::ops::LinkCreate{1, 2, 3, data});
+  check_length(api::ops::LinkAdd{1, 2, 3, 4, 5, data, "piece"});
+  check_length(api::ops::LinkAddReply{1, 2, 0.5f});
+  check_length(api::ops::LinkComplete{1, 2});
+  check_length(api::ops::LinkCompleteReply{1, 2, 3, 0.5f});
+  check_length(api::ops::LinkImage{1, 2, 3});
+  check_length(api::ops::LinkDestroy{1});
+  check_length(api::ops::StreamValue{1, 2, 3, 4, 5, {6}});
+  check_length(api::ops::StreamBatch{{1}, 2, 3, data});
+  check_length(api::ops::AtomicCapabilities{1, 2, 3, data});
+  check_length(api::ops::AtomicCapabilitiesReply{data});
 }
 
 TEST_CASE("bytes above their cap are refused") {

@@ -14,6 +14,7 @@
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
+#include "worker/sim/device/ptx_link.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -75,6 +76,7 @@ class Simulator {
   HandleTable<GraphExec> graph_execs;
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
+  HandleTable<PtxLink> links;
 
   /// Gives back everything that belongs to a context, and ends it.
   void destroy_context(const std::shared_ptr<Context>& context);
