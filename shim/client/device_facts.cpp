@@ -31,6 +31,8 @@ constexpr unsigned kNotOffered[] = {
     CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,          // graphics interoperability
     CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,                // pools are not shared between processes
     CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,       // registering is bookkeeping of the guest
+    CU_DEVICE_ATTRIBUTE_SPARSE_CUDA_ARRAY_SUPPORTED,                   // memory is not mapped into arrays
+    CU_DEVICE_ATTRIBUTE_DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED,         // the same
     CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,  // NVLink multicast is a matter of the host's fabric
 };
 
