@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "worker/sim/device/array.hpp"
 #include "worker/sim/device/context.hpp"
 #include "worker/sim/device/event.hpp"
 #include "worker/sim/device/graph_exec.hpp"
@@ -53,6 +54,9 @@ class Simulator {
   HandleTable<GraphExec> graph_execs;
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
+  HandleTable<Array> arrays;
+  HandleTable<MipmappedArray> mipmapped_arrays;
+  exec::Textures images;  ///< texture and surface objects
 
   // The primary context: its handle is the same for ever, the context behind it comes and goes.
   std::mutex primary_mutex;

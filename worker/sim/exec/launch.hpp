@@ -10,6 +10,7 @@
 
 #include "worker/sim/exec/fault.hpp"
 #include "worker/sim/exec/output.hpp"
+#include "worker/sim/exec/textures.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 #include "worker/sim/ptx/module.hpp"
@@ -57,6 +58,7 @@ struct Machine {
   const memory::HostRanges& host;
   Output& output;
   const std::atomic<bool>& cancelled;
+  const Textures* textures;
 };
 
 /// Runs the launch to its end, its fault or its cancellation (then without fault).
