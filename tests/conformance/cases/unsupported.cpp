@@ -59,21 +59,6 @@ CASE(optional, user_object) {
           cuUserObjectCreate, &object, &owned, [](void*) {}, 1, 1)))
     expect_ok(CU(cuUserObjectRelease, object, 1));
 }
-CASE(optional, texture_reference) {
-  const Context context;
-  CUtexref reference = nullptr;
-  if (works(OPTIONAL(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
-}
-CASE(optional, copy_3d) {
-  const Context context;
-  const DeviceMemory memory(4096);
-  const auto host = pattern(4096);
-  CUDA_MEMCPY3D copy = {};
-  copy.srcMemoryType = CU_MEMORYTYPE_HOST, copy.srcHost = host.data(), copy.srcPitch = 64, copy.srcHeight = 8;
-  copy.dstMemoryType = CU_MEMORYTYPE_DEVICE, copy.dstDevice = memory.at(), copy.dstPitch = 64, copy.dstHeight = 8;
-  copy.WidthInBytes = 64, copy.Height = 8, copy.Depth = 8;
-  if (works(OPTIONAL(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
-}
 CASE(optional, graph_memory_attribute) {
   const Context context;
   uint64_t value = 0;
@@ -85,11 +70,6 @@ CASE(optional, stream_of_green_context) {
   CUcontext owner = nullptr;
   CUgreenCtx green = nullptr;
   works(OPTIONAL(cuStreamGetCtx_v2, stream, &owner, &green));
-}
-CASE(optional, texture_width) {
-  const Context context;
-  size_t width = 0;
-  works(OPTIONAL(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
 }
 CASE(optional, exec_affinity) {
   int supported = 0;
