@@ -56,7 +56,12 @@ uint64_t add_part(uint64_t owner, unsigned index, uint64_t handle, const CUDA_AR
   const std::unique_lock lock(mutex);
   const auto whole = known.find(owner);
   // Two threads may have asked at once: the worker holds both numbers until the whole is gone.
-  known[handle] = {shape, whole != known.end() ? whole->second.context : current_context(), owner};
+  ArrayInfo info{shape, current_context(), owner};
+  if (whole != known.end()) {
+    info.context = whole->second.context;
+    if (whole->second.owner != 0) info.owner = whole->second.owner;  // a plane of a level goes with all levels
+  }
+  known[handle] = info;
   return parts.emplace(std::pair{owner, index}, handle).first->second;
 }
 

@@ -47,9 +47,9 @@ CUresult create(Session& session, uint32_t dimensions, const CUDA_ARRAY3D_DESCRI
 }
 
 /// An array inside another, or inside a mipmapped array: its memory is counted there.
-CUDA_ARRAY3D_DESCRIPTOR bind_part(Session& session, uint64_t handle, CUarray real, uint64_t owner) {
+CUDA_ARRAY3D_DESCRIPTOR bind_part(Session& session, uint64_t handle, CUarray real, uint64_t owner, uint64_t context) {
   const CUDA_ARRAY3D_DESCRIPTOR shape = shape_of(session, real, {});
-  session.objects().arrays.arrays.bind(handle, {real, session.context_handle(), owner, 0, shape});
+  session.objects().arrays.arrays.bind(handle, {real, context, owner, 0, shape});
   return shape;
 }
 
@@ -73,8 +73,8 @@ void array_create(Session& session, const api::ops::ArrayCreate& op, Call& call)
   CUarray array = nullptr;
   const CUresult result = create(session, op.dimensions, shape, array);
   if (result != CUDA_SUCCESS) return call.finish(result);
-  shape = shape_of(session, array, shape);
   const uint64_t charged = array_bytes(shape);
+  shape = shape_of(session, array, shape);
   session.objects().arrays.arrays.bind(op.made.value, {array, session.context_handle(), 0, charged, shape});
   session.allocations().charge(charged);
   finish_with_shape<api::ops::ArrayCreateReply>(call, result, shape);
@@ -95,14 +95,18 @@ void array_destroy(Session& session, const api::ops::ArrayDestroy& op, Call& cal
 
 void array_plane(Session& session, const api::ops::ArrayPlane& op, Call& call) {
   const auto get = session.driver().cuArrayGetPlane;
-  CUarray array = nullptr, plane = nullptr;
+  const Array* array = session.objects().arrays.arrays.find(op.of.value);
+  CUarray plane = nullptr;
   if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (!session.objects().find(op.of.value, array)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (array == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (const CUresult refused = check_handle(session, op.made.value); refused != CUDA_SUCCESS)
     return call.finish(refused);
-  const CUresult result = get(&plane, array, op.plane);
+  const CUresult result = get(&plane, array->real, op.plane);
   if (result != CUDA_SUCCESS) return call.finish(result);
-  finish_with_shape<api::ops::ArrayPlaneReply>(call, result, bind_part(session, op.made.value, plane, op.of.value));
+  // It goes with the whole, be that a mipmapped array.
+  const uint64_t owner = array->owner != 0 ? array->owner : op.of.value;
+  const uint64_t context = array->context;
+  finish_with_shape<api::ops::ArrayPlaneReply>(call, result, bind_part(session, op.made.value, plane, owner, context));
 }
 
 void array_memory_requirements(Session& session, const api::ops::ArrayMemoryRequirements& op, Call& call) {
@@ -166,15 +170,16 @@ void mipmap_destroy(Session& session, const api::ops::MipmapDestroy& op, Call& c
 
 void mipmap_level(Session& session, const api::ops::MipmapLevel& op, Call& call) {
   const auto get = session.driver().cuMipmappedArrayGetLevel;
-  CUmipmappedArray mipmap = nullptr;
+  const Mipmap* mipmap = session.objects().arrays.mipmaps.find(op.of.value);
   CUarray level = nullptr;
   if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (!session.objects().find(op.of.value, mipmap)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (mipmap == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (const CUresult refused = check_handle(session, op.made.value); refused != CUDA_SUCCESS)
     return call.finish(refused);
-  const CUresult result = get(&level, mipmap, op.level);
+  const CUresult result = get(&level, mipmap->real, op.level);
   if (result != CUDA_SUCCESS) return call.finish(result);
-  finish_with_shape<api::ops::MipmapLevelReply>(call, result, bind_part(session, op.made.value, level, op.of.value));
+  finish_with_shape<api::ops::MipmapLevelReply>(call, result,
+                                                bind_part(session, op.made.value, level, op.of.value, mipmap->context));
 }
 
 }  // namespace vgpu::worker::handlers

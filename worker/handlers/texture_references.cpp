@@ -23,7 +23,7 @@ CUresult get_of_module(Session& session, HandleTable<Reference<Real>>& table, ui
     return refused;
   Real real = nullptr;
   const CUresult result = get(&real, found->real, std::string(name).c_str());
-  if (result == CUDA_SUCCESS) table.bind(made, {real, session.context_handle(), module});
+  if (result == CUDA_SUCCESS) table.bind(made, {real, found->context, module});
   return result;
 }
 

@@ -58,7 +58,7 @@ struct Machine {
   const memory::HostRanges& host;
   Output& output;
   const std::atomic<bool>& cancelled;
-  const Textures* textures;
+  const Textures* textures = nullptr;  ///< null: there are none
 };
 
 /// Runs the launch to its end, its fault or its cancellation (then without fault).

@@ -199,7 +199,7 @@ const Texels& level_of(const Texture& texture, float level) {
 }
 
 void fetch(Warp& warp, const Instruction& in, LaneMask mask) {
-  const Textures& textures = *warp.block().running().machine.textures;
+  const Textures* textures = warp.block().running().machine.textures;
   const std::uint64_t* objects = warp.read(in.src[0]);
   const std::uint64_t* places[4];
   for (std::uint32_t k = 0; k < 4; ++k) places[k] = warp.read(in.src[k + 1]);
@@ -208,7 +208,7 @@ void fetch(Warp& warp, const Instruction& in, LaneMask mask) {
   const std::uint32_t dimensions = dimensions_of(in.geometry);
   const bool layered = is_layered(in.geometry);
   for_lanes(mask, [&](std::uint32_t i) {
-    const auto texture = textures.textures.find(objects[i]);
+    const auto texture = textures != nullptr ? textures->textures.find(objects[i]) : nullptr;
     if (texture == nullptr) return warp.raise(FaultCode::launch_failed, "a fetch from what is no texture");
     const float level = !in.has_level          ? 0
                         : in.from == Type::f32 ? get<float>(levels[i])
@@ -234,7 +234,8 @@ void fetch(Warp& warp, const Instruction& in, LaneMask mask) {
 /// The bytes of a surface that a lane's access touches. Null outside, after raising a fault if the instruction says so.
 std::byte* reach(Warp& warp, const Instruction& in, std::uint32_t lane, std::uint64_t object,
                  const std::uint64_t* const (&places)[4], std::uint32_t size) {
-  const auto found = warp.block().running().machine.textures->surfaces.find(object);
+  const Textures* textures = warp.block().running().machine.textures;
+  const auto found = textures != nullptr ? textures->surfaces.find(object) : nullptr;
   if (found == nullptr) {
     warp.raise(FaultCode::launch_failed, "an access to what is no surface");
     return nullptr;
