@@ -420,4 +420,6 @@ inline constexpr uintptr_t kLaunchParamBufferSize = 2;
 
 #include "common/api/cuda_graph_types.hpp"
 
+#include "common/api/cuda_device_types.hpp"
+
 #include "common/api/cuda_texture_types.hpp"

@@ -5,7 +5,8 @@ import re
 
 CLASSES = ("guest", "custom", "forward", "none")
 # Where the ABI's types are.
-TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp", "cuda_texture_types.hpp")
+TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp", "cuda_device_types.hpp",
+              "cuda_texture_types.hpp")
 
 # Handle type of the ABI -> kind (common/wire/handle.hpp).
 HANDLES = {

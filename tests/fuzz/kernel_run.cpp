@@ -71,7 +71,7 @@ void run_kernel(const std::shared_ptr<const exec::Program>& program, std::uint32
     std::memcpy(launch.parameters.data() + parameter.offset, &buffer, size);
   }
   const exec::Textures textures;
-  const exec::Machine machine{gpu().arena, gpu().host, output, gpu().cancelled, &textures};
+  const exec::Machine machine{gpu().arena, gpu().host, output, gpu().cancelled, {}, &textures};
   exec::Running running{launch, machine, kernel};
   exec::Block block(running);
   block.start({1, 0, 0}, 1);

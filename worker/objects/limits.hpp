@@ -23,6 +23,11 @@ inline constexpr uint32_t kMostReferences = 16 * 1024;  ///< to textures, and to
 /// Texture objects, and surface objects: the hardware's tables hold a million.
 inline constexpr size_t kMostTextures = 256 * 1024;
 
+/// Parts of devices, of 144 bytes each, the oldest of which are forgotten; and what the driver makes of lists of them,
+/// which it never takes back.
+inline constexpr size_t kMostResources = 16 * 1024;
+inline constexpr size_t kMostDescriptions = 4096;
+
 /// What a client gives to others of its VM. The broker keeps a hundred bytes for each.
 inline constexpr size_t kMostOffers = 4096;
 

@@ -146,3 +146,25 @@ TEST_CASE("the bytes of an operation are settled") {
   CHECK(static_cast<unsigned>(api::Op::launch) == 120);
   CHECK(static_cast<unsigned>(api::Op::copy_to_device) == 70);
 }
+
+TEST_CASE("operations of several devices and of their parts") {
+  const uint8_t data[] = {9, 8, 7, 6, 5, 4};
+  check_length(api::ops::PeerEnable{{1}, 2});
+  check_length(api::ops::PeerDisable{{1}});
+  check_length(api::ops::CopyPeer{1, {2}, 3, {4}, 5, 6, {7}});
+  check_length(api::ops::CopyPeerSync{1, {2}, 3, {4}, 5, 6, {7}});
+  check_length(api::ops::Copy3dPeer{1, 2, {3}, 4, 5, 6, 7, 8, {9}, 10, 11, 12, 13, 14, 15, 16, {17}});
+  check_length(api::ops::DeviceResource{1, 2});
+  check_length(api::ops::DeviceResourceReply{1, data});
+  check_length(api::ops::ContextResource{{1}, 2});
+  check_length(api::ops::ContextResourceReply{1, data});
+  check_length(api::ops::ResourceSplit{1, 2, 3, 4, 5});
+  check_length(api::ops::ResourceSplitReply{1, 2, data});
+  check_length(api::ops::ResourceDescribe{data});
+  check_length(api::ops::ResourceDescribeReply{1});
+  check_length(api::ops::GreenCreate{1, 2, 3, {4}});
+  check_length(api::ops::GreenDestroy{{1}});
+  check_length(api::ops::GreenStreamCreate{{1}, 2, 3, {4}});
+  check_length(api::ops::ContextRecordEvent{{1}, {2}});
+  check_length(api::ops::ContextWaitEvent{{1}, {2}});
+}

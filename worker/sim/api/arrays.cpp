@@ -64,7 +64,8 @@ CUresult make_array(const ContextPtr& context, const CUDA_ARRAY3D_DESCRIPTOR& sh
   texels.pitch = texels.row_bytes();
   texels.slice = texels.pitch * texels.height;
   auto& arena = Simulator::get().arena;
-  const auto allocation = arena.allocate(texels.slice * texels.depth, context->id(), false);
+  const auto allocation = arena.allocate(texels.slice * texels.depth, context->id(), false,
+                                         static_cast<unsigned>(context->device()));
   if (!allocation) return CUDA_ERROR_OUT_OF_MEMORY;
   arena.set_live(*allocation, true);
   texels.address = allocation->address;
@@ -214,7 +215,7 @@ CUresult cuDeviceGetTexture1DLinearMaxWidth(std::size_t* out, CUarray_format for
                                             CUdevice device) {
   return without_context([&] {
     if (out == nullptr || element_bytes(format, channels) == 0) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
     *out = most_linear_texels;
     return CUDA_SUCCESS;
   });

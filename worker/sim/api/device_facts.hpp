@@ -7,8 +7,6 @@ namespace vgpu::sim::api::facts {
 
 constexpr int driver_version = 13000;
 constexpr char device_name[] = "vGPU Software GPU";
-constexpr std::uint8_t uuid[16] = {0x76, 0x67, 0x70, 0x75, 0x2d, 0x73, 0x69, 0x6d,
-                                   0x2d, 0x30, 0x30, 0x30, 0x30, 0x30, 0x30, 0x31};
 
 /// By attribute number. Off: managed and pageable memory (83, 88, 89, 100, 101),
 /// sharing of pools and by fabric (119, 128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor

@@ -5,6 +5,7 @@
 #include "worker/sim/api/enqueue.hpp"
 
 using namespace vgpu::sim::api;
+using vgpu::sim::device::Device;
 using vgpu::sim::device::MemoryPool;
 namespace memory = vgpu::sim::memory;
 
@@ -32,6 +33,13 @@ CUresult with_pool(CUmemoryPool handle, Body body) {
   });
 }
 
+Device& device_of(CUdevice number) { return *Simulator::get().devices[static_cast<std::size_t>(number)]; }
+
+PoolPtr current_pool(Device& device) {
+  const std::lock_guard lock(device.mutex);
+  return device.current_pool;
+}
+
 CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstream handle) {
   return with_context([&](const ContextPtr& context) {
     StreamPtr stream;
@@ -47,7 +55,7 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
       if (stream->capture != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
     }
     if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
-    const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true);
+    const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true, pool->device);
     if (!allocation) {
       pool->discharge(size);
       return CUDA_ERROR_OUT_OF_MEMORY;
@@ -96,13 +104,11 @@ bool is_switch(CUmemPool_attribute attribute) {
 }  // namespace
 
 CUresult cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
-  PoolPtr pool;
-  {
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    pool = sim.current_pool;
-  }
-  return allocate(pool, out, size, stream);
+  return with_context([&](const ContextPtr& context) {
+    StreamPtr found;
+    if (const CUresult result = find_stream(context, stream, found); result != CUDA_SUCCESS) return result;
+    return allocate(current_pool(device_of(found->context()->device())), out, size, stream);
+  });
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool pool_handle, CUstream stream) {
@@ -136,9 +142,11 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
   return without_context([&] {
     if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
       return CUDA_ERROR_INVALID_VALUE;
-    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || props->location.id != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(props->location.id))
+      return CUDA_ERROR_INVALID_VALUE;
     if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
-    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize);
+    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize,
+                                             static_cast<unsigned>(props->location.id));
     Simulator::get().pools.add(pool->handle, pool);
     *out = as_handle<CUmemoryPool>(pool->handle);
     return CUDA_SUCCESS;
@@ -147,13 +155,13 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
 
 CUresult cuMemPoolDestroy(CUmemoryPool handle) {
   return with_pool(handle, [&](const PoolPtr& pool) {
-    Simulator& sim = Simulator::get();
-    if (pool == sim.default_pool) return CUDA_ERROR_INVALID_VALUE;
+    Device& device = device_of(static_cast<CUdevice>(pool->device));
+    if (pool == device.default_pool) return CUDA_ERROR_INVALID_VALUE;
     {
-      const std::lock_guard lock(sim.primary_mutex);
-      if (sim.current_pool == pool) sim.current_pool = sim.default_pool;
+      const std::lock_guard lock(device.mutex);
+      if (device.current_pool == pool) device.current_pool = device.default_pool;
     }
-    sim.pools.take(handle);
+    Simulator::get().pools.take(handle);
     return CUDA_SUCCESS;
   });
 }
@@ -207,8 +215,8 @@ CUresult cuMemPoolTrimTo(CUmemoryPool handle, std::size_t keep) {
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
   return without_context([&] {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *out = as_handle<CUmemoryPool>(Simulator::get().default_pool->handle);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    *out = as_handle<CUmemoryPool>(device_of(device).default_pool->handle);
     return CUDA_SUCCESS;
   });
 }
@@ -216,20 +224,18 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
 CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) {
   return without_context([&] {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    *out = as_handle<CUmemoryPool>(sim.current_pool->handle);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    *out = as_handle<CUmemoryPool>(current_pool(device_of(device))->handle);
     return CUDA_SUCCESS;
   });
 }
 
 CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool handle) {
   return with_pool(handle, [&](const PoolPtr& pool) {
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    sim.current_pool = pool;
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    Device& of = device_of(device);
+    const std::lock_guard lock(of.mutex);
+    of.current_pool = pool;
     return CUDA_SUCCESS;
   });
 }

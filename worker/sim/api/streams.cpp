@@ -186,9 +186,9 @@ CUresult cuStreamGetCtx(CUstream handle, CUcontext* out) {
   });
 }
 CUresult cuStreamGetDevice(CUstream handle, CUdevice* device) {
-  return with_stream(handle, [&](const StreamPtr&) {
+  return with_stream(handle, [&](const StreamPtr& stream) {
     if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *device = 0;
+    *device = stream->context()->device();
     return CUDA_SUCCESS;
   });
 }

@@ -58,6 +58,7 @@ struct Machine {
   const memory::HostRanges& host;
   Output& output;
   const std::atomic<bool>& cancelled;
+  memory::Reach reach{};
   const Textures* textures = nullptr;  ///< null: there are none
 };
 
