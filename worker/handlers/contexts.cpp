@@ -16,6 +16,11 @@ void forget(Session& session, uint64_t context) {
   objects.events.drop_if([&](uint64_t, const Event& event) { return event.context == context; });
   objects.modules.drop_if([&](uint64_t, const Module& module) { return module.context == context; });
   objects.functions.drop_if([&](uint64_t, const Function& function) { return function.context == context; });
+  session.allocations().discharge(objects.arrays.forget_context(context));
+  objects.texrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
+  objects.surfrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
+  objects.textures.forget_context(context);
+  objects.surfaces.forget_context(context);
   // Extents too: a registration ends with the context that made it, and the guest opens them anew.
   session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.context == context; });
   session.forget_control_area(context);

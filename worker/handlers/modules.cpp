@@ -79,6 +79,8 @@ CUresult enumerate(CUresult (*list)(Handle*, unsigned, Owner), CUresult (*count_
 void drop_functions(Session& session, uint64_t owner) {
   session.objects().functions.drop_if([&](uint64_t, const Function& function) { return function.owner == owner; });
   session.objects().kernels.drop_if([&](uint64_t, const Function& kernel) { return kernel.owner == owner; });
+  session.objects().texrefs.drop_if([&](uint64_t, const auto& reference) { return reference.module == owner; });
+  session.objects().surfrefs.drop_if([&](uint64_t, const auto& reference) { return reference.module == owner; });
   session.allocations().remove_if(
       [&](uint64_t, const Allocations::Range& range) { return range.kind == Memory::global && range.owner == owner; });
 }

@@ -40,7 +40,10 @@ class Allocations {
       if (gone) remove(base);
     }
   }
-  /// Bytes of ordinary and pool memory: what a quota counts.
+  /// Memory without an address that the client could name: arrays.
+  void charge(uint64_t size) { charged_ += size; }
+  void discharge(uint64_t size) { charged_ -= size; }
+  /// Bytes of ordinary and pool memory, and of arrays: what a quota counts.
   uint64_t charged() const { return charged_; }
   /// Bytes of the window that are registered with the driver.
   uint64_t pinned() const { return pinned_; }

@@ -34,21 +34,6 @@ CASE(optional, graph_clone) {
   const Graph graph(made);
   if (works(OPTIONAL(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
 }
-CASE(optional, texture_reference) {
-  const Context context;
-  CUtexref reference = nullptr;
-  if (works(OPTIONAL(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
-}
-CASE(optional, copy_3d) {
-  const Context context;
-  const DeviceMemory memory(4096);
-  const auto host = pattern(4096);
-  CUDA_MEMCPY3D copy = {};
-  copy.srcMemoryType = CU_MEMORYTYPE_HOST, copy.srcHost = host.data(), copy.srcPitch = 64, copy.srcHeight = 8;
-  copy.dstMemoryType = CU_MEMORYTYPE_DEVICE, copy.dstDevice = memory.at(), copy.dstPitch = 64, copy.dstHeight = 8;
-  copy.WidthInBytes = 64, copy.Height = 8, copy.Depth = 8;
-  if (works(OPTIONAL(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
-}
 CASE(optional, graph_memory_attribute) {
   const Context context;
   uint64_t value = 0;
@@ -60,11 +45,6 @@ CASE(optional, stream_of_green_context) {
   CUcontext owner = nullptr;
   CUgreenCtx green = nullptr;
   works(OPTIONAL(cuStreamGetCtx_v2, stream, &owner, &green));
-}
-CASE(optional, texture_width) {
-  const Context context;
-  size_t width = 0;
-  works(OPTIONAL(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
 }
 CASE(optional, profiler) {
   const Context context;

@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "worker/sim/device/array.hpp"
 #include "worker/sim/device/context.hpp"
 #include "worker/sim/device/event.hpp"
 #include "worker/sim/device/graph_exec.hpp"
@@ -77,6 +78,9 @@ class Simulator {
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
   HandleTable<PtxLink> links;
+  HandleTable<Array> arrays;
+  HandleTable<MipmappedArray> mipmapped_arrays;
+  exec::Textures images;  ///< texture and surface objects
 
   /// Gives back everything that belongs to a context, and ends it.
   void destroy_context(const std::shared_ptr<Context>& context);
