@@ -45,6 +45,20 @@ CUresult Session::enter(uint64_t context) {
   return result;
 }
 
+ContextState& Session::context_of(uint64_t stream) {
+  const Stream* known = objects_.streams.find(stream);
+  ContextState* owner = known == nullptr ? nullptr : contexts_.find(known->context);
+  return owner != nullptr ? *owner : *current_context_;
+}
+
+unsigned Session::device_of(CUdeviceptr address) {
+  const auto ask = driver_.functions.cuPointerGetAttribute;
+  int device = current_context_->device;
+  if (device_count_ > 1 && ask != nullptr && ask(&device, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) != CUDA_SUCCESS)
+    device = current_context_->device;
+  return static_cast<unsigned>(device);
+}
+
 void Session::tell(const std::string& text, CUresult error) {
   if (tell_) tell_(text, error);
 }

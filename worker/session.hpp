@@ -51,11 +51,18 @@ class Session {
   /// The context of the record in hand; valid in handlers of operations that need one.
   ContextState& context() { return *current_context_; }
   uint64_t context_handle() const { return contexts_.current(); }
+  /// The device of memory that was just made on a stream, by which pool it may be any.
+  unsigned device_of(CUdeviceptr address);
+  /// The devices that the client sees, for the broker; told once.
+  size_t device_count() const { return device_count_; }
+  void set_device_count(size_t count) { device_count_ = count; }
   /// The one that memory made now belongs to: the primary context's, where a green one of its is current.
   uint64_t memory_owner() {
     const uint64_t primary = current_context_->green == nullptr ? 0 : contexts_.primary(current_context_->device);
     return primary != 0 ? primary : contexts_.current();
   }
+  /// The context that a stream belongs to, which need not be the current one; the legacy stream is the current one's.
+  ContextState& context_of(uint64_t stream);
   /// Makes the record's context current, and says whether that worked.
   CUresult enter(uint64_t context);
 
@@ -117,6 +124,7 @@ class Session {
   End end_ = End::running;
   uint64_t control_registered_by_ = 0;  // context
   bool needs_real_waits_ = false;
+  size_t device_count_ = 0;
   Dispatcher dispatcher_;
 };
 

@@ -95,6 +95,31 @@ base::Result<DriverLibrary> open_and_initialise(const shm::Window& window, const
   return driver;
 }
 
+std::vector<shm::DeviceUse> devices_of(const DriverTable& driver) {
+  int count = 0;
+  driver.cuDeviceGetCount(&count);
+  std::vector<shm::DeviceUse> devices;
+  for (CUdevice device = 0; device < count; ++device) {
+    shm::DeviceUse& use = devices.emplace_back();
+    CUuuid uuid{};
+    const auto identify = driver.cuDeviceGetUuid_v2 != nullptr ? driver.cuDeviceGetUuid_v2 : driver.cuDeviceGetUuid;
+    if (identify(&uuid, device) == CUDA_SUCCESS) std::memcpy(use.uuid.data(), uuid.bytes, use.uuid.size());
+    const auto number = [&](unsigned attribute) {
+      int value = 0;
+      return driver.cuDeviceGetAttribute(&value, attribute, device) == CUDA_SUCCESS ? static_cast<uint32_t>(value) : 0;
+    };
+    use.pci_domain = number(CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID);
+    use.pci_bus = number(CU_DEVICE_ATTRIBUTE_PCI_BUS_ID);
+    use.pci_device = number(CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID);
+    size_t total = 0;
+    if (driver.cuDeviceTotalMem_v2(&total, device) == CUDA_SUCCESS) use.total_bytes = total;
+    char name[sizeof shm::DeviceWords::name] = {};
+    driver.cuDeviceGetName(name, sizeof name - 1, device);
+    use.name = name;
+  }
+  return devices;
+}
+
 }  // namespace
 
 base::Result<Inherited> take_inherited() {
@@ -151,6 +176,7 @@ base::Result<std::unique_ptr<Session>> start_session(const Options& options, Inh
                                            Doorbell{std::move(inherited.doorbell), std::move(inherited.client)},
                                            std::move(*grant));
   session->dispatcher().trace(options.client);
+  session->dispatcher().announce_devices(devices_of(session->driver()));
   const auto captured = session->console().capture_standard_streams();
   if (!captured) log::warning("{}: device printf goes to the log", captured.error().text);
   return session;

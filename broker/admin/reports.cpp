@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <sys/types.h>
 
+#include <compare>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <tuple>
+#include <string>
 
 namespace vgpu::broker::admin {
 namespace {
@@ -73,8 +75,67 @@ Json describe_device(const vm::Vm& vm) {
   return entry;
 }
 
-/// The library of a GPU, its version, its name, and how many there are.
-using Gpu = std::tuple<std::string, std::int32_t, std::string, std::uint32_t>;
+/// What makes one GPU of several workers' the same: its identity, where it is known, and what they say of its driver.
+struct Gpu {
+  std::string uuid, pci, name, driver;
+  std::int32_t version = 0;
+  std::uint32_t devices = 0;  ///< that the driver has
+  auto operator<=>(const Gpu&) const = default;
+};
+
+/// What all clients together do with one GPU.
+struct GpuUse {
+  std::size_t workers = 0;  ///< that see it
+  std::size_t clients = 0;  ///< with a context on it
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t total_bytes = 0;
+  std::set<std::string> vms;  ///< of these clients
+};
+
+std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
+  std::string text = "GPU-";
+  for (std::size_t i = 0; i < uuid.size(); ++i)
+    text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+  return text;
+}
+
+std::string pci_text(const shm::DeviceUse& device) {
+  return fmt::format("{:04x}:{:02x}:{:02x}.0", device.pci_domain, device.pci_bus, device.pci_device);
+}
+
+/// On which of its devices a client holds anything, by its own numbers for them.
+Json describe_use(const std::vector<shm::DeviceUse>& devices) {
+  Json list = Json::array();
+  for (std::size_t number = 0; number < devices.size(); ++number) {
+    const auto& device = devices[number];
+    if (device.contexts == 0 && device.requested_bytes == 0) continue;
+    list.push_back({{"device", number},
+                    {"pci", pci_text(device)},
+                    {"uuid", uuid_text(device.uuid)},
+                    {"contexts", device.contexts},
+                    {"memory_bytes", device.requested_bytes}});
+  }
+  return list;
+}
+
+/// Adds what one client's worker says of the GPUs it sees.
+void add_gpus(const vm::Client& client, const vm::WorkerFacts& facts, std::map<Gpu, GpuUse>& gpus) {
+  const auto devices = client.devices();
+  const auto add = [&](const std::string& uuid, const std::string& pci, const std::string& name) -> GpuUse& {
+    auto& use = gpus[{uuid, pci, name, facts.driver, facts.driver_version, facts.device_count}];
+    ++use.workers;
+    return use;
+  };
+  if (devices.empty() && facts.device_count != 0) add({}, {}, facts.device_name);  // a worker of an older build
+  for (const auto& device : devices) {
+    auto& use = add(uuid_text(device.uuid), pci_text(device), control::get_text(device.name));
+    use.total_bytes = device.total_bytes;
+    add_up(use.memory_bytes, device.requested_bytes);
+    if (device.contexts == 0) continue;
+    ++use.clients;
+    use.vms.insert(client.vm());
+  }
+}
 
 Json describe_vm_settings(const VmSettings& vm) {
   Json entry = {{"name", vm.name}};
@@ -178,7 +239,8 @@ Json list_clients(const Clients& clients) {
                     {"state", state_of(*client)},
                     {"records", usage.records},
                     {"memory_bytes", usage.requested_bytes},
-                    {"pinned_bytes", usage.pinned_bytes}});
+                    {"pinned_bytes", usage.pinned_bytes},
+                    {"gpus", describe_use(client->devices())}});
   }
   return list;
 }
@@ -207,18 +269,23 @@ Json list_workers(const Vms& vms, const Clients& clients) {
 }
 
 Json list_gpus(const Clients& clients) {
-  std::map<Gpu, std::size_t> workers;
+  std::map<Gpu, GpuUse> gpus;
   for (const auto& [id, client] : clients.all())
-    if (const auto& facts = client->facts())
-      ++workers[{facts->driver, facts->driver_version, facts->device_name, facts->device_count}];
+    if (const auto& facts = client->facts()) add_gpus(*client, *facts, gpus);
   Json list = Json::array();
-  for (const auto& [gpu, count] : workers) {
-    const auto& [driver, version, name, devices] = gpu;
-    list.push_back({{"gpu", name},
-                    {"devices", devices},
-                    {"driver", driver},
-                    {"cuda_version", fmt::format("{}.{}", version / 1000, version % 1000 / 10)},
-                    {"workers", count}});
+  for (const auto& [gpu, use] : gpus) {
+    Json entry = {{"gpu", gpu.name},
+                  {"devices", gpu.devices},
+                  {"driver", gpu.driver},
+                  {"cuda_version", fmt::format("{}.{}", gpu.version / 1000, gpu.version % 1000 / 10)},
+                  {"workers", use.workers},
+                  {"clients", use.clients},
+                  {"vms", use.vms},
+                  {"memory_bytes", use.memory_bytes},
+                  {"total_bytes", use.total_bytes}};
+    if (!gpu.uuid.empty()) entry["uuid"] = gpu.uuid;
+    if (!gpu.pci.empty()) entry["pci"] = gpu.pci;
+    list.push_back(std::move(entry));
   }
   return list;
 }

@@ -38,6 +38,15 @@ std::string link_of(const Json& vm) {
   return vm.value("quarantined", false) ? "QUARANTINE" : at(vm, vm.contains("link") ? "/link" : "/kind");
 }
 
+/// Where a client's memory lies: "0000:06:00.0 12.0 MiB", one after the other; "-" if it has no context.
+std::string gpus_of(const Json& client) {
+  std::string text;
+  for (const auto& gpu : client.value("gpus", Json::array()))
+    text += fmt::format("{}{} {:.1f} MiB", text.empty() ? "" : ", ", at(gpu, "/pci"),
+                        static_cast<double>(gpu.value("memory_bytes", std::uint64_t{0})) / (1 << 20));
+  return text.empty() ? "-" : text;
+}
+
 const Columns& columns_of(const std::string& what) {
   static const std::map<std::string, Columns> kColumns = {
       {"vms",
@@ -51,16 +60,24 @@ const Columns& columns_of(const std::string& what) {
         plain("PRIORITY", "/priority"),
         plain("SOCKET", "/socket")}},
       {"clients",
-       {plain("CLIENT", "/client"), plain("VM", "/vm"), plain("PID", "/pid"), plain("UID", "/uid"),
-        plain("WORKER", "/worker"), plain("STATE", "/state"), plain("RECORDS", "/records"),
-        mebibytes("GPU-MEMORY", "/memory_bytes"), mebibytes("PINNED", "/pinned_bytes")}},
+       {plain("CLIENT", "/client"),
+        plain("VM", "/vm"),
+        plain("PID", "/pid"),
+        plain("UID", "/uid"),
+        plain("WORKER", "/worker"),
+        plain("STATE", "/state"),
+        plain("RECORDS", "/records"),
+        mebibytes("GPU-MEMORY", "/memory_bytes"),
+        mebibytes("PINNED", "/pinned_bytes"),
+        {"GPUS", gpus_of}}},
       {"workers",
        {plain("WORKER", "/worker"), plain("CLIENT", "/client"), plain("VM", "/vm"), plain("STATE", "/state"),
         plain("RECORDS", "/records"), plain("SUBMISSIONS", "/submissions"), plain("GPU", "/gpu"),
         plain("DRIVER", "/driver")}},
       {"gpus",
-       {plain("GPU", "/gpu"), plain("DEVICES", "/devices"), plain("CUDA", "/cuda_version"),
-        plain("WORKERS", "/workers"), plain("DRIVER", "/driver")}},
+       {plain("GPU", "/gpu"), plain("PCI", "/pci"), plain("CUDA", "/cuda_version"), plain("WORKERS", "/workers"),
+        plain("CLIENTS", "/clients"), mebibytes("GPU-MEMORY", "/memory_bytes"), plain("DRIVER", "/driver"),
+        plain("UUID", "/uuid")}},
       {"sockets",
        {plain("KIND", "/kind"), plain("MODE", "/mode"), plain("GROUP", "/group"), plain("VM", "/vm"),
         plain("PATH", "/path")}}};

@@ -79,6 +79,8 @@ class Client {
   uid_t uid() const { return guest_->peer.uid; }
   /// For displays: what the worker says of itself.
   shm::Usage usage() const { return grant_.usage(); }
+  /// The devices that it sees and what it holds on each, as its worker says.
+  std::vector<shm::DeviceUse> devices() const { return grant_.devices(); }
   const std::optional<WorkerFacts>& facts() const { return facts_; }
   bool is_ending() const { return reclaiming_; }
   /// Its worker has ended; the client is about to be forgotten.

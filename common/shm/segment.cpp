@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
@@ -109,6 +110,29 @@ Usage GrantWriter::usage() const {
   return {load(words.records), load(words.submissions), load(words.requested_bytes), load(words.pinned_bytes)};
 }
 
+std::vector<DeviceUse> GrantWriter::devices() const {
+  auto& words = *mapping_->words();
+  std::vector<DeviceUse> devices(std::min<std::size_t>(load(words.device_count), kMostDevices));
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    // Hostile as it may be: bytes are copied, and nothing is taken for a size.
+    DeviceWords& from = words.devices[i];
+    DeviceUse& to = devices[i];
+    for (std::size_t byte = 0; byte < to.uuid.size(); ++byte) to.uuid[byte] = load(from.uuid[byte]);
+    to.pci_domain = load(from.pci_domain);
+    to.pci_bus = load(from.pci_bus);
+    to.pci_device = load(from.pci_device);
+    to.total_bytes = load(from.total_bytes);
+    for (char& letter : from.name) {
+      const char copied = load(letter);
+      if (copied == '\0') break;
+      to.name += copied;
+    }
+    to.contexts = load(from.contexts);
+    to.requested_bytes = load(from.requested_bytes);
+  }
+  return devices;
+}
+
 std::optional<int> GrantWriter::exit_code() const {
   const auto word = load(mapping_->words()->exit_code);
   if (word == 0) return std::nullopt;
@@ -154,5 +178,26 @@ void GrantReader::publish(const Usage& usage) {
 }
 
 void GrantReader::publish_records(std::uint64_t records) { store(segment_->records, records); }
+
+void GrantReader::publish_devices(const std::vector<DeviceUse>& devices) {
+  const std::size_t count = std::min(devices.size(), kMostDevices);
+  for (std::size_t i = 0; i < count; ++i) {
+    DeviceWords& to = segment_->devices[i];
+    const DeviceUse& from = devices[i];
+    std::copy(from.uuid.begin(), from.uuid.end(), to.uuid);
+    to.pci_domain = from.pci_domain;
+    to.pci_bus = from.pci_bus;
+    to.pci_device = from.pci_device;
+    to.total_bytes = from.total_bytes;
+    from.name.copy(to.name, sizeof to.name - 1);
+  }
+  store(segment_->device_count, static_cast<std::uint32_t>(count));
+}
+
+void GrantReader::publish_device(std::size_t device, std::uint32_t contexts, std::uint64_t requested_bytes) {
+  if (device >= kMostDevices) return;
+  store(segment_->devices[device].contexts, contexts);
+  store(segment_->devices[device].requested_bytes, requested_bytes);
+}
 
 }  // namespace vgpu::shm

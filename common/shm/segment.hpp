@@ -3,10 +3,13 @@
 // for ledgers and displays, never sizes or positions.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "common/base/result.hpp"
 #include "common/base/unique_fd.hpp"
@@ -17,6 +20,20 @@ inline constexpr std::uint32_t kGrantMagic = 0x47504756;  // "VGPG"
 inline constexpr std::uint32_t kGrantLayout = 1;
 /// A worker whose broker has not beaten for this long runs open.
 inline constexpr std::uint64_t kStaleHeartbeatMs = 5000;
+
+/// Devices of one client whose use is told apart.
+inline constexpr std::size_t kMostDevices = 16;
+
+/// One device that the client sees. What it is, the worker writes once; what the client holds there, now and then.
+struct DeviceWords {
+  std::uint8_t uuid[16];
+  std::uint32_t pci_domain, pci_bus, pci_device;
+  std::uint32_t contexts;         // that the client has on it
+  std::uint64_t requested_bytes;  // device memory the client holds there, as it asked for it
+  std::uint64_t total_bytes;      // that the device has
+  char name[80];
+};
+static_assert(sizeof(DeviceWords) == 128);
 
 struct GrantSegment {
   // Line 0: set by the broker before the worker starts.
@@ -35,14 +52,16 @@ struct GrantSegment {
   std::uint64_t requested_bytes;  // device memory the client holds, as it asked for it
   std::uint64_t pinned_bytes;     // memory of the window registered with the driver
   std::uint32_t exit_code;        // the exit code it is about to end with, plus 1; 0 while it runs
-  std::uint8_t pad3[28];
-  std::uint8_t reserved[4096 - 192];
+  std::uint32_t device_count;     // of `devices`; 0 from workers that do not tell them apart
+  std::uint8_t pad3[24];
+  DeviceWords devices[kMostDevices];  // by the client's numbers for them
+  std::uint8_t reserved[4096 - 192 - kMostDevices * sizeof(DeviceWords)];
 };
 static_assert(sizeof(GrantSegment) == 4096);
 static_assert(offsetof(GrantSegment, client) == 8);
 static_assert(offsetof(GrantSegment, grant) == 64 && offsetof(GrantSegment, heartbeat) == 72);
 static_assert(offsetof(GrantSegment, records) == 128 && offsetof(GrantSegment, pinned_bytes) == 152);
-static_assert(offsetof(GrantSegment, exit_code) == 160);
+static_assert(offsetof(GrantSegment, exit_code) == 160 && offsetof(GrantSegment, devices) == 192);
 
 /// The worker's words, copied.
 struct Usage {
@@ -50,6 +69,16 @@ struct Usage {
   std::uint64_t submissions = 0;
   std::uint64_t requested_bytes = 0;
   std::uint64_t pinned_bytes = 0;
+};
+
+/// What a worker says of one device of its client.
+struct DeviceUse {
+  std::array<std::uint8_t, 16> uuid{};
+  std::uint32_t pci_domain = 0, pci_bus = 0, pci_device = 0;
+  std::uint64_t total_bytes = 0;
+  std::string name;  ///< as it stands there: not fit for a terminal
+  std::uint32_t contexts = 0;
+  std::uint64_t requested_bytes = 0;
 };
 
 struct MappedSegment;  // a Boost.Interprocess mapping, kept out of this header
@@ -69,6 +98,7 @@ class GrantWriter {
   void set_open(bool open);
   void beat(std::uint64_t now_ms);
   Usage usage() const;
+  std::vector<DeviceUse> devices() const;
   /// What the worker said that it would exit with; for workers whose exit code nobody else can tell us.
   std::optional<int> exit_code() const;
 
@@ -96,6 +126,10 @@ class GrantReader {
   void publish(const Usage& usage);
   /// Of them only the count of records: one relaxed store.
   void publish_records(std::uint64_t records);
+  /// Says once which devices the client sees; those beyond kMostDevices stay unsaid.
+  void publish_devices(const std::vector<DeviceUse>& devices);
+  /// What the client holds on one of them now.
+  void publish_device(std::size_t device, std::uint32_t contexts, std::uint64_t requested_bytes);
 
  private:
   explicit GrantReader(std::unique_ptr<MappedSegment> mapping);

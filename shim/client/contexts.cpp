@@ -268,6 +268,11 @@ Context* memory_owner() {
   return primary != nullptr && is_alive(*primary) ? primary : current;
 }
 
+bool are_family(const Context& one, const Context& other) {
+  const auto shares_primary = [](const Context& context) { return context.primary || context.green; };
+  return &one == &other || (one.device == other.device && shares_primary(one) && shares_primary(other));
+}
+
 void push_context(Context* context) { this_thread().contexts.push_back(context); }
 
 Context* pop_context() {

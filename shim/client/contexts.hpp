@@ -43,6 +43,9 @@ CUresult detach_context(Context& context);
 /// current.
 Context* memory_owner();
 
+/// Whether events of one go with streams of the other: the primary context and the green ones of its device.
+bool are_family(const Context& one, const Context& other);
+
 /// The calling thread's stack.
 void push_context(Context* context);
 Context* pop_context();

@@ -36,7 +36,9 @@ CUresult record(CUevent event, CUstream stream, unsigned flags) {
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (flags > CU_EVENT_RECORD_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
   const EventFacts* facts = find_event(event);
-  if (facts == nullptr || facts->context != context_of(stream)) return CUDA_ERROR_INVALID_HANDLE;
+  const Context* context = context_of(stream);
+  if (facts == nullptr || context == nullptr || !are_family(*facts->context, *context))
+    return CUDA_ERROR_INVALID_HANDLE;
   request.put(event);
   request.put(stream);
   request.body().put(flags);

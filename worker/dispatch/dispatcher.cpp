@@ -67,6 +67,24 @@ void Dispatcher::publish_usage() {
   usage_.requested_bytes = session_.allocations().charged() + session_.virtual_memory().charged();
   usage_.pinned_bytes = session_.allocations().pinned();
   grant_.publish(usage_);
+  publish_devices();
+}
+
+void Dispatcher::publish_devices() {
+  std::array<uint32_t, shm::kMostDevices> contexts{};
+  session_.contexts().for_each([&](uint64_t handle) {
+    const auto device = static_cast<size_t>(session_.contexts().find(handle)->device);
+    if (device < contexts.size()) ++contexts[device];
+  });
+  const size_t count = std::min(session_.device_count(), contexts.size());
+  for (size_t device = 0; device < count; ++device)
+    grant_.publish_device(device, contexts[device],
+                          session_.allocations().charged_on(device) + session_.virtual_memory().charged_on(device));
+}
+
+void Dispatcher::announce_devices(const std::vector<shm::DeviceUse>& devices) {
+  session_.set_device_count(devices.size());
+  grant_.publish_devices(devices);
 }
 
 bool Dispatcher::may_take() { return !draining_ && pendings_.size() < kMostPendings && may_submit(); }
@@ -232,7 +250,7 @@ void Dispatcher::done(std::unique_ptr<Call> call) {
 // Calls that the driver would block in.
 
 bool Dispatcher::must_wait_for_context(const Call& call, uint64_t& busy_context) {
-  const bool only_current = call.row()->needs_context && !session_.contexts().has_peers();
+  const bool only_current = call.row()->needs_context && !session_.contexts().are_sharing();
   const auto busy = [&](uint64_t handle) {
     const ContextState* context = session_.contexts().find(handle);
     return context != nullptr && !context->idle() && context->open_captures == 0;

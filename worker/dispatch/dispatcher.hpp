@@ -45,6 +45,8 @@ class Dispatcher {
 
   /// From now on each record has a line in the log, if its level is "trace".
   void trace(uint64_t client) { trace_.start(client); }
+  /// Tells the broker which devices the client sees; once, before it is served.
+  void announce_devices(const std::vector<shm::DeviceUse>& devices);
   /// Serves records until the session ends; then every waiting call is answered.
   void run();
 
@@ -99,6 +101,7 @@ class Dispatcher {
   bool may_submit();
   bool is_client_gone(const timespec& timeout);
   void publish_usage();
+  void publish_devices();
   bool take_record();
   void execute(std::unique_ptr<Call> call, std::span<const uint8_t> body);
   void done(std::unique_ptr<Call> call);

@@ -109,7 +109,9 @@ void Dispatcher::finish_after_copy(Call& call, uint64_t stream) {
 void Dispatcher::finish_after_context(Call& call) {
   ContextState& context = session_.context();
   Pending pending = pending_here(0);
-  if (context.open_captures != 0 || context.idle() || !record_fence(context, pending.event)) {
+  // The driver's own call would wait in the driver for what green contexts do.
+  const bool idle = context.idle() && !session_.contexts().are_sharing();
+  if (context.open_captures != 0 || idle || !record_fence(context, pending.event)) {
     // At once: refused while a capture is open, or nothing to wait for (or a driver without context events).
     const CUresult result = session_.driver().cuCtxSynchronize();
     if (result == CUDA_SUCCESS) context.completed = context.submitted;

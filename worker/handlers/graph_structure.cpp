@@ -196,7 +196,7 @@ void stream_begin_capture_to(Session& session, const api::ops::StreamBeginCaptur
   NodeList after;
   CUresult result = after.read(session, op.after);
   if (result == CUDA_SUCCESS) result = begin(stream, graph->real, after.nodes(), after.edges(), after.size(), op.mode);
-  if (result == CUDA_SUCCESS) ++session.context().open_captures;
+  if (result == CUDA_SUCCESS) ++session.context_of(op.on.value).open_captures;
   call.finish(result);
 }
 

@@ -102,7 +102,7 @@ void graph_launch(Session& session, const api::ops::GraphLaunch& op, Call& call)
   const Exec* exec = session.objects().execs.find(op.id.value);
   CUstream stream = nullptr;
   if (exec == nullptr || !session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  ContextState& context = session.context();
+  ContextState& context = session.context_of(op.on.value);
   if (context.open_captures != 0 && op.on.value != 1 && is_capturing(session, stream)) {
     if (const CUresult refused = put_inside(context, *exec); refused != CUDA_SUCCESS) return call.finish(refused);
   }

@@ -130,6 +130,7 @@ void green_create(Session& session, const api::ops::GreenCreate& op, Call& call)
     return call.finish(result);
   }
   state.device = static_cast<int>(op.device);
+  session.contexts().note_sharing();
   call.finish(adopt(session, op.id.value, std::move(state)));
 }
 

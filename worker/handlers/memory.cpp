@@ -4,12 +4,18 @@
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
+namespace {
+
+unsigned device_of(Session& session) { return static_cast<unsigned>(session.context().device); }
+
+}  // namespace
 
 void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call) {
   if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUdeviceptr address = 0;
   const CUresult result = session.driver().cuMemAlloc_v2(&address, op.size);
-  if (result == CUDA_SUCCESS) session.allocations().add(address, {op.size, Memory::device, session.memory_owner(), 0});
+  if (result == CUDA_SUCCESS)
+    session.allocations().add(address, {op.size, Memory::device, session.memory_owner(), 0, device_of(session)});
   api::ops::MemoryAllocReply{address}.encode(call.reply());
   call.finish(result);
 }
@@ -22,7 +28,8 @@ void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, 
   const CUresult result =
       allocate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : allocate(&address, &pitch, op.width, op.height, op.element);
   if (result == CUDA_SUCCESS)
-    session.allocations().add(address, {pitch * op.height, Memory::device, session.memory_owner(), 0});
+    session.allocations().add(address,
+                              {pitch * op.height, Memory::device, session.memory_owner(), 0, device_of(session)});
   api::ops::MemoryAllocPitchReply{address, pitch}.encode(call.reply());
   call.finish(result);
 }
@@ -71,7 +78,7 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
   const CUresult result = pool != nullptr ? driver.cuMemAllocFromPoolAsync(&address, op.size, pool, stream)
                                           : driver.cuMemAllocAsync(&address, op.size, stream);
   if (result == CUDA_SUCCESS) {
-    session.allocations().add(address, {op.size, Memory::pool, session.memory_owner(), 0});
+    session.allocations().add(address, {op.size, Memory::pool, session.memory_owner(), 0, session.device_of(address)});
     session.note_pool();
     session.dispatcher().count(op.on.value);
   }

@@ -118,7 +118,7 @@ void peer_enable(Session& session, const api::ops::PeerEnable& op, Call& call) {
   if (enable == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (peer == nullptr) return call.finish(CUDA_ERROR_INVALID_CONTEXT);
   const CUresult result = enable(peer, op.flags);
-  if (result == CUDA_SUCCESS) session.contexts().note_peers();
+  if (result == CUDA_SUCCESS) session.contexts().note_sharing();
   call.finish(result);
 }
 

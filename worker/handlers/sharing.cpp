@@ -147,7 +147,7 @@ void memory_import(Session& session, const api::ops::MemoryImport& op, Call& cal
   CUmemAllocationProp properties = {};
   result = driver.cuMemGetAllocationPropertiesFromHandle(&properties, real);
   if (result == CUDA_SUCCESS)
-    memory.make(op.result.value, real, 0);  // whoever made it is charged for it
+    memory.make(op.result.value, real, 0, 0);  // whoever made it is charged for it
   else
     (void)driver.cuMemRelease(real);
   api::ops::MemoryImportReply{properties.location.id}.encode(call.reply());

@@ -96,9 +96,10 @@ void stream_destroy(Session& session, const api::ops::StreamDestroy& op, Call& c
     if (ContextState* context = session.contexts().find(stream->context))
       session.contexts().give_event(*context, stream->credit_event);
   }
-  const bool capturing = session.context().open_captures != 0 && capture_status(session, stream->real) != 0;
+  ContextState& context = session.context_of(op.id.value);
+  const bool capturing = context.open_captures != 0 && capture_status(session, stream->real) != 0;
   const CUresult result = session.driver().cuStreamDestroy_v2(stream->real);
-  if (result == CUDA_SUCCESS && capturing) session.context().end_capture();
+  if (result == CUDA_SUCCESS && capturing) context.end_capture();
   session.objects().streams.drop(op.id.value);
   forget_lost_captures(session);  // whatever the driver says of the stream: the guest has given the graph's handle up
   call.finish(result);
@@ -157,7 +158,7 @@ void stream_begin_capture(Session& session, const api::ops::StreamBeginCapture& 
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   // The guest keeps the rules of its own modes; here every thread is relaxed, and so is the capture (decision 11).
   const CUresult result = session.driver().cuStreamBeginCapture_v2(stream, op.mode);
-  if (result == CUDA_SUCCESS) ++session.context().open_captures;
+  if (result == CUDA_SUCCESS) ++session.context_of(op.on.value).open_captures;
   call.finish(result);
 }
 
@@ -180,13 +181,13 @@ void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, 
   known = session.objects().graphs.find(op.result.value);
   if (result == CUDA_SUCCESS && graph != nullptr) {
     if (known == nullptr)
-      result = keep_graph(session, op.result.value, graph, session.context());
+      result = keep_graph(session, op.result.value, graph, session.context_of(op.on.value));
     else
-      result = known->real == graph ? grow_graph(session, *known, session.context())
+      result = known->real == graph ? grow_graph(session, *known, session.context_of(op.on.value))
                                     : session.violation("a capture that ends in another graph");
   }
   if (before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE)
-    session.context().end_capture();
+    session.context_of(op.on.value).end_capture();
   call.finish(result);
 }
 
@@ -252,7 +253,7 @@ void host_function(Session& session, const api::ops::HostFunction& op, Call& cal
   if (driver.cuLaunchHostFunc == nullptr || (op.kind == 1 && driver.cuStreamAddCallback == nullptr))
     return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   // Inside a capture the function becomes a node, which runs as often as the graph is launched.
-  HostSteps::Step* step = session.host_steps().make(op.callback, session.context().open_captures != 0);
+  HostSteps::Step* step = session.host_steps().make(op.callback, session.context_of(op.on.value).open_captures != 0);
   if (step == nullptr) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   const CUresult result = op.kind == 0 ? driver.cuLaunchHostFunc(stream, &HostSteps::run_host_function, step)
                                        : driver.cuStreamAddCallback(stream, &HostSteps::run_stream_callback, step, 0);

@@ -53,7 +53,7 @@ void memory_create(Session& session, const api::ops::MemoryCreate& op, Call& cal
   if (const CUresult refused = check_in(properties); refused != CUDA_SUCCESS) return call.finish(refused);
   CUmemGenericAllocationHandle real = 0;
   const CUresult result = create(&real, op.size, &properties, 0);
-  if (result == CUDA_SUCCESS) memory.make(op.result.value, real, op.size);
+  if (result == CUDA_SUCCESS) memory.make(op.result.value, real, op.size, static_cast<unsigned>(op.which));
   call.finish(result);
 }
 

@@ -10,7 +10,7 @@ bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::
 void Allocations::add(uint64_t base, Range range) {
   remove(base);  // the driver gave the address again: what stood here is gone
   ranges_.emplace(base, range);
-  if (is_charged(range.kind)) charged_ += range.size;
+  if (is_charged(range.kind)) charged_.add(range.device, range.size);
   if (range.kind == Memory::window) pinned_ += range.size;
 }
 
@@ -22,7 +22,7 @@ const Allocations::Range* Allocations::at(uint64_t base) const {
 bool Allocations::remove(uint64_t base) {
   const auto found = ranges_.find(base);
   if (found == ranges_.end()) return false;
-  if (is_charged(found->second.kind)) charged_ -= found->second.size;
+  if (is_charged(found->second.kind)) charged_.remove(found->second.device, found->second.size);
   if (found->second.kind == Memory::window) pinned_ -= found->second.size;
   ranges_.erase(found);
   return true;

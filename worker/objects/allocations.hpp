@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 
+#include "worker/objects/device_bytes.hpp"
 #include "worker/objects/limits.hpp"
 
 namespace vgpu::worker {
@@ -18,6 +19,7 @@ class Allocations {
     Memory kind = Memory::device;
     uint64_t context = 0;
     uint64_t owner = 0;  ///< library or module of a global; the reservation that mapped memory lies in
+    unsigned device = 0;
   };
 
   void add(uint64_t base, Range range);
@@ -41,10 +43,11 @@ class Allocations {
     }
   }
   /// Memory without an address that the client could name: arrays.
-  void charge(uint64_t size) { charged_ += size; }
-  void discharge(uint64_t size) { charged_ -= size; }
+  void charge(unsigned device, uint64_t size) { charged_.add(device, size); }
+  void discharge(unsigned device, uint64_t size) { charged_.remove(device, size); }
   /// Bytes of ordinary and pool memory, and of arrays: what a quota counts.
-  uint64_t charged() const { return charged_; }
+  uint64_t charged() const { return charged_.total(); }
+  uint64_t charged_on(size_t device) const { return charged_.of(device); }
   /// Bytes of the window that are registered with the driver.
   uint64_t pinned() const { return pinned_; }
 
@@ -53,7 +56,7 @@ class Allocations {
   bool continues(uint64_t base, const Range& range, uint64_t size) const;
 
   std::map<uint64_t, Range> ranges_;
-  uint64_t charged_ = 0;
+  DeviceBytes charged_;
   uint64_t pinned_ = 0;
 };
 

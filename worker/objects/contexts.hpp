@@ -65,15 +65,22 @@ class Contexts {
   CUresult take_event(ContextState& context, CUevent& event);
   void give_event(ContextState& context, CUevent event) { context.free_events.push_back(event); }
 
-  /// From now on contexts may work in each other's memory: what waits for one waits for all.
-  void note_peers() { has_peers_ = true; }
-  bool has_peers() const { return has_peers_; }
+  /// The device of a context; 0 if there is none by this handle.
+  unsigned device_of(uint64_t handle) {
+    const ContextState* found = find(handle);
+    return found == nullptr ? 0 : static_cast<unsigned>(found->device);
+  }
+
+  /// From now on contexts may work in each other's memory (as peers, or because some are green): what waits for one
+  /// waits for all.
+  void note_sharing() { are_sharing_ = true; }
+  bool are_sharing() const { return are_sharing_; }
 
  private:
   const DriverTable& driver_;
   HandleTable<ContextState> table_{wire::Kind::context, kMostContexts};
   uint64_t current_ = 0;
-  bool has_peers_ = false;
+  bool are_sharing_ = false;
 };
 
 }  // namespace vgpu::worker

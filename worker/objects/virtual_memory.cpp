@@ -17,8 +17,8 @@ uint64_t VirtualMemory::reservation_of(uint64_t address, uint64_t size) const {
   return offset < whole && size <= whole - offset ? base : 0;
 }
 
-void VirtualMemory::make(uint64_t handle, CUmemGenericAllocationHandle real, uint64_t size) {
-  if (memories_.bind(handle, {real, size, 1, 0})) charged_ += size;
+void VirtualMemory::make(uint64_t handle, CUmemGenericAllocationHandle real, uint64_t size, unsigned device) {
+  if (memories_.bind(handle, {real, size, 1, 0, device})) charged_.add(device, size);
 }
 
 void VirtualMemory::let_go(uint64_t handle) {
@@ -66,7 +66,7 @@ void VirtualMemory::unmap(uint64_t address) {
 
 void VirtualMemory::forget_if_unused(uint64_t handle, const Physical& physical) {
   if (physical.references != 0 || physical.mappings != 0) return;
-  charged_ -= physical.size;
+  charged_.remove(physical.device, physical.size);
   memories_.drop(handle);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/api/cuda_types.hpp"
+#include "worker/objects/device_bytes.hpp"
 #include "worker/objects/handle_table.hpp"
 #include "worker/objects/limits.hpp"
 
@@ -23,6 +24,7 @@ class VirtualMemory {
     uint64_t size = 0;
     uint64_t references = 0;  ///< the client's: cuMemCreate and each cuMemRetainAllocationHandle
     uint64_t mappings = 0;
+    unsigned device = 0;
   };
   struct Mapping {
     uint64_t size = 0;
@@ -42,7 +44,7 @@ class VirtualMemory {
   // Physical memory.
   HandleTable<Physical>& memories() { return memories_; }
   /// Bound with one reference.
-  void make(uint64_t handle, CUmemGenericAllocationHandle real, uint64_t size);
+  void make(uint64_t handle, CUmemGenericAllocationHandle real, uint64_t size, unsigned device);
   /// The client let go of one reference.
   void let_go(uint64_t handle);
 
@@ -55,7 +57,8 @@ class VirtualMemory {
   void unmap(uint64_t address);
 
   /// Bytes of physical memory: what a quota counts.
-  uint64_t charged() const { return charged_; }
+  uint64_t charged() const { return charged_.total(); }
+  uint64_t charged_on(size_t device) const { return charged_.of(device); }
 
  private:
   void forget_if_unused(uint64_t handle, const Physical& physical);
@@ -63,7 +66,7 @@ class VirtualMemory {
   std::map<uint64_t, uint64_t> reservations_;  // base -> size
   std::map<uint64_t, Mapping> mappings_;       // by address
   HandleTable<Physical> memories_{wire::Kind::memory, kMostMemories};
-  uint64_t charged_ = 0;
+  DeviceBytes charged_;
 };
 
 }  // namespace vgpu::worker

@@ -78,7 +78,7 @@ void wait_shared(const StreamPtr& stream, const Event& event) {
 }
 
 CUresult record(const StreamPtr& stream, Event& event) {
-  if (stream->context()->id() != event.context->id()) return CUDA_ERROR_INVALID_HANDLE;
+  if (stream->context()->family() != event.context->family()) return CUDA_ERROR_INVALID_HANDLE;
   if (record_in_capture(stream, event)) return CUDA_SUCCESS;
   if (stream->kind() == Stream::Kind::legacy) {
     if (const CUresult result = check_legacy(*stream->context()); result != CUDA_SUCCESS) return result;
@@ -245,10 +245,16 @@ CUresult cuCtxRecordEvent(CUcontext handle, CUevent event_handle) {
   return with_event(event_handle, [&](const ContextPtr&, const EventPtr& event) {
     const ContextPtr context = handle == nullptr ? nullptr : find_context(handle);
     if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-    if (context->id() != event->context->id()) return CUDA_ERROR_INVALID_HANDLE;
+    if (context->family() != event->context->family()) return CUDA_ERROR_INVALID_HANDLE;
     if (const CUresult result = check_conflicting(*context); result != CUDA_SUCCESS) return result;
     const std::shared_lock gate(Simulator::get().gate);
     std::vector<MarkPtr> marks = context->all_marks();
+    // The primary context's work is its green contexts', too.
+    Simulator::get().contexts.for_each([&](Context& other) {
+      if (!other.is_green() || other.id() == context->id() || other.family() != context->id()) return;
+      const auto more = other.all_marks();
+      marks.insert(marks.end(), more.begin(), more.end());
+    });
     if (marks.empty()) marks = context->legacy()->marks();
     event->set_marks(std::move(marks));
     return CUDA_SUCCESS;

@@ -38,7 +38,7 @@ CUresult allocate(const ContextPtr& context, CUdeviceptr* out, std::uint64_t siz
   if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
   const AllocationTurn turn;
   memory::DeviceArena& arena = Simulator::get().arena;
-  const auto allocation = arena.allocate(size, context->id(), false, static_cast<unsigned>(context->device()));
+  const auto allocation = arena.allocate(size, context->family(), false, static_cast<unsigned>(context->device()));
   if (!allocation) return CUDA_ERROR_OUT_OF_MEMORY;
   arena.set_live(*allocation, true);
   *out = allocation->address;
@@ -59,7 +59,7 @@ CUresult allocate_host(const ContextPtr& context, void** out, std::uint64_t size
   memory::HostRange range;
   range.address = reinterpret_cast<std::uint64_t>(at);
   range.size = size;
-  range.context = context->id();
+  range.context = context->family();
   range.flags = flags;
   range.allocated = true;
   if (!Simulator::get().host.add(range)) {
@@ -175,7 +175,7 @@ CUresult cuMemHostRegister_v2(void* at, std::size_t size, unsigned flags) {
     memory::HostRange range;
     range.address = reinterpret_cast<std::uint64_t>(at);
     range.size = size;
-    range.context = context->id();
+    range.context = context->family();
     range.flags = flags;
     return Simulator::get().host.add(range) ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   });

@@ -96,9 +96,11 @@ std::vector<std::shared_ptr<Stream>> Context::all_streams() {
 
 bool Context::wait(const std::vector<MarkPtr>& marks) {
   std::unique_lock lock(mutex);
-  changed.wait(lock, [&] {
+  const auto are_done = [&] {
     return closed_ || std::all_of(marks.begin(), marks.end(), [](const MarkPtr& mark) { return mark->done.load(); });
-  });
+  };
+  // Some may be other contexts', which wake nobody here.
+  while (!changed.wait_for(lock, std::chrono::milliseconds(1), are_done)) continue;
   return !closed_;
 }
 

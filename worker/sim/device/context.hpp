@@ -47,6 +47,19 @@ class Context : public std::enable_shared_from_this<Context> {
   bool is_primary() const { return primary_; }
   int device() const { return device_; }
 
+  /// Makes it a green one: a part of the device, with the memory of the primary context. Before it is used.
+  void make_green(std::uint64_t primary_id, unsigned first_unit, unsigned units) {
+    primary_id_ = primary_id;
+    first_unit_ = first_unit;
+    units_ = units;
+  }
+  bool is_green() const { return primary_id_ != 0; }
+  /// Memory belongs to this context, and events of one such family go with streams of another.
+  std::uint64_t family() const { return is_green() ? primary_id_ : id_; }
+  unsigned first_unit() const { return first_unit_; }
+  /// Multiprocessors; 0: all there are.
+  unsigned units() const { return units_; }
+
   /// Access to the memory of other devices' contexts: CUDA_SUCCESS, or what the driver says of doing it twice.
   cuda::CUresult enable_peer(const Context& peer);
   cuda::CUresult disable_peer(const Context& peer);
@@ -70,6 +83,8 @@ class Context : public std::enable_shared_from_this<Context> {
   const std::uint64_t id_;
   const bool primary_;
   const int device_;
+  std::uint64_t primary_id_ = 0;
+  unsigned first_unit_ = 0, units_ = 0;
   std::atomic<int> error_{0};
   std::atomic<unsigned> peer_devices_{0};  ///< bits
   // Guarded by mutex.

@@ -5,15 +5,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
 #include "worker/sim/device/handle_table.hpp"
+#include "worker/sim/device/simulator.hpp"
 
 namespace vgpu::sim::device {
+namespace {
+
+constexpr char kName[] = "vgpu-sim-";
+
+/// The file's name tells other processes whose memory it is: by its index, as they may number the devices otherwise.
+std::string name_of(unsigned device) { return kName + std::to_string(Simulator::get().devices[device]->index); }
+
+/// The device of a file that another process made; the first where this process does not see that one.
+int device_of(int file) {
+  char name[64] = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(file);
+  if (::readlink(link.c_str(), name, sizeof name - 1) < 0) return 0;
+  const char* found = std::strstr(name, kName);
+  if (found == nullptr) return 0;
+  const unsigned long index = std::strtoul(found + sizeof kName - 1, nullptr, 10);
+  const auto& devices = Simulator::get().devices;
+  for (std::size_t device = 0; device < devices.size(); ++device)
+    if (devices[device]->index == index) return static_cast<int>(device);
+  return 0;
+}
+
+}  // namespace
 
 std::shared_ptr<PhysicalMemory> PhysicalMemory::make(memory::DeviceArena& arena, std::uint64_t size,
                                                      const cuda::CUmemAllocationProp& properties) {
   const auto device = static_cast<unsigned>(properties.location.id);
   if (!arena.charge(size, device)) return nullptr;
-  const int file = ::memfd_create("vgpu-sim", MFD_CLOEXEC);
+  const int file = ::memfd_create(name_of(device).c_str(), MFD_CLOEXEC);
   if (file < 0 || ::ftruncate(file, static_cast<off_t>(size)) != 0) {
     if (file >= 0) ::close(file);
     arena.discharge(size, device);
@@ -30,7 +57,7 @@ std::shared_ptr<PhysicalMemory> PhysicalMemory::import(memory::DeviceArena& aren
   cuda::CUmemAllocationProp properties = {};
   properties.type = cuda::CU_MEM_ALLOCATION_TYPE_PINNED;
   properties.requestedHandleTypes = cuda::CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-  properties.location = {cuda::CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  properties.location = {cuda::CU_MEM_LOCATION_TYPE_DEVICE, device_of(file)};
   const auto size = static_cast<std::uint64_t>(facts.st_size);
   return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, ours, size, 0, properties));
 }
