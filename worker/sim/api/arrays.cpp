@@ -64,8 +64,8 @@ CUresult make_array(const ContextPtr& context, const CUDA_ARRAY3D_DESCRIPTOR& sh
   texels.pitch = texels.row_bytes();
   texels.slice = texels.pitch * texels.height;
   auto& arena = Simulator::get().arena;
-  const auto allocation = arena.allocate(texels.slice * texels.depth, context->id(), false,
-                                         static_cast<unsigned>(context->device()));
+  const auto allocation =
+      arena.allocate(texels.slice * texels.depth, context->id(), false, static_cast<unsigned>(context->device()));
   if (!allocation) return CUDA_ERROR_OUT_OF_MEMORY;
   arena.set_live(*allocation, true);
   texels.address = allocation->address;
