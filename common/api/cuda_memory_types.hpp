@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory in the CUDA driver ABI: places, pools, mapped memory, copies, what travels between processes, tensor maps. Part
-// of cuda_types.hpp, which includes it; the rules are the same.
+// Memory in the CUDA driver ABI: places, pools, mapped memory, copies, what travels between processes, tensor maps.
+// Part of cuda_types.hpp, which includes it; the rules are the same.
 #pragma once
 
 #include "common/api/cuda_types.hpp"

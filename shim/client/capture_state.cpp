@@ -22,6 +22,7 @@ struct Capture {
   bool invalidated;
   uint64_t graph;   // handle that was promised for the graph; 0: none
   bool into_graph;  // the graph was there before
+  bool told;        // the worker knows the graph by its handle
 };
 
 std::mutex mutex;
@@ -37,6 +38,10 @@ const void* this_thread() {
 
 std::vector<Capture>::iterator find(uint64_t stream) {
   return std::find_if(captures.begin(), captures.end(), [stream](const Capture& one) { return one.stream == stream; });
+}
+
+std::vector<Capture>::iterator find_by_id(uint64_t id) {
+  return std::find_if(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id; });
 }
 
 void publish_count() { open_captures.store(static_cast<uint32_t>(captures.size()), std::memory_order_relaxed); }
@@ -72,7 +77,7 @@ std::atomic<uint32_t> open_captures{0};
 void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id, uint64_t graph) {
   watch_context_ends();
   const std::lock_guard lock(mutex);
-  captures.push_back({stream, context, mode, id, this_thread(), false, graph, graph != 0});
+  captures.push_back({stream, context, mode, id, this_thread(), false, graph, graph != 0, graph != 0});
   publish_count();
 }
 
@@ -112,10 +117,21 @@ bool is_invalidated(uint64_t id) {
 
 uint64_t graph_of(uint64_t id) {
   const std::lock_guard lock(mutex);
-  const auto found = std::find_if(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id; });
+  const auto found = find_by_id(id);
   if (found == captures.end()) return 0;
   if (found->graph == 0) found->graph = handles(wire::Kind::graph).make();
   return found->graph;
+}
+
+bool is_graph_told(uint64_t id) {
+  const std::lock_guard lock(mutex);
+  const auto found = find_by_id(id);
+  return found != captures.end() && found->told;
+}
+
+void note_graph_told(uint64_t id) {
+  const std::lock_guard lock(mutex);
+  if (const auto found = find_by_id(id); found != captures.end()) found->told = true;
 }
 
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode) { return std::exchange(thread_mode, mode); }

@@ -15,8 +15,6 @@
 namespace vgpu::shim::calls {
 namespace {
 
-uint64_t number(const void* handle) { return reinterpret_cast<uint64_t>(handle); }
-
 /// Where a new node goes.
 struct Position {
   CUgraphNode* made;

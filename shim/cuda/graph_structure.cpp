@@ -12,11 +12,10 @@
 #include "shim/client/node_lists.hpp"
 #include "shim/client/request.hpp"
 #include "shim/cuda/calls.gen.hpp"
+#include "shim/cuda/capture_begin.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
-
-uint64_t number(const void* handle) { return reinterpret_cast<uint64_t>(handle); }
 
 CUresult change_links(CUgraph graph, const CUgraphNode* from, const CUgraphNode* to, const CUgraphEdgeData* edges,
                       size_t count, bool remove) {
@@ -244,7 +243,7 @@ CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph, const CUg
   request.body().put(uint32_t{mode});
   request.body().put(static_cast<uint32_t>(after.size()));
   if (const CUresult result = request.call(after); result != CUDA_SUCCESS) return result;
-  return capture::note_begin(stream, mode, number(hGraph));
+  return note_capture(stream, mode, number(hGraph));
 }
 
 CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode* dependencies,

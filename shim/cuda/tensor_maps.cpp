@@ -42,7 +42,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* tensorMap, CUtensorMapDataType tens
                                 CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
                                 CUtensorMapL2promotion l2Promotion, CUtensorMapFloatOOBfill oobFill) {
   using Op = api::ops::TensorMapTiled;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (!is_readable(tensorMap, tensorRank, globalDim, globalStrides, elementStrides) || boxDim == nullptr)
     return CUDA_ERROR_INVALID_VALUE;
   return encode<api::ops::TensorMapTiledReply>(
@@ -60,7 +60,7 @@ CUresult cuTensorMapEncodeIm2col(CUtensorMap* tensorMap, CUtensorMapDataType ten
                                  CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2Promotion,
                                  CUtensorMapFloatOOBfill oobFill) {
   using Op = api::ops::TensorMapIm2col;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (!is_readable(tensorMap, tensorRank, globalDim, globalStrides, elementStrides) || tensorRank < kLeastOfImages ||
       pixelBoxLowerCorner == nullptr || pixelBoxUpperCorner == nullptr)
     return CUDA_ERROR_INVALID_VALUE;
@@ -74,7 +74,7 @@ CUresult cuTensorMapEncodeIm2col(CUtensorMap* tensorMap, CUtensorMapDataType ten
 
 CUresult cuTensorMapReplaceAddress(CUtensorMap* tensorMap, void* globalAddress) {
   using Op = api::ops::TensorMapReplace;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (tensorMap == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return encode<api::ops::TensorMapReplaceReply>(
       Op{bytes_of(reinterpret_cast<const uint8_t*>(tensorMap), sizeof *tensorMap),
