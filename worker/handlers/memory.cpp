@@ -1,9 +1,27 @@
 // Device memory, pools, and the extents of the window that the driver may reach.
+#include "worker/handlers/graph_counts.hpp"
+#include "worker/handlers/graph_memory.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
+namespace {
+
+bool is_freeable(const Allocations::Range* range) {
+  return range != nullptr && (range->kind == Memory::device || range->kind == Memory::pool ||
+                              range->kind == Memory::pool_imported || range->kind == Memory::graph);
+}
+
+/// The driver's graph of which work in this stream becomes a node; null if the stream is not captured.
+CUgraph captured_into(Session& session, uint64_t handle, CUstream stream) {
+  constexpr uint64_t kLegacy = 1;
+  CUgraph graph = nullptr;
+  if (session.context().open_captures != 0 && handle != kLegacy) (void)graph_of_capture(session, stream, graph);
+  return graph;
+}
+
+}  // namespace
 
 void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call) {
   if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
@@ -30,10 +48,9 @@ void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, 
 
 void memory_free(Session& session, const api::ops::MemoryFree& op, Call& call) {
   const Allocations::Range* range = session.allocations().at(op.address);
-  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
-    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (!is_freeable(range)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   const CUresult result = session.driver().cuMemFree_v2(op.address);
-  if (result == CUDA_SUCCESS) session.allocations().remove(op.address);
+  if (result == CUDA_SUCCESS && is_last_use(session, *range)) session.allocations().remove(op.address);
   call.finish(result);
 }
 
@@ -69,10 +86,14 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
   CUdeviceptr address = 0;
   CUmemoryPool pool = nullptr;
   if (op.from.value != 0 && !session.objects().find(op.from.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUgraph graph = captured_into(session, op.on.value, stream);
   const CUresult result = pool != nullptr ? driver.cuMemAllocFromPoolAsync(&address, op.size, pool, stream)
                                           : driver.cuMemAllocAsync(&address, op.size, stream);
   if (result == CUDA_SUCCESS) {
-    session.allocations().add(address, {op.size, Memory::pool, session.context_handle(), 0});
+    if (graph != nullptr)
+      note_graph_memory(session, graph, address, op.size);
+    else
+      session.allocations().add(address, {op.size, Memory::pool, session.context_handle(), 0});
     session.note_pool();
     session.dispatcher().count(op.on.value);
   }
@@ -86,11 +107,11 @@ void memory_free_async(Session& session, const api::ops::MemoryFreeAsync& op, Ca
   if (free_async == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const Allocations::Range* range = session.allocations().at(op.address);
-  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
-    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (!is_freeable(range)) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const bool becomes_node = captured_into(session, op.on.value, stream) != nullptr;
   const CUresult result = free_async(op.address, stream);
   if (result == CUDA_SUCCESS) {
-    session.allocations().remove(op.address);
+    if (!becomes_node && is_last_use(session, *range)) session.allocations().remove(op.address);
     session.dispatcher().count(op.on.value);
   }
   call.finish(result);

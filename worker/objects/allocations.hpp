@@ -9,7 +9,8 @@
 
 namespace vgpu::worker {
 
-enum class Memory : uint8_t { device, pool, global, window, mapped, imported };
+/// `pool_imported`: memory of another process's pool. `graph`: an address at which graphs allocate.
+enum class Memory : uint8_t { device, pool, global, window, mapped, imported, pool_imported, graph };
 
 class Allocations {
  public:
@@ -17,9 +18,11 @@ class Allocations {
     uint64_t size = 0;
     Memory kind = Memory::device;
     uint64_t context = 0;
-    uint64_t owner = 0;  ///< library or module of a global; the reservation that mapped memory lies in
+    uint64_t owner = 0;  ///< library or module of a global; the reservation that mapped memory lies in; the driver's
+                         ///< graph whose node allocates
   };
 
+  /// Graphs may allocate at one address at different times: what counts is the largest.
   void add(uint64_t base, Range range);
   /// No more may be added: asked before the driver is.
   bool is_full() const { return ranges_.size() >= kMostRanges; }
@@ -40,18 +43,22 @@ class Allocations {
       if (gone) remove(base);
     }
   }
-  /// Bytes of ordinary and pool memory: what a quota counts.
+  /// How many of them are addresses of graphs.
+  size_t graph_ranges() const { return graph_ranges_; }
+  /// Bytes of ordinary and pool memory and of what graphs allocate: what a quota counts.
   uint64_t charged() const { return charged_; }
   /// Bytes of the window that are registered with the driver.
   uint64_t pinned() const { return pinned_; }
 
  private:
+  bool holds(uint64_t base, const Range& range, uint64_t address, uint64_t size) const;
   /// True if at least `size` bytes are mapped behind a mapped range, in the same reservation.
   bool continues(uint64_t base, const Range& range, uint64_t size) const;
 
   std::map<uint64_t, Range> ranges_;
   uint64_t charged_ = 0;
   uint64_t pinned_ = 0;
+  size_t graph_ranges_ = 0;
 };
 
 }  // namespace vgpu::worker

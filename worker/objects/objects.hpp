@@ -50,7 +50,8 @@ struct Nodes {
   uint64_t owner = 0;      ///< handle of the graph whose node holds it; 0: it is the client's to destroy
   uint64_t holder = 0;     ///< that node
   uint64_t capturing = 0;  ///< handle of the stream whose capture makes it, until that ends
-  unsigned inside = 0;     ///< of how many conditional nodes' graphs
+  unsigned inside = 0;     ///< of how many nodes' graphs
+  CUgraph made_from = nullptr;  ///< of an executable graph
 };
 using Graph = Nodes<CUgraph>;
 using Exec = Nodes<CUgraphExec>;

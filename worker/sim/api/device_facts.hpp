@@ -11,7 +11,7 @@ constexpr std::uint8_t uuid[16] = {0x76, 0x67, 0x70, 0x75, 0x2d, 0x73, 0x69, 0x6
                                    0x2d, 0x30, 0x30, 0x30, 0x30, 0x30, 0x30, 0x31};
 
 /// By attribute number. Off: managed and pageable memory (83, 88, 89, 100, 101),
-/// sharing of pools and by fabric (119, 128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor
+/// sharing by fabric (128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor
 /// maps (127) and the like.
 constexpr unsigned attribute_count = 148;
 constexpr int attributes[attribute_count] = {
@@ -24,7 +24,7 @@ constexpr int attributes[attribute_count] = {
     2097120,  32768,     32768,    9,     0,     32768,      1,     1,         1,         233472,    65536,  0,
     0,        0,         0,        2,     0,     0,          1,     1,         0,         0,         0,      1,
     1,        232448,    0,        1,     0,     0,          1,     1,         0,         0,         32,     1,
-    39321600, 134217728, 0,        1024,  1,     1,          0,     1,         0,         0,         100,    0,
+    39321600, 134217728, 0,        1024,  1,     1,          0,     1,         0,         0,         100,    1,
     0,        1,         1,        0,     0,     1,          4,     0,         0,         0,         0,      -1,
     0,        0,         0,        0,     0,     0,          0,     590680286, 415174878, 0,         0,      0,
     0,        0,         0,        0,
