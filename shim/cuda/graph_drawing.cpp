@@ -14,10 +14,9 @@
 namespace vgpu::shim::calls {
 namespace {
 
-constexpr const char* kTypeNames[] = {"KERNEL",     "MEMCPY",       "MEMSET",           "HOST",
-                                      "GRAPH",      "EMPTY",        "WAIT EVENT",       "EVENT RECORD",
-                                      "EXT SIGNAL", "EXT WAIT",     "MEM ALLOC",        "MEM FREE",
-                                      "BATCH OP",   "CONDITIONAL"};
+constexpr const char* kTypeNames[] = {"KERNEL",    "MEMCPY",     "MEMSET",       "HOST",       "GRAPH",
+                                      "EMPTY",     "WAIT EVENT", "EVENT RECORD", "EXT SIGNAL", "EXT WAIT",
+                                      "MEM ALLOC", "MEM FREE",   "BATCH OP",     "CONDITIONAL"};
 
 [[gnu::format(printf, 2, 3)]] void print(std::string& text, const char* format, ...) {
   char line[512];

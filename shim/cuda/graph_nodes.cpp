@@ -4,10 +4,10 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/client/child_graphs.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/functions.hpp"
 #include "shim/client/handles.hpp"
-#include "shim/client/child_graphs.hpp"
 #include "shim/client/memory_nodes.hpp"
 #include "shim/client/node_requests.hpp"
 #include "shim/cuda/calls.gen.hpp"
@@ -343,20 +343,24 @@ CUresult cuGraphKernelNodeGetParams(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS_v
   return CUDA_SUCCESS;
 }
 CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D* nodeParams) {
-  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMCPY, *nodeParams);
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE
+                               : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMCPY, *nodeParams);
 }
 CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS* nodeParams) {
-  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMSET, *nodeParams);
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE
+                               : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMSET, *nodeParams);
 }
 
 CUresult cuGraphHostNodeGetParams(CUgraphNode hNode, CUDA_HOST_NODE_PARAMS* nodeParams) {
   return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_HOST, *nodeParams);
 }
 CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
-  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, *event_out);
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE
+                              : get_described(hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, *event_out);
 }
 CUresult cuGraphEventWaitNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
-  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, *event_out);
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE
+                              : get_described(hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, *event_out);
 }
 
 CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle* pHandle_out, CUgraph hGraph, CUcontext ctx,

@@ -22,8 +22,8 @@ struct CopyNodes {
 CUresult add_copy_nodes(Session& session, CUgraph graph, NodeList& after, NodeSheet& sheet, CUgraphNode& node);
 /// False if the node, of this type to the driver, is not such a copy.
 bool find_copy_nodes(Session& session, CUgraphNode node, unsigned type, CopyNodes& nodes);
-/// Changes such a copy, in an executable graph or (null) in the graph. CUDA_ERROR_NOT_SUPPORTED if that would take other
-/// nodes.
+/// Changes such a copy, in an executable graph or (null) in the graph. CUDA_ERROR_NOT_SUPPORTED if that would take
+/// other nodes.
 CUresult set_copy_nodes(Session& session, CUgraphExec exec, const CopyNodes& nodes, NodeSheet& sheet);
 
 }  // namespace vgpu::worker::handlers

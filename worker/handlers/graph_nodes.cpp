@@ -82,7 +82,8 @@ void graph_add_node(Session& session, const api::ops::GraphAddNode& op, Call& ca
   CUresult result = after.read(session, op.after);
   if (result == CUDA_SUCCESS) result = sheet.read(session, op.type, op.sheet);
   if (result != CUDA_SUCCESS) return call.finish(result);
-  if (sheet.moved() != 0 && is_inside(objects, op.id.value, sheet.moved())) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (sheet.moved() != 0 && is_inside(objects, op.id.value, sheet.moved()))
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!has_room(session, *graph, sheet)) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUgraphNode node = nullptr;
   result = add_node(session, graph->real, after, sheet, node);

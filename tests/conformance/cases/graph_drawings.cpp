@@ -19,8 +19,7 @@ CASE(graph_drawing, written_into_a_file) {
   const Graph graph(new_graph()), child(new_graph());
   add_empty(child.get());
   const CUgraphNode fill = add_fill(graph.get(), {}, fill_words(memory.at(), 1), context);
-  const CUgraphNode kernel =
-      add_kernel(graph.get(), {fill}, module.function("store"), memory.at(), uint32_t{1});
+  const CUgraphNode kernel = add_kernel(graph.get(), {fill}, module.function("store"), memory.at(), uint32_t{1});
   add_child(graph.get(), {kernel}, child.get());
   char path[] = "/tmp/vgpu-dot-XXXXXX";
   const int file = ::mkstemp(path);

@@ -289,7 +289,7 @@ CASE(graph_memory, attributes) {
   exec.run(stream);
   require(graph_memory(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT) >= before + (4 << 20), "what is used grows");
   require(graph_memory(CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT) >= graph_memory(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT),
-         "no more is used than reserved");
+          "no more is used than reserved");
   require(graph_memory(CU_GRAPH_MEM_ATTR_USED_MEM_HIGH) >= before + (4 << 20), "the mark is as high");
   expect_ok(CU(cuMemFreeAsync, block.address, stream));
   stream.synchronize();

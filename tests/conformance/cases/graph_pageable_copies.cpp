@@ -84,8 +84,7 @@ CASE(graph_pageable_copy, of_rows) {
   run(exec, stream);
   const std::vector<uint8_t> found = memory.read();
   for (size_t y = 0; y < 3; ++y)
-    for (size_t x = 0; x < 8; ++x)
-      expect_equal(found[y * 16 + x], host[(y + 1) * 32 + 4 + x], "a byte");
+    for (size_t x = 0; x < 8; ++x) expect_equal(found[y * 16 + x], host[(y + 1) * 32 + 4 + x], "a byte");
 }
 CASE(graph_pageable_copy, is_one_node) {
   const Context context;

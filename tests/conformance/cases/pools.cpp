@@ -342,9 +342,9 @@ CASE(pool, export_of_one_that_is_not_shared) {
   const Context context;
   const Pool pool;
   int descriptor = -1;
-  expect_one_of(CU(cuMemPoolExportToShareableHandle, &descriptor, pool.get(), CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
-                   0),
-                {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
+  expect_one_of(
+      CU(cuMemPoolExportToShareableHandle, &descriptor, pool.get(), CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
+      {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
   expect(CU(cuMemPoolExportToShareableHandle, nullptr, pool.get(), CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
          CUDA_ERROR_INVALID_VALUE);
 }

@@ -99,6 +99,17 @@ TEST_CASE("operations") {
   check_length(api::ops::MemoryExport{{1}});
   check_length(api::ops::MemoryImport{data, {1}});
   check_length(api::ops::MemoryImportReply{-1});
+  check_length(api::ops::GraphMemoryGet{1, 2});
+  check_length(api::ops::GraphMemoryGetReply{1});
+  check_length(api::ops::GraphMemorySet{1, 2, 3});
+  check_length(api::ops::PoolSetAccess{{1}, data});
+  check_length(api::ops::PoolExport{{1}});
+  check_length(api::ops::PoolExportReply{data});
+  check_length(api::ops::PoolImport{data, {1}});
+  check_length(api::ops::PoolExportPointer{1});
+  check_length(api::ops::PoolExportPointerReply{data});
+  check_length(api::ops::PoolImportPointer{{1}, data});
+  check_length(api::ops::PoolImportPointerReply{1, 2});
 }
 
 TEST_CASE("bytes above their cap are refused") {

@@ -43,7 +43,8 @@ constexpr unsigned invalid_structure = 2;
 /// Only one executable graph at a time may allocate at a graph's addresses.
 bool is_instantiated(const vgpu::sim::device::Graph& graph) {
   bool found = false;
-  Simulator::get().graph_execs.for_each([&](const GraphExec& exec) { found = found || exec.made_from == graph.handle; });
+  Simulator::get().graph_execs.for_each(
+      [&](const GraphExec& exec) { found = found || exec.made_from == graph.handle; });
   return found;
 }
 
