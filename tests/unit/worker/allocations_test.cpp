@@ -96,3 +96,26 @@ TEST_CASE("mappings side by side in one reservation are one range") {
   CHECK_FALSE(all.covers(kBase + 4096, 8192));
   CHECK_FALSE(all.covers(kBase, ~uint64_t{0}));
 }
+
+TEST_CASE("graphs allocate at one address at different times") {
+  Allocations all;
+  all.add(kBase, {8192, Memory::graph, 1, 7});
+  all.add(kBase, {4096, Memory::graph, 1, 8});
+  CHECK(all.covers(kBase, 8192));
+  CHECK(all.graph_ranges() == 1);
+  CHECK(all.charged() == 8192);
+  all.add(kBase + 1024, {512, Memory::graph, 1, 7});
+  CHECK(all.covers(kBase + 1100, 4096));  // of the outer one
+  CHECK_FALSE(all.covers(kBase + 1100, 8192));
+  CHECK(all.remove(kBase));
+  CHECK_FALSE(all.covers(kBase + 1100, 4096));
+  CHECK(all.graph_ranges() == 1);
+}
+
+TEST_CASE("ordinary memory behind that of a graph is looked at alone") {
+  Allocations all;
+  all.add(kBase, {8192, Memory::graph, 1, 7});
+  all.add(kBase + 4096, {512, Memory::device, 1, 0});
+  CHECK(all.covers(kBase + 4096, 512));
+  CHECK_FALSE(all.covers(kBase + 4096, 513));
+}
