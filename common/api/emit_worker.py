@@ -49,7 +49,7 @@ def forward(api, row):
 
 
 def flags(attrs, posted, context):
-    blocks = {"no": "Blocks::no", "context": "Blocks::context"}[attrs.get("blocks", "no")]
+    blocks = f"Blocks::{attrs.get('blocks', 'no')}"
     return f"{blocks}, {str(posted).lower()}, {str(context).lower()}, {str('waits' in attrs).lower()}"
 
 

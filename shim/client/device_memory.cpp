@@ -36,14 +36,17 @@ void forget_memory_of(Context& context) {
   std::erase_if(allocations(), [&](const auto& item) { return item.second.context == &context; });
 }
 
+void remember(const DeviceAllocation& allocation) {
+  after_context_end(&forget_memory_of);
+  const std::unique_lock lock(lock_of_map());
+  forget_overlapped(allocation.base, allocation.size);
+  allocations()[allocation.base] = allocation;
+}
+
 }  // namespace
 
 void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
-  after_context_end(&forget_memory_of);
-  const DeviceAllocation allocation{base, size, memory_owner(), kind, next_object_id(), pool};
-  const std::unique_lock lock(lock_of_map());
-  forget_overlapped(base, size);
-  allocations()[base] = allocation;
+  remember({base, size, memory_owner(), kind, next_object_id(), pool});
 }
 
 void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUdevice device) {
@@ -116,7 +119,9 @@ CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   api::ops::MemoryRangeReply reply;
   if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS)
     return result;
-  remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
+  Context* const owner = find_context(reinterpret_cast<CUcontext>(reply.context));
+  if (owner == nullptr) return CUDA_ERROR_NOT_FOUND;
+  remember({reply.base, reply.size, owner, DeviceMemoryKind::global, next_object_id()});
   return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 

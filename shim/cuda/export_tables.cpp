@@ -168,7 +168,7 @@ std::vector<CUfunction> functions_of(CUmodule module) {
 }
 
 /// Calls `visit`, if there is one, for every function of a module, and answers how many there are: a number, no
-/// CUresult (docs/design/011). `context` may be null, and the thread need not have a current one.
+/// CUresult (docs/design/012). `context` may be null, and the thread need not have a current one.
 size_t visit_functions(CUcontext context, CUmodule module, FunctionVisitor visit, void* user) {
   const bool lent = current_context() == nullptr && calls::cuCtxPushCurrent_v2(context) == CUDA_SUCCESS;
   const std::vector<CUfunction> found = functions_of(module);

@@ -6,11 +6,14 @@
 #include <vector>
 
 #include "shim/client/context.hpp"
+#include "shim/client/contexts.hpp"
 #include "shim/client/device_facts.hpp"
 #include "shim/client/functions.hpp"
+#include "shim/client/handles.hpp"
 #include "shim/client/launch_attributes.hpp"
 #include "shim/client/parameter_block.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/stream_table.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/cuda/function_attributes.hpp"
 
@@ -170,6 +173,8 @@ CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes&
   if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const Context* context = current_context();
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const StreamFacts* stream = streams().find(number(shape.stream));
+  if (stream != nullptr && !are_family(*stream->context, *context)) return CUDA_ERROR_INVALID_HANDLE;
   const DeviceFacts* facts = nullptr;
   CUresult result = device_facts(device_of(*context), facts);
   if (result != CUDA_SUCCESS) return result;

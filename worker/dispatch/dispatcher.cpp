@@ -219,7 +219,7 @@ void Dispatcher::execute(std::unique_ptr<Call> call, std::span<const uint8_t> bo
     session_.enter(context);
   }
   uint64_t busy_context = 0;
-  if (row.blocks == Blocks::context && must_wait_for_context(*call, busy_context))
+  if (row.blocks != Blocks::no && must_wait_for_context(*call, busy_context))
     return park(std::move(call), body, busy_context);
   wire::Reader in(body);
   try {
@@ -250,17 +250,18 @@ void Dispatcher::done(std::unique_ptr<Call> call) {
 // Calls that the driver would block in.
 
 bool Dispatcher::must_wait_for_context(const Call& call, uint64_t& busy_context) {
-  const bool only_current = call.row()->needs_context && !session_.contexts().are_sharing();
-  const auto busy = [&](uint64_t handle) {
-    const ContextState* context = session_.contexts().find(handle);
-    return context != nullptr && !context->idle() && context->open_captures == 0;
+  Contexts& contexts = session_.contexts();
+  const uint64_t current = contexts.find(call.header().context) == nullptr ? 0 : call.header().context;
+  const Blocks blocks = call.row()->blocks;
+  const bool all = current == 0 || blocks == Blocks::process || (blocks == Blocks::reach && contexts.are_sharing());
+  const auto concerns = [&](uint64_t handle) {
+    return all || handle == current ||
+           (contexts.are_sharing() && contexts.device_of(handle) == contexts.device_of(current));
   };
-  if (only_current) {
-    busy_context = session_.contexts().current();
-    return busy(busy_context);
-  }
-  session_.contexts().for_each([&](uint64_t handle) {
-    if (busy_context == 0 && busy(handle)) busy_context = handle;
+  contexts.for_each([&](uint64_t handle) {
+    const ContextState* context = contexts.find(handle);
+    const bool busy = !context->idle() && context->open_captures == 0;
+    if (busy_context == 0 && busy && concerns(handle)) busy_context = handle;
   });
   return busy_context != 0;
 }

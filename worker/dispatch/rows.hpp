@@ -12,7 +12,12 @@ namespace vgpu::worker {
 class Session;
 
 /// Whether the driver waits inside the call for running work (measured; docs/design/004-dispatch.md).
-enum class Blocks : uint8_t { no, context };
+enum class Blocks : uint8_t {
+  no,
+  context,  ///< of the current context, and of others on its device that share its memory; of all if none is current
+  reach,    ///< the same, and where devices reach into each other's memory, of all contexts
+  process,  ///< of all contexts
+};
 
 struct Row {
   const char* name = nullptr;

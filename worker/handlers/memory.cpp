@@ -60,9 +60,14 @@ void memory_free(Session& session, const api::ops::MemoryFree& op, Call& call) {
 void memory_range(Session& session, const api::ops::MemoryRange& op, Call& call) {
   CUdeviceptr base = 0;
   size_t size = 0;
-  if (!session.allocations().covers(op.address, 1)) return call.finish(CUDA_ERROR_NOT_FOUND);
+  const Allocations::Range* range = session.allocations().holding(op.address);
+  if (range == nullptr) return call.finish(CUDA_ERROR_NOT_FOUND);
+  // The driver knows memory only in the context that it belongs to.
+  const bool is_foreign = range->context != 0 && range->context != session.context_handle();
+  const uint64_t context = range->context != 0 ? range->context : session.context_handle();
+  if (is_foreign && session.enter(context) != CUDA_SUCCESS) return call.finish(CUDA_ERROR_NOT_FOUND);
   const CUresult result = session.driver().cuMemGetAddressRange_v2(&base, &size, op.address);
-  api::ops::MemoryRangeReply{base, size}.encode(call.reply());
+  api::ops::MemoryRangeReply{base, size, context}.encode(call.reply());
   call.finish(result);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The visit of a module's functions, slot 7 of the private table 6e163fbe (docs/design/011-private-tables.md): it
+// The visit of a module's functions, slot 7 of the private table 6e163fbe (docs/design/012-private-tables.md): it
 // returns how many there are.
 #include <cstring>
 

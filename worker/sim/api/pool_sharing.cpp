@@ -88,7 +88,7 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool* out, void* os_handle, 
     if (out == nullptr || flags != 0 || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ||
         ::pread(file, &name, sizeof name, 0) != sizeof name || name.memory.magic != ForeignFile::kMagic)
       return CUDA_ERROR_INVALID_VALUE;
-    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), 0);
+    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), 0, 0U);
     pool->imported_from = name.handle;
     Simulator::get().pools.add(pool->handle, pool);
     *out = as_handle<CUmemoryPool>(pool->handle);

@@ -44,7 +44,7 @@ class GraphMemory {
   void allocate(std::uint64_t address);
   void free(std::uint64_t address);
 
-  MemoryPool account{0, 0};  ///< of all graphs
+  MemoryPool account{0, 0, 0};  ///< of all graphs
 
  private:
   friend class GraphAddress;
