@@ -34,11 +34,21 @@ void forget_memory_of(Context& context) {
   std::erase_if(allocations(), [&](const auto& item) { return item.second.context == &context; });
 }
 
+/// The context that the worker knows memory of, where it need not be the current one; null if it is.
+Context* owner_of(CUdeviceptr address) {
+  if (!has_several_contexts()) return nullptr;
+  Request request(api::ops::PointerAttribute::kOp, api::ops::PointerAttribute::kNeedsContext);
+  api::ops::PointerAttributeReply reply;
+  const CUresult result = call(request, api::ops::PointerAttribute{address, CU_POINTER_ATTRIBUTE_CONTEXT}, reply);
+  return result == CUDA_SUCCESS ? find_context(reinterpret_cast<CUcontext>(reply.value)) : nullptr;
+}
+
 }  // namespace
 
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool, Context* owner) {
   after_context_end(&forget_memory_of);
-  const DeviceAllocation allocation{base, size, memory_owner(), kind, next_object_id(), pool};
+  const DeviceAllocation allocation{base, size, owner != nullptr ? owner : memory_owner(), kind, next_object_id(),
+                                    pool};
   const std::unique_lock lock(lock_of_map());
   forget_overlapped(base, size);
   allocations()[base] = allocation;
@@ -97,7 +107,7 @@ CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   api::ops::MemoryRangeReply reply;
   if (const CUresult result = call(request, api::ops::MemoryRange{address}, reply); result != CUDA_SUCCESS)
     return result;
-  remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global);
+  remember_device_memory(reply.base, reply.size, DeviceMemoryKind::global, nullptr, owner_of(address));
   return find_device_memory(address, found) ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 

@@ -56,7 +56,13 @@ void pointer_attribute(Session& session, const api::ops::PointerAttribute& op, C
   uint64_t value[4] = {};  // no attribute of those that a guest may ask here is larger
   const auto get = session.driver().cuPointerGetAttribute;
   if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  // Handles and host addresses of this process stay here; so does what needs a larger answer.
+  // The context is the guest's own handle. Handles and host addresses of this process stay here; so does what needs a
+  // larger answer.
+  const Allocations::Range* range = session.allocations().holder(op.address);
+  if (op.attribute == CU_POINTER_ATTRIBUTE_CONTEXT && range != nullptr) {
+    api::ops::PointerAttributeReply{range->context}.encode(call.reply());
+    return call.finish(CUDA_SUCCESS);
+  }
   if (op.attribute == CU_POINTER_ATTRIBUTE_CONTEXT || op.attribute == CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE ||
       op.attribute == 5 || !session.allocations().covers(op.address, 1))
     return call.finish(CUDA_ERROR_INVALID_VALUE);

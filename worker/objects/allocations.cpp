@@ -19,6 +19,13 @@ const Allocations::Range* Allocations::at(uint64_t base) const {
   return found == ranges_.end() ? nullptr : &found->second;
 }
 
+const Allocations::Range* Allocations::holder(uint64_t address) const {
+  auto next = ranges_.upper_bound(address);
+  if (next == ranges_.begin()) return nullptr;
+  --next;
+  return address - next->first < next->second.size ? &next->second : nullptr;
+}
+
 bool Allocations::remove(uint64_t base) {
   const auto found = ranges_.find(base);
   if (found == ranges_.end()) return false;

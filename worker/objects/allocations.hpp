@@ -27,6 +27,8 @@ class Allocations {
   bool is_full() const { return ranges_.size() >= kMostRanges; }
   /// The range that begins at `base`; null if none does.
   const Range* at(uint64_t base) const;
+  /// The range that the address lies in; null if none does.
+  const Range* holder(uint64_t address) const;
   bool remove(uint64_t base);
   /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
   /// copies; but what is mapped side by side in one reservation is.
