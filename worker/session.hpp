@@ -19,6 +19,7 @@
 #include "worker/nvml/library.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
+#include "worker/objects/links.hpp"
 #include "worker/objects/objects.hpp"
 #include "worker/objects/resources.hpp"
 #include "worker/objects/virtual_memory.hpp"
@@ -40,6 +41,7 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   VirtualMemory& virtual_memory() { return virtual_memory_; }
+  Links& links() { return links_; }
   Resources& resources() { return resources_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   HostSteps& host_steps() { return host_steps_; }
@@ -51,6 +53,11 @@ class Session {
   uint64_t context_handle() const { return contexts_.current(); }
   /// The device of memory that was just made on a stream, by which pool it may be any.
   unsigned device_of(CUdeviceptr address);
+  /// The device of a context that lives.
+  unsigned device_of_context(uint64_t handle) {
+    const ContextState* context = contexts_.find(handle);
+    return context == nullptr ? 0 : static_cast<unsigned>(context->device);
+  }
   /// The devices that the client sees, for the broker; told once.
   size_t device_count() const { return device_count_; }
   void set_device_count(size_t count) { device_count_ = count; }
@@ -112,6 +119,7 @@ class Session {
   Contexts contexts_;
   Allocations allocations_;
   VirtualMemory virtual_memory_;
+  Links links_;
   Resources resources_;
   Console console_;
   HostSteps host_steps_;

@@ -19,7 +19,8 @@ def files(api):
         text.append(f'static_assert(sizeof(vgpu::cuda::{name}) == sizeof(::{name}), "{name}");')
         for declaration in re.findall(r"^\s+(?:alignas\(8\) )?[\w*: ]+?[\s*](\w+(?:, \w+)*)(?:\[\d+\])?;", body, re.M):
             for member in declaration.split(", "):
-                if name in ("CUlaunchAttributeValue", "CUlaunchAttribute", "CUuuid", "CUDA_GRAPH_INSTANTIATE_PARAMS", "CUgraphNodeParams") or member == "reserved":
+                if name in ("CUlaunchAttributeValue", "CUlaunchAttribute", "CUuuid", "CUDA_GRAPH_INSTANTIATE_PARAMS", "CUgraphNodeParams", "CUDA_RESOURCE_DESC",
+                            "CUmemcpy3DOperand") or member == "reserved":
                     continue
                 text.append(f'static_assert(offsetof(vgpu::cuda::{name}, {member}) == offsetof(::{name}, {member}), "{name}::{member}");')
     text += ["", "// Prototypes."]

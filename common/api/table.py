@@ -5,16 +5,18 @@ import re
 
 CLASSES = ("guest", "custom", "forward", "none")
 # Where the ABI's types are.
-TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp", "cuda_device_types.hpp")
+TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp", "cuda_code_types.hpp", "cuda_device_types.hpp",
+              "cuda_texture_types.hpp")
 
 # Handle type of the ABI -> kind (common/wire/handle.hpp).
 HANDLES = {
     "CUcontext": "context", "CUmodule": "module", "CUlibrary": "library", "CUkernel": "kernel", "CUfunction": "function",
     "CUstream": "stream", "CUevent": "event", "CUgraph": "graph", "CUgraphExec": "exec", "CUmemoryPool": "pool",
     "CUgraphNode": "node", "CUmemGenericAllocationHandle": "memory",
+    "CUarray": "array", "CUmipmappedArray": "mipmap", "CUtexref": "texref", "CUsurfref": "surfref",
 }
 # Of these the driver calls null an invalid value; of the others an invalid handle, or it has a meaning (streams).
-NULL_IS_INVALID_VALUE = ("CUgraph", "CUgraphExec", "CUgraphNode")
+NULL_IS_INVALID_VALUE = ("CUgraph", "CUgraphExec", "CUgraphNode", "CUtexref")
 KINDS = tuple(HANDLES.values())
 SCALARS = {"u32": ("uint32_t", 4), "i32": ("int32_t", 4), "u64": ("uint64_t", 8), "f32": ("float", 4)}
 # Plain types of the ABI -> wire scalar.
@@ -197,7 +199,7 @@ def load(folder):
     folder = pathlib.Path(folder)
     api = Api()
     types = "".join((folder / name).read_text() for name in TYPE_FILES)
-    api.types = set(re.findall(r"^(?:using|struct|enum) (\w+)", types, re.M))
+    api.types = set(re.findall(r"^(?:using|struct|union|enum) (\w+)", types, re.M))
     api.enums = set(re.findall(r"^using (\w+) = (?:unsigned|CUlaunchAttributeID);", types, re.M))
     load_calls(api, folder / "calls.table")
     load_ops(api, folder / "ops.table")

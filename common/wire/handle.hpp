@@ -1,9 +1,9 @@
 // Handles as they travel: numbers made by the guest, bound by the worker to what the driver gave.
 //
-//   bits 44..47 kind, 20..43 generation, 0..19 index
+//   bits 44..48 kind, 20..43 generation, 0..19 index
 //
-// A handle fits a canonical user-space address, is never 0, 1 or 2 (the special streams), and the same number comes
-// back only after its index was used 2^24 times.
+// A handle is never 0, 1 or 2 (the special streams), and the same number comes back only after its index was used 2^24
+// times.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,13 @@ enum class Kind : uint8_t {
   exec,
   pool,
   node,
-  memory
+  memory,
+  array,
+  mipmap,
+  texref,
+  surfref
 };
-inline constexpr unsigned kKinds = 13;
+inline constexpr unsigned kKinds = 17;
 inline constexpr uint32_t kMaxIndex = (1u << 20) - 1;
 inline constexpr uint32_t kMaxGeneration = (1u << 24) - 1;
 

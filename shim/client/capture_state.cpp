@@ -9,6 +9,7 @@
 #include "shim/client/context.hpp"
 #include "shim/client/context_end.hpp"
 #include "shim/client/handles.hpp"
+#include "shim/client/user_objects.hpp"
 
 namespace vgpu::shim::capture {
 namespace {
@@ -22,6 +23,7 @@ struct Capture {
   bool invalidated;
   uint64_t graph;   // handle that was promised for the graph; 0: none
   bool into_graph;  // the graph was there before
+  bool told;        // the worker knows the graph by its handle
 };
 
 std::mutex mutex;
@@ -37,6 +39,10 @@ const void* this_thread() {
 
 std::vector<Capture>::iterator find(uint64_t stream) {
   return std::find_if(captures.begin(), captures.end(), [stream](const Capture& one) { return one.stream == stream; });
+}
+
+std::vector<Capture>::iterator find_by_id(uint64_t id) {
+  return std::find_if(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id; });
 }
 
 void publish_count() { open_captures.store(static_cast<uint32_t>(captures.size()), std::memory_order_relaxed); }
@@ -59,7 +65,10 @@ void forget_if(Matches matches) {
   const std::lock_guard lock(mutex);
   std::erase_if(captures, [&matches](const Capture& one) {
     const bool gone = matches(one);
-    if (gone && one.graph != 0 && !one.into_graph) handles(wire::Kind::graph).discard(one.graph);
+    if (gone && one.graph != 0 && !one.into_graph) {
+      user_objects::graph_gone(one.graph);
+      handles(wire::Kind::graph).discard(one.graph);
+    }
     return gone;
   });
   publish_count();
@@ -72,7 +81,7 @@ std::atomic<uint32_t> open_captures{0};
 void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id, uint64_t graph) {
   watch_context_ends();
   const std::lock_guard lock(mutex);
-  captures.push_back({stream, context, mode, id, this_thread(), false, graph, graph != 0});
+  captures.push_back({stream, context, mode, id, this_thread(), false, graph, graph != 0, graph != 0});
   publish_count();
 }
 
@@ -112,10 +121,21 @@ bool is_invalidated(uint64_t id) {
 
 uint64_t graph_of(uint64_t id) {
   const std::lock_guard lock(mutex);
-  const auto found = std::find_if(captures.begin(), captures.end(), [id](const Capture& one) { return one.id == id; });
+  const auto found = find_by_id(id);
   if (found == captures.end()) return 0;
   if (found->graph == 0) found->graph = handles(wire::Kind::graph).make();
   return found->graph;
+}
+
+bool is_graph_told(uint64_t id) {
+  const std::lock_guard lock(mutex);
+  const auto found = find_by_id(id);
+  return found != captures.end() && found->told;
+}
+
+void note_graph_told(uint64_t id) {
+  const std::lock_guard lock(mutex);
+  if (const auto found = find_by_id(id); found != captures.end()) found->told = true;
 }
 
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode) { return std::exchange(thread_mode, mode); }

@@ -26,8 +26,6 @@ extern std::atomic<uint32_t> open_captures;
 /// A capture that began on `stream` (a handle as it travels), by this thread.
 /// `graph`: the one that it goes into, if that was there before.
 void began(uint64_t stream, CUcontext context, CUstreamCaptureMode mode, uint64_t id, uint64_t graph = 0);
-/// The same for a capture that the worker has just begun: asks for its number.
-CUresult note_begin(uint64_t stream, CUstreamCaptureMode mode, uint64_t graph);
 /// What became of the capture that began on `stream`; the record is gone afterwards.
 struct Ended {
   bool known = false;
@@ -45,8 +43,11 @@ bool status_of(uint64_t stream, CUstreamCaptureStatus& status, uint64_t& id);
 /// True if the capture with this id was invalidated in the guest.
 bool is_invalidated(uint64_t id);
 /// The handle that the graph of the capture with this id will have once it is complete: made when first asked for, 0 if
-/// there is no such capture or no handle left. The worker hears of it with the end of the capture.
+/// there is no such capture or no handle left.
 uint64_t graph_of(uint64_t id);
+/// Whether the worker has been told that handle; if not, whoever asks is to tell it and then says so.
+bool is_graph_told(uint64_t id);
+void note_graph_told(uint64_t id);
 /// Swaps the calling thread's mode.
 CUstreamCaptureMode exchange_thread_mode(CUstreamCaptureMode mode);
 /// The stream, or the context with all its streams, is gone.

@@ -26,6 +26,9 @@ class HandleAllocator {
   std::vector<uint32_t> free_;
 };
 
+/// A handle as it travels.
+inline uint64_t number(const void* handle) { return reinterpret_cast<uint64_t>(handle); }
+
 /// The process's allocator of a kind.
 HandleAllocator& handles(wire::Kind kind);
 

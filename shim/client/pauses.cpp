@@ -33,6 +33,7 @@ bool submits(api::Op op) {
     case api::Op::copy_on_device_sync:
     case api::Op::copy_in_window:
     case api::Op::copy_2d:
+    case api::Op::copy_box:
       return true;
     default:
       return false;

@@ -72,6 +72,12 @@ class Request {
 /// Waits for the worker to have read everything this thread posted, and answers what failed of it.
 CUresult surface_deferred();
 
+/// Why no call of this operation can be made now; success if it can.
+template <typename Op>
+CUresult refusal() {
+  return Request(Op::kOp, Op::kNeedsContext).refusal();
+}
+
 /// Sends an operation of ops.table and waits.
 template <typename Op>
 CUresult call(const Op& op) {

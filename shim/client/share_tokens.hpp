@@ -2,15 +2,14 @@
 // handle or in a file whose descriptor the program passes on.
 #pragma once
 
-#include <array>
-#include <cstdint>
-
 #include "common/base/unique_fd.hpp"
+#include "common/control/messages.hpp"
 
 namespace vgpu::shim {
 
-using ShareToken = std::array<uint8_t, 16>;
-enum class Shared : uint32_t { memory = 1, event = 2, physical_memory = 3 };
+using control::ShareToken;
+/// Also what stands in handles and files: processes of a VM may have shims of different versions.
+using Shared = control::ShareKind;
 
 /// Fills the 64 bytes of an IPC handle.
 void write_handle(Shared what, const ShareToken& token, char (&bytes)[64]);

@@ -9,7 +9,9 @@
 #include "shim/client/handles.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/thread_state.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
+#include "shim/cuda/capture_begin.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -111,7 +113,10 @@ CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint
   if (out.graph != nullptr) {
     const uint64_t graph = capture::graph_of(info.id);
     if (graph == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-    if (result = tell_graph(stream, graph); result != CUDA_SUCCESS) return result;
+    if (!capture::is_graph_told(info.id)) {
+      if (result = tell_graph(stream, graph); result != CUDA_SUCCESS) return result;
+      capture::note_graph_told(info.id);
+    }
     *out.graph = reinterpret_cast<CUgraph>(graph);
   }
   if (out.nodes == nullptr && out.edges == nullptr && out.count == nullptr) return CUDA_SUCCESS;
@@ -126,20 +131,13 @@ CUresult answer_in_detail(CUstream stream, CUstreamCaptureStatus* status, cuuint
 }
 
 }  // namespace
-}  // namespace vgpu::shim::calls
 
-namespace vgpu::shim::capture {
-
-CUresult note_begin(uint64_t stream, CUstreamCaptureMode mode, uint64_t graph) {
-  calls::CaptureInfo info;
-  const CUresult result = calls::ask_worker(stream, info);
-  if (result == CUDA_SUCCESS) began(stream, handle_of(*current_context()), mode, info.id, graph);
+CUresult note_capture(uint64_t stream, CUstreamCaptureMode mode, uint64_t graph) {
+  CaptureInfo info;
+  const CUresult result = ask_worker(stream, info);
+  if (result == CUDA_SUCCESS) capture::began(stream, handle_of(*current_context()), mode, info.id, graph);
   return result;
 }
-
-}  // namespace vgpu::shim::capture
-
-namespace vgpu::shim::calls {
 
 CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
@@ -148,7 +146,7 @@ CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   if (result != CUDA_SUCCESS) return result;
   result = call(api::ops::StreamBeginCapture{.on = {stream}, .mode = mode});
   if (result != CUDA_SUCCESS) return result;
-  return capture::note_begin(stream, mode, 0);
+  return note_capture(stream, mode, 0);
 }
 
 CUresult cuStreamBeginCapture(CUstream hStream) {
@@ -169,7 +167,10 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   const uint64_t id = how.graph != 0 ? how.graph : handles(wire::Kind::graph).make();
   api::ops::StreamEndCapture{.on = {stream}, .result = {id}}.encode(request.body());
   result = id != 0 ? request.call() : CUDA_ERROR_OUT_OF_MEMORY;
-  if (!request.took_effect() && !how.into_graph) handles(wire::Kind::graph).discard(id);
+  if (!request.took_effect() && !how.into_graph) {
+    user_objects::graph_gone(id);
+    handles(wire::Kind::graph).discard(id);
+  }
   if (result != CUDA_SUCCESS) return refused != CUDA_SUCCESS ? refused : result;
   const auto graph = reinterpret_cast<CUgraph>(id);
   if (how.invalidated || refused != CUDA_SUCCESS) {  // the driver on the host does not know that the guest broke a rule

@@ -10,12 +10,11 @@
 #include "shim/client/node_lists.hpp"
 #include "shim/client/node_sheet.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
-
-uint64_t number(const void* handle) { return reinterpret_cast<uint64_t>(handle); }
 
 /// Where a new node goes.
 struct Position {
@@ -85,8 +84,10 @@ CUresult add_event(const Position& at, CUevent event, unsigned type) {
 CUresult add_graph(const Position& at, CUgraph child) {
   if (const CUresult result = check(at); result != CUDA_SUCCESS) return result;
   NodeSheet sheet;
-  const CUresult result = sheet.describe_graph(child);
-  return result != CUDA_SUCCESS ? result : add(at, sheet, sheet.type());
+  CUresult result = sheet.describe_graph(child);
+  if (result == CUDA_SUCCESS) result = add(at, sheet, sheet.type());
+  if (result == CUDA_SUCCESS) user_objects::graph_copied(number(child), number(at.graph));
+  return result;
 }
 
 /// The arrays of graphs that conditional nodes hand out; the program reads them as long as it likes.
@@ -102,6 +103,7 @@ CUresult add_conditional(const Position& at, CUDA_CONDITIONAL_NODE_PARAMS& condi
     for (const uint64_t body : bodies) handles(wire::Kind::graph).discard(body);
     return result;
   }
+  for (const uint64_t body : bodies) user_objects::graph_inside(number(at.graph), body);
   auto* const graphs = new CUgraph[bodies.size()];
   for (size_t i = 0; i < bodies.size(); ++i) graphs[i] = reinterpret_cast<CUgraph>(bodies[i]);
   conditional.phGraph_out = graphs;
@@ -191,8 +193,10 @@ CUresult set_event(const Target& target, CUevent event, unsigned type) {
 CUresult set_graph(const Target& target, CUgraph child) {
   if (target.node == nullptr) return CUDA_ERROR_INVALID_VALUE;
   NodeSheet sheet;
-  const CUresult result = sheet.describe_graph(child);
-  return result != CUDA_SUCCESS ? result : set(target, sheet, sheet.type());
+  CUresult result = sheet.describe_graph(child);
+  if (result == CUDA_SUCCESS) result = set(target, sheet, sheet.type());
+  if (result == CUDA_SUCCESS && target.exec != nullptr) user_objects::child_updated(number(target.exec), number(child));
+  return result;
 }
 
 CUresult set_any(const Target& target, const CUgraphNodeParams* params) {

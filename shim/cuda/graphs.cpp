@@ -6,6 +6,7 @@
 #include "shim/client/handles.hpp"
 #include "shim/client/named_lookup.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -32,8 +33,10 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
   api::ops::GraphInstantiate{.id = {reinterpret_cast<uint64_t>(graph)}, .result = {id.value()}, .flags = flags}.encode(
       request.body());
   const CUresult result = request.call();
-  if (result == CUDA_SUCCESS) *exec = reinterpret_cast<CUgraphExec>(id.keep());
-  return result;
+  if (result != CUDA_SUCCESS) return result;
+  user_objects::instantiated(reinterpret_cast<uint64_t>(graph), id.value());
+  *exec = reinterpret_cast<CUgraphExec>(id.keep());
+  return CUDA_SUCCESS;
 }
 
 /// Says what is wrong with the graph, and where.
@@ -54,10 +57,12 @@ CUresult instantiate_with_outcome(CUgraphExec* exec, CUgraph graph, CUDA_GRAPH_I
   params.result_out = reply.outcome;
   params.hErrNode_out = reinterpret_cast<CUgraphNode>(reply.at.value);
   result = static_cast<CUresult>(reply.result);
-  if (result == CUDA_SUCCESS)
+  if (result == CUDA_SUCCESS) {
+    user_objects::instantiated(reinterpret_cast<uint64_t>(graph), id.value());
     *exec = reinterpret_cast<CUgraphExec>(id.keep());
-  else
+  } else {
     handles(wire::Kind::exec).discard(id.keep());
+  }
   return result;
 }
 
@@ -124,8 +129,10 @@ CUresult cuGraphDestroy(CUgraph hGraph) {
   if (!is_kind(hGraph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
   const auto graph = reinterpret_cast<uint64_t>(hGraph);
   const CUresult result = post(api::ops::GraphDestroy{.id = {graph}});
-  if (result == CUDA_SUCCESS) handles(wire::Kind::graph).discard(graph);
-  return result;
+  if (result != CUDA_SUCCESS) return result;
+  user_objects::graph_gone(graph);
+  handles(wire::Kind::graph).discard(graph);
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphInstantiate(CUgraphExec* phGraphExec, CUgraph hGraph, CUgraphNode* phErrorNode, char* logBuffer,
@@ -158,12 +165,16 @@ CUresult cuGraphExecDestroy(CUgraphExec hGraphExec) {
   if (refused != CUDA_SUCCESS) return refused;
   const auto exec = reinterpret_cast<uint64_t>(hGraphExec);
   const CUresult result = post(api::ops::ExecDestroy{.id = {exec}});
-  if (result == CUDA_SUCCESS) handles(wire::Kind::exec).discard(exec);
-  return result;
+  if (result != CUDA_SUCCESS) return result;
+  user_objects::exec_gone(exec);
+  handles(wire::Kind::exec).discard(exec);
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream) {
-  return post_on_stream(api::Op::graph_launch, hGraph, hStream);
+  const CUresult result = post_on_stream(api::Op::graph_launch, hGraph, hStream);
+  if (result == CUDA_SUCCESS) user_objects::launched(reinterpret_cast<uint64_t>(hGraph), hStream);
+  return result;
 }
 CUresult cuGraphUpload(CUgraphExec hGraph, CUstream hStream) {
   return post_on_stream(api::Op::graph_upload, hGraph, hStream);

@@ -10,6 +10,7 @@
 #include "shim/client/device_facts.hpp"
 #include "shim/client/functions.hpp"
 #include "shim/client/named_lookup.hpp"
+#include "shim/client/textures.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -93,7 +94,10 @@ CUresult cuModuleUnload(CUmodule hmod) {
   Request request(api::Op::module_unload, true);
   request.body().put(handle);
   const CUresult result = request.call();
-  if (request.took_effect()) code_objects::remove(handle);
+  if (request.took_effect()) {
+    textures::forget_module(handle);
+    code_objects::remove(handle);
+  }
   return result;
 }
 

@@ -2,10 +2,17 @@
 #pragma once
 
 #include "shim/client/current_pools.hpp"
+#include "shim/client/textures.hpp"
 
 namespace vgpu::shim::noted {
 
 inline void cuDeviceSetMemPool(CUdevice device, CUmemoryPool pool) { choose_pool(device, pool); }
 inline void cuMemPoolDestroy(CUmemoryPool pool) { forget_pool(pool); }
+inline void cuTexRefSetArray(CUtexref reference, CUarray array, unsigned) {
+  textures::bind_reference(reinterpret_cast<uint64_t>(reference), {array, nullptr});
+}
+inline void cuTexRefSetMipmappedArray(CUtexref reference, CUmipmappedArray array, unsigned) {
+  textures::bind_reference(reinterpret_cast<uint64_t>(reference), {nullptr, array});
+}
 
 }  // namespace vgpu::shim::noted

@@ -15,12 +15,6 @@ namespace {
 
 constexpr uint64_t kLongestNs = 5'000'000'000;  // for the broker's answer
 
-/// Why no call can be made now.
-template <typename Op>
-CUresult refusal() {
-  return Request(Op::kOp, Op::kNeedsContext).refusal();
-}
-
 wire::Bytes bytes_of(const ShareToken& token) { return {token.data(), token.size()}; }
 
 /// Has the worker offer something, and takes the token by which others find it.

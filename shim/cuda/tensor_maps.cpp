@@ -42,7 +42,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* tensorMap, CUtensorMapDataType tens
                                 CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
                                 CUtensorMapL2promotion l2Promotion, CUtensorMapFloatOOBfill oobFill) {
   using Op = api::ops::TensorMapTiled;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (!is_readable(tensorMap, tensorRank, globalDim, globalStrides, elementStrides) || boxDim == nullptr)
     return CUDA_ERROR_INVALID_VALUE;
   return encode<api::ops::TensorMapTiledReply>(
@@ -60,7 +60,7 @@ CUresult cuTensorMapEncodeIm2col(CUtensorMap* tensorMap, CUtensorMapDataType ten
                                  CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2Promotion,
                                  CUtensorMapFloatOOBfill oobFill) {
   using Op = api::ops::TensorMapIm2col;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (!is_readable(tensorMap, tensorRank, globalDim, globalStrides, elementStrides) || tensorRank < kLeastOfImages ||
       pixelBoxLowerCorner == nullptr || pixelBoxUpperCorner == nullptr)
     return CUDA_ERROR_INVALID_VALUE;
@@ -72,9 +72,27 @@ CUresult cuTensorMapEncodeIm2col(CUtensorMap* tensorMap, CUtensorMapDataType ten
       tensorMap);
 }
 
+CUresult cuTensorMapEncodeIm2colWide(CUtensorMap* tensorMap, CUtensorMapDataType tensorDataType, cuuint32_t tensorRank,
+                                     void* globalAddress, const cuuint64_t* globalDim, const cuuint64_t* globalStrides,
+                                     int pixelBoxLowerCornerWidth, int pixelBoxUpperCornerWidth,
+                                     cuuint32_t channelsPerPixel, cuuint32_t pixelsPerColumn,
+                                     const cuuint32_t* elementStrides, CUtensorMapInterleave interleave,
+                                     CUtensorMapIm2ColWideMode mode, CUtensorMapSwizzle swizzle,
+                                     CUtensorMapL2promotion l2Promotion, CUtensorMapFloatOOBfill oobFill) {
+  using Op = api::ops::TensorMapIm2colWide;
+  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (!is_readable(tensorMap, tensorRank, globalDim, globalStrides, elementStrides) || tensorRank < kLeastOfImages)
+    return CUDA_ERROR_INVALID_VALUE;
+  return encode<api::ops::TensorMapIm2colWideReply>(
+      Op{tensorDataType, tensorRank, reinterpret_cast<uint64_t>(globalAddress), bytes_of(globalDim, tensorRank),
+         bytes_of(globalStrides, tensorRank - 1), pixelBoxLowerCornerWidth, pixelBoxUpperCornerWidth, channelsPerPixel,
+         pixelsPerColumn, bytes_of(elementStrides, tensorRank), interleave, mode, swizzle, l2Promotion, oobFill},
+      tensorMap);
+}
+
 CUresult cuTensorMapReplaceAddress(CUtensorMap* tensorMap, void* globalAddress) {
   using Op = api::ops::TensorMapReplace;
-  if (const CUresult refused = Request(Op::kOp, Op::kNeedsContext).refusal(); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
   if (tensorMap == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return encode<api::ops::TensorMapReplaceReply>(
       Op{bytes_of(reinterpret_cast<const uint8_t*>(tensorMap), sizeof *tensorMap),

@@ -14,12 +14,6 @@
 namespace vgpu::shim::calls {
 namespace {
 
-/// Why no call can be made now, of operations that need no context.
-template <typename Op>
-CUresult refusal() {
-  return Request(Op::kOp, Op::kNeedsContext).refusal();
-}
-
 uint64_t flags_of(const CUmemAllocationProp& prop) {
   uint64_t flags = 0;
   std::memcpy(&flags, prop.allocFlags, sizeof flags);

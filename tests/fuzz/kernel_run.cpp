@@ -70,7 +70,8 @@ void run_kernel(const std::shared_ptr<const exec::Program>& program, std::uint32
     const std::size_t size = std::min<std::size_t>(parameter.size, sizeof buffer);
     std::memcpy(launch.parameters.data() + parameter.offset, &buffer, size);
   }
-  const exec::Machine machine{gpu().arena, gpu().host, output, gpu().cancelled};
+  const exec::Textures textures;
+  const exec::Machine machine{gpu().arena, gpu().host, output, gpu().cancelled, {}, &textures};
   exec::Running running{launch, machine, kernel};
   exec::Block block(running);
   block.start({1, 0, 0}, 1);

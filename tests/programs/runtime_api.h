@@ -15,6 +15,24 @@ struct rt_size {
   unsigned x, y, z;
 };
 
+struct rt_format { /* bits of each channel; of what kind: 1 unsigned, 2 float */
+  int x, y, z, w, kind;
+};
+struct rt_rows {
+  void* memory;
+  size_t pitch, width, height;
+};
+struct rt_box_copy { /* offsets and extents in elements where an array takes part */
+  rt_handle from_array;
+  size_t from_x, from_y, from_z;
+  struct rt_rows from;
+  rt_handle to_array;
+  size_t to_x, to_y, to_z;
+  struct rt_rows to;
+  size_t width, height, depth;
+  int kind;
+};
+
 enum { RT_TO_DEVICE = 1, RT_TO_HOST = 2, RT_DEVICE_TO_DEVICE = 3 };
 
 /* name in the library, our member, result and parameters */
@@ -34,6 +52,17 @@ enum { RT_TO_DEVICE = 1, RT_TO_HOST = 2, RT_DEVICE_TO_DEVICE = 3 };
   X(cudaMemcpy, copy, rt_error, (void* to, const void* from, size_t size, int kind))                              \
   X(cudaMemcpyAsync, copy_async, rt_error, (void* to, const void* from, size_t size, int kind, rt_handle stream)) \
   X(cudaMemset, set_bytes, rt_error, (void* memory, int value, size_t size))                                      \
+  X(cudaMallocArray, array_allocate, rt_error,                                                                    \
+    (rt_handle * array, const struct rt_format* format, size_t width, size_t height, unsigned flags))             \
+  X(cudaFreeArray, array_release, rt_error, (rt_handle array))                                                    \
+  X(cudaMemcpy2DToArray, copy_to_array, rt_error,                                                                 \
+    (rt_handle array, size_t x, size_t y, const void* from, size_t pitch, size_t width, size_t height, int kind)) \
+  X(cudaMemcpy2DFromArray, copy_from_array, rt_error,                                                             \
+    (void* to, size_t pitch, rt_handle array, size_t x, size_t y, size_t width, size_t height, int kind))         \
+  X(cudaMemcpy3D, copy_box, rt_error, (const struct rt_box_copy* copy))                                           \
+  X(cudaCreateTextureObject, texture_create, rt_error,                                                            \
+    (unsigned long long* texture, const void* resource, const void* how, const void* view))                       \
+  X(cudaDestroyTextureObject, texture_destroy, rt_error, (unsigned long long texture))                            \
   X(cudaStreamCreate, stream_create, rt_error, (rt_handle * stream))                                              \
   X(cudaStreamSynchronize, stream_synchronize, rt_error, (rt_handle stream))                                      \
   X(cudaStreamWaitEvent, stream_wait, rt_error, (rt_handle stream, rt_handle event, unsigned flags))              \

@@ -203,6 +203,32 @@ static int stream_ordered_memory(void) {
   return right && TRY(release_async, words, stream) && TRY(stream_synchronize, stream) && TRY(stream_destroy, stream);
 }
 
+/* Rows of words go into an array and out of it, by rows and as a box, and a texture is made of it. */
+static int arrays(void) {
+  enum { WIDTH = 50, HEIGHT = 20, SIZE = WIDTH * HEIGHT };
+  static const struct rt_format word = {32, 0, 0, 0, 1};
+  uint32_t words[SIZE], back[SIZE] = {0}, box[SIZE] = {0};
+  for (uint32_t i = 0; i < SIZE; ++i) words[i] = 7 * i;
+  const size_t row = WIDTH * sizeof *words;
+  rt_handle array = NULL;
+  unsigned long long texture = 0;
+  if (!TRY(array_allocate, &array, &word, WIDTH, HEIGHT, 0)) return 0;
+  const struct rt_box_copy copy = {.from_array = array,
+                                   .to = {box, row, WIDTH, HEIGHT},
+                                   .width = WIDTH,
+                                   .height = HEIGHT,
+                                   .depth = 1,
+                                   .kind = RT_TO_HOST};
+  /* Of both descriptions nearly all is zero: an array, its elements as they are, cut off at the edges. */
+  uint64_t resource[32] = {0, (uint64_t)(uintptr_t)array}, how[32] = {0};
+  return TRY(copy_to_array, array, 0, 0, words, row, row, HEIGHT, RT_TO_DEVICE) &&
+         TRY(copy_from_array, back, row, array, 0, 0, row, HEIGHT, RT_TO_HOST) &&
+         is(memcmp(words, back, sizeof words) == 0, "an array does not hold what was copied into it") &&
+         TRY(copy_box, &copy) && is(memcmp(words, box, sizeof words) == 0, "a box comes out of an array otherwise") &&
+         TRY(texture_create, &texture, resource, how, NULL) && is(texture != 0, "a texture has no number") &&
+         TRY(texture_destroy, texture) && TRY(array_release, array);
+}
+
 static int graph(void) {
   rt_handle stream = NULL, captured = NULL, executable = NULL;
   int right = fill_words() && TRY(stream_create, &stream) && TRY(capture_begin, stream, 0) && launch(2, 0, stream) &&
@@ -238,6 +264,7 @@ static const struct {
               {"kernel_by_driver", kernel_by_driver},
               {"streams_and_events", streams_and_events},
               {"stream_ordered_memory", stream_ordered_memory},
+              {"arrays", arrays},
               {"graph", graph},
               {"errors", errors},
               {"ending", ending}};

@@ -9,12 +9,18 @@ namespace vgpu::worker::handlers {
 
 void forget(Session& session, uint64_t context) {
   session.dispatcher().forget_context(context);
+  session.links().destroy_of(context);
   Objects& objects = session.objects();
   objects.streams.drop_if([&](uint64_t, const Stream& stream) { return stream.context == context; });
   forget_lost_captures(session);
   objects.events.drop_if([&](uint64_t, const Event& event) { return event.context == context; });
   objects.modules.drop_if([&](uint64_t, const Module& module) { return module.context == context; });
   objects.functions.drop_if([&](uint64_t, const Function& function) { return function.context == context; });
+  session.allocations().discharge(objects.arrays.forget_context(context), session.device_of_context(context));
+  objects.texrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
+  objects.surfrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
+  objects.textures.forget_context(context);
+  objects.surfaces.forget_context(context);
   // Extents too: a registration ends with the context that made it, and the guest opens them anew.
   session.allocations().remove_if([&](uint64_t, const Allocations::Range& range) { return range.context == context; });
   session.forget_control_area(context);
@@ -64,6 +70,7 @@ void primary_release(Session& session, const api::ops::PrimaryRelease& op, Call&
 
 void primary_reset(Session& session, const api::ops::PrimaryReset& op, Call& call) {
   const uint64_t handle = session.contexts().primary(static_cast<int>(op.device));
+  session.links().destroy_of(handle);
   const CUresult result = session.driver().cuDevicePrimaryCtxReset_v2(static_cast<int>(op.device));
   if (result == CUDA_SUCCESS && handle != 0) {
     forget(session, handle);

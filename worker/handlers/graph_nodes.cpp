@@ -137,12 +137,14 @@ void conditional_create(Session& session, const api::ops::ConditionalCreate& op,
   call.finish(result);
 }
 
-// Attributes of kernel nodes. Values are plain, but for those that launches treat, too, which are refused here.
+// Attributes of kernel nodes. Values are plain but for events, which are for launches only (CUDA_ERROR_INVALID_VALUE),
+// and for what hands out a handle of the driver's.
 
 void node_set_attribute(Session& session, const api::ops::NodeSetAttribute& op, Call& call) {
   const auto set = session.driver().cuGraphKernelNodeSetAttribute;
   CUgraphNode node = nullptr;
-  if (set == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!is_plain_attribute(op.attribute)) return call.finish(refusal_of(op.attribute));
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUlaunchAttributeValue value{};
   std::memcpy(value.bytes, op.value.data(), std::min(op.value.size(), sizeof value.bytes));
@@ -152,7 +154,8 @@ void node_set_attribute(Session& session, const api::ops::NodeSetAttribute& op, 
 void node_get_attribute(Session& session, const api::ops::NodeGetAttribute& op, Call& call) {
   const auto get = session.driver().cuGraphKernelNodeGetAttribute;
   CUgraphNode node = nullptr;
-  if (get == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!is_plain_attribute(op.attribute)) return call.finish(refusal_of(op.attribute));
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUlaunchAttributeValue value{};
   const CUresult result = get(node, op.attribute, &value);

@@ -35,13 +35,7 @@ void drop_held(Objects& objects, uint64_t node) {
   objects.graphs.for_each([&](uint64_t handle, const Graph& graph) {
     if (graph.holder == node) gone.push_back(handle);
   });
-  for (size_t next = 0; next < gone.size(); ++next) {
-    objects.graphs.for_each([&](uint64_t handle, const Graph& graph) {
-      if (graph.owner == gone[next]) gone.push_back(handle);
-    });
-    objects.nodes.forget(gone[next]);
-    objects.graphs.drop(gone[next]);
-  }
+  for (const uint64_t handle : gone) forget_graph(objects, handle);
 }
 
 }  // namespace
@@ -189,44 +183,6 @@ void graph_edges(Session& session, const api::ops::GraphEdges& op, Call& call) {
   }
   api::ops::GraphEdgesReply{from.size(), out.written()}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
-}
-
-void graph_instantiate_with_outcome(Session& session, const api::ops::GraphInstantiateWithOutcome& op, Call& call) {
-  const auto instantiate = session.driver().cuGraphInstantiateWithParams;
-  const Graph* graph = session.objects().graphs.find(op.id.value);
-  if (instantiate == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  const uint64_t count = count_all(session.objects(), op.id.value, *graph);
-  if (count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
-  if (const CUresult refused =
-          check_new(session, session.objects().execs, op.made.value, "an executable graph handle that cannot be made");
-      refused != CUDA_SUCCESS)
-    return call.finish(refused);
-  CUDA_GRAPH_INSTANTIATE_PARAMS params{};
-  params.flags = op.flags;
-  CUgraphExec exec = nullptr;
-  const CUresult result = instantiate(&exec, graph->real, &params);
-  if (result == CUDA_SUCCESS) {
-    session.objects().execs.bind(op.made.value, {exec, count, graph->depth});
-    session.objects().node_count += count;
-  }
-  const uint64_t at =
-      params.hErrNode_out == nullptr ? 0 : session.objects().nodes.number_of(params.hErrNode_out, op.id.value);
-  api::ops::GraphInstantiateWithOutcomeReply{static_cast<uint32_t>(result), params.result_out, {at}}.encode(
-      call.reply());
-  session.observe(result);
-  call.finish(CUDA_SUCCESS);  // the reply says how it went
-}
-
-void exec_flags(Session& session, const api::ops::ExecFlags& op, Call& call) {
-  const auto get = session.driver().cuGraphExecGetFlags;
-  const Exec* exec = session.objects().execs.find(op.id.value);
-  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
-  if (exec == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  cuuint64_t flags = 0;
-  const CUresult result = get(exec->real, &flags);
-  api::ops::ExecFlagsReply{flags}.encode(call.reply());
-  call.finish(result);
 }
 
 // Captures.

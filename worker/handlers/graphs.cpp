@@ -29,6 +29,19 @@ CUresult put_inside(ContextState& context, const Exec& exec) {
   return CUDA_SUCCESS;
 }
 
+/// Whether the graph may become an executable one with this handle; `count`: the nodes that it will have.
+CUresult check_exec(Session& session, uint64_t graph, uint64_t handle, uint64_t& count) {
+  Objects& objects = session.objects();
+  count = count_all(objects, graph, *objects.graphs.find(graph));
+  if (count > kMostNodes - objects.node_count) return CUDA_ERROR_OUT_OF_MEMORY;
+  return check_new(session, objects.execs, handle, "an executable graph handle that cannot be made");
+}
+
+void keep_exec(Objects& objects, uint64_t handle, const Exec& exec) {
+  objects.execs.bind(handle, exec);
+  objects.node_count += exec.count;
+}
+
 }  // namespace
 
 void graph_create(Session& session, const api::ops::GraphCreate& op, Call& call) {
@@ -54,20 +67,35 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
 void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, Call& call) {
   const Graph* graph = session.objects().graphs.find(op.id.value);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  const uint64_t count = count_all(session.objects(), op.id.value, *graph);
-  if (count > kMostNodes - session.objects().node_count) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
-  if (const CUresult refused = check_new(session, session.objects().execs, op.result.value,
-                                         "an executable graph handle that cannot be made");
-      refused != CUDA_SUCCESS)
+  uint64_t count = 0;
+  if (const CUresult refused = check_exec(session, op.id.value, op.result.value, count); refused != CUDA_SUCCESS)
     return call.finish(refused);
   const auto instantiate = session.driver().cuGraphInstantiateWithFlags;
   CUgraphExec exec = nullptr;
   const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, graph->real, op.flags);
-  if (result == CUDA_SUCCESS) {
-    session.objects().execs.bind(op.result.value, {exec, count, graph->depth});
-    session.objects().node_count += count;
-  }
+  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.result.value, {exec, count, graph->depth});
   call.finish(result);
+}
+
+void graph_instantiate_with_outcome(Session& session, const api::ops::GraphInstantiateWithOutcome& op, Call& call) {
+  const auto instantiate = session.driver().cuGraphInstantiateWithParams;
+  const Graph* graph = session.objects().graphs.find(op.id.value);
+  if (instantiate == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  uint64_t count = 0;
+  if (const CUresult refused = check_exec(session, op.id.value, op.made.value, count); refused != CUDA_SUCCESS)
+    return call.finish(refused);
+  CUDA_GRAPH_INSTANTIATE_PARAMS params{};
+  params.flags = op.flags;
+  CUgraphExec exec = nullptr;
+  const CUresult result = instantiate(&exec, graph->real, &params);
+  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.made.value, {exec, count, graph->depth});
+  const uint64_t at =
+      params.hErrNode_out == nullptr ? 0 : session.objects().nodes.number_of(params.hErrNode_out, op.id.value);
+  api::ops::GraphInstantiateWithOutcomeReply{static_cast<uint32_t>(result), params.result_out, {at}}.encode(
+      call.reply());
+  session.observe(result);
+  call.finish(CUDA_SUCCESS);  // the reply says how it went
 }
 
 void graph_launch(Session& session, const api::ops::GraphLaunch& op, Call& call) {
@@ -99,6 +127,17 @@ void exec_destroy(Session& session, const api::ops::ExecDestroy& op, Call& call)
   const CUresult result = session.driver().cuGraphExecDestroy(exec->real);
   session.objects().node_count -= exec->count;
   session.objects().execs.drop(op.id.value);
+  call.finish(result);
+}
+
+void exec_flags(Session& session, const api::ops::ExecFlags& op, Call& call) {
+  const auto get = session.driver().cuGraphExecGetFlags;
+  const Exec* exec = session.objects().execs.find(op.id.value);
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (exec == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  cuuint64_t flags = 0;
+  const CUresult result = get(exec->real, &flags);
+  api::ops::ExecFlagsReply{flags}.encode(call.reply());
   call.finish(result);
 }
 

@@ -291,6 +291,8 @@ CUresult write_copy(Session& session, CUgraphNode node, wire::Writer& out) {
   if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   CUDA_MEMCPY3D copy{};
   if (const CUresult result = get(node, &copy); result != CUDA_SUCCESS) return result;
+  if (copy.dstMemoryType == CU_MEMORYTYPE_ARRAY || copy.srcMemoryType == CU_MEMORYTYPE_ARRAY)
+    return CUDA_ERROR_NOT_SUPPORTED;
   write_side(session, copy.dstMemoryType, reinterpret_cast<uint64_t>(copy.dstHost), copy.dstDevice, copy.dstPitch,
              copy.dstHeight, out);
   write_side(session, copy.srcMemoryType, reinterpret_cast<uint64_t>(copy.srcHost), copy.srcDevice, copy.srcPitch,

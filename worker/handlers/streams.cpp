@@ -15,12 +15,14 @@ unsigned capture_status(Session& session, CUstream stream) {
 
 /// Only what holds no pointer of the driver's: the bytes come from the guest.
 bool is_plain_attribute(unsigned attribute) {
+  constexpr unsigned kNvlinkScheduling = 16;  // a hint, of CUDA 13
   switch (attribute) {
     case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
     case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
     case CU_LAUNCH_ATTRIBUTE_PRIORITY:
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+    case kNvlinkScheduling:
       return true;
     default:
       return false;
@@ -51,6 +53,26 @@ CUresult grow_graph(Session& session, Graph& graph, const ContextState& context)
   graph.count = count;
   graph.depth = std::max(graph.depth, context.captured_depth);
   return CUDA_SUCCESS;
+}
+
+/// What the driver says of a stream that may be capturing.
+struct CaptureFacts {
+  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
+  cuuint64_t id = 0;
+  CUgraph graph = nullptr;
+  const CUgraphNode* nodes = nullptr;      ///< what the next node would depend on; the driver's, until the next call
+  const CUgraphEdgeData* edges = nullptr;  ///< null where the driver does not say
+  size_t count = 0;
+};
+
+CUresult ask_capture(Session& session, CUstream stream, CaptureFacts& facts) {
+  const DriverTable& driver = session.driver();
+  if (driver.cuStreamGetCaptureInfo_v3 != nullptr)
+    return driver.cuStreamGetCaptureInfo_v3(stream, &facts.status, &facts.id, &facts.graph, &facts.nodes, &facts.edges,
+                                            &facts.count);
+  if (driver.cuStreamGetCaptureInfo_v2 != nullptr)
+    return driver.cuStreamGetCaptureInfo_v2(stream, &facts.status, &facts.id, &facts.graph, &facts.nodes, &facts.count);
+  return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 }  // namespace
@@ -182,18 +204,10 @@ void stream_capture_info(Session& session, const api::ops::StreamCaptureInfo& op
 }
 
 CUresult graph_of_capture(Session& session, CUstream stream, CUgraph& graph) {
-  const DriverTable& driver = session.driver();
-  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
-  cuuint64_t id = 0;
-  const CUgraphNode* nodes = nullptr;
-  const CUgraphEdgeData* edges = nullptr;
-  size_t count = 0;
-  graph = nullptr;
-  if (driver.cuStreamGetCaptureInfo_v3 != nullptr)
-    return driver.cuStreamGetCaptureInfo_v3(stream, &status, &id, &graph, &nodes, &edges, &count);
-  if (driver.cuStreamGetCaptureInfo_v2 != nullptr)
-    return driver.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &nodes, &count);
-  return CUDA_ERROR_NOT_SUPPORTED;
+  CaptureFacts facts;
+  const CUresult result = ask_capture(session, stream, facts);
+  graph = facts.graph;
+  return result;
 }
 
 void forget_lost_captures(Session& session, uint64_t kept) {
@@ -213,32 +227,22 @@ void forget_lost_captures(Session& session, uint64_t kept) {
 void stream_capture_dependencies(Session& session, const api::ops::StreamCaptureDependencies& op, Call& call) {
   CUstream stream = nullptr;
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  unsigned status = CU_STREAM_CAPTURE_STATUS_NONE;
-  cuuint64_t id = 0;
-  CUgraph graph = nullptr;
-  const CUgraphNode* nodes = nullptr;
-  const CUgraphEdgeData* edges = nullptr;
-  size_t count = 0;
-  const DriverTable& driver = session.driver();
-  CUresult result = CUDA_ERROR_NOT_SUPPORTED;
-  if (driver.cuStreamGetCaptureInfo_v3 != nullptr)
-    result = driver.cuStreamGetCaptureInfo_v3(stream, &status, &id, &graph, &nodes, &edges, &count);
-  else if (driver.cuStreamGetCaptureInfo_v2 != nullptr)
-    result = driver.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &nodes, &count);
-  if (result != CUDA_SUCCESS) return call.finish(result);
-  if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE || nodes == nullptr) count = 0;
+  CaptureFacts facts;
+  if (const CUresult result = ask_capture(session, stream, facts); result != CUDA_SUCCESS) return call.finish(result);
+  const bool none = facts.status != CU_STREAM_CAPTURE_STATUS_ACTIVE || facts.nodes == nullptr;
+  const size_t count = none ? 0 : facts.count;
   // Nodes can be named in other calls if the client knows their graph.
-  const uint64_t holder = count == 0 ? 0 : handle_of_graph(session.objects(), graph);
+  const uint64_t holder = none ? 0 : handle_of_graph(session.objects(), facts.graph);
   constexpr size_t kMost = 50;
   uint8_t bytes[kMost * 16] = {};
   size_t written = 0;
   for (size_t i = op.first; i < count && written < kMost; ++i, ++written) {
-    const uint64_t number = session.objects().nodes.number_of(nodes[i], holder);
+    const uint64_t number = session.objects().nodes.number_of(facts.nodes[i], holder);
     std::memcpy(bytes + written * 16, &number, sizeof number);
     static_assert(sizeof(CUgraphEdgeData) == 8);
-    if (edges != nullptr) std::memcpy(bytes + written * 16 + 8, &edges[i], sizeof edges[i]);
+    if (facts.edges != nullptr) std::memcpy(bytes + written * 16 + 8, &facts.edges[i], sizeof facts.edges[i]);
   }
-  api::ops::StreamCaptureDependenciesReply{status, id, count, {bytes, written * 16}}.encode(call.reply());
+  api::ops::StreamCaptureDependenciesReply{facts.status, facts.id, count, {bytes, written * 16}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
 }
 

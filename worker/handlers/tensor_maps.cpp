@@ -58,6 +58,20 @@ void tensor_map_im2col(Session& session, const api::ops::TensorMapIm2col& op, Ca
   finish_with_map<api::ops::TensorMapIm2colReply>(call, result, map);
 }
 
+void tensor_map_im2col_wide(Session& session, const api::ops::TensorMapIm2colWide& op, Call& call) {
+  const auto encode = session.driver().cuTensorMapEncodeIm2colWide;
+  if (encode == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (op.rank > kMostDimensions) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const auto dimensions = array_of<cuuint64_t, kMostDimensions>(op.dimensions);
+  const auto strides = array_of<cuuint64_t, kMostDimensions - 1>(op.strides);
+  const auto element_strides = array_of<cuuint32_t, kMostDimensions>(op.element_strides);
+  CUtensorMap map{};
+  const CUresult result = encode(&map, op.type, op.rank, reinterpret_cast<void*>(op.address), dimensions.data(),
+                                 strides.data(), op.lower, op.upper, op.channels, op.pixels, element_strides.data(),
+                                 op.interleave, op.mode, op.swizzle, op.promotion, op.fill);
+  finish_with_map<api::ops::TensorMapIm2colWideReply>(call, result, map);
+}
+
 void tensor_map_replace(Session& session, const api::ops::TensorMapReplace& op, Call& call) {
   const auto replace = session.driver().cuTensorMapReplaceAddress;
   CUtensorMap map{};

@@ -69,7 +69,7 @@ class HandleTable {
     uint64_t handle = 0;
     T object{};
   };
-  bool is_ours(uint64_t handle) const { return wire::kind_of(handle) == kind_ && (handle >> 48) == 0; }
+  bool is_ours(uint64_t handle) const { return wire::kind_of(handle) == kind_; }
 
   wire::Kind kind_;
   uint32_t limit_;

@@ -16,7 +16,17 @@ inline constexpr uint32_t kMostLibraries = 16 * 1024;   ///< one a fatbin of a p
 inline constexpr uint32_t kMostFunctions = 256 * 1024;  ///< more than all kernels of the largest libraries together
 inline constexpr uint32_t kMostGraphs = 32 * 1024;      ///< of graphs and of their executable forms, each
 inline constexpr uint32_t kMostPools = 1024;
-inline constexpr uint32_t kMostMemories = 256 * 1024;  ///< of 2 MiB at least each: more than a GPU has
+inline constexpr uint32_t kMostMemories = 256 * 1024;   ///< of 2 MiB at least each: more than a GPU has
+inline constexpr uint32_t kMostArrays = 64 * 1024;      ///< levels and planes included; and of mipmapped arrays
+inline constexpr uint32_t kMostReferences = 16 * 1024;  ///< to textures, and to surfaces: a few a module
+
+/// Texture objects, and surface objects: the hardware's tables hold a million.
+inline constexpr size_t kMostTextures = 256 * 1024;
+
+/// Links in the making; just-in-time compilers have one a thread.
+inline constexpr size_t kMostLinks = 128;  // each may have logs of 2 MiB
+/// Bytes of input that they hold together: the driver keeps it, in the host's memory.
+inline constexpr uint64_t kMostLinkInput = uint64_t{2} << 30;
 
 /// Parts of devices, of 144 bytes each, the oldest of which are forgotten; and what the driver makes of lists of them,
 /// which it never takes back.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/api/cuda_types.hpp"
+#include "worker/objects/arrays.hpp"
 #include "worker/objects/graph_nodes.hpp"
 #include "worker/objects/handle_table.hpp"
 #include "worker/objects/limits.hpp"
@@ -66,6 +67,11 @@ class Objects {
   HandleTable<Graph> graphs{wire::Kind::graph, kMostGraphs};
   HandleTable<Exec> execs{wire::Kind::exec, kMostGraphs};
   HandleTable<CUmemoryPool> pools{wire::Kind::pool, kMostPools};
+  Arrays arrays;
+  HandleTable<Reference<CUtexref>> texrefs{wire::Kind::texref, kMostReferences};
+  HandleTable<Reference<CUsurfref>> surfrefs{wire::Kind::surfref, kMostReferences};
+  ObjectNumbers textures;
+  ObjectNumbers surfaces;
   GraphNodes nodes;
   uint64_t node_count = 0;        ///< of all graphs and executable graphs
   std::set<uint64_t> conditions;  ///< handles of conditional nodes, as the driver gave them
@@ -80,6 +86,10 @@ class Objects {
   bool find(uint64_t handle, CUfunction& out);
   bool find(uint64_t handle, CUkernel& out);
   bool find(uint64_t handle, CUmemoryPool& out);
+  bool find(uint64_t handle, CUarray& out) { return arrays.find(handle, out); }
+  bool find(uint64_t handle, CUmipmappedArray& out) { return arrays.find(handle, out); }
+  bool find(uint64_t handle, CUtexref& out) { return find_real(texrefs, handle, out); }
+  bool find(uint64_t handle, CUsurfref& out) { return find_real(surfrefs, handle, out); }
   bool find(uint64_t handle, CUgraphNode& out) { return (out = nodes.find(handle)) != nullptr; }
   bool can_bind(uint64_t handle, wire::Kind kind) const { return kind == wire::Kind::pool && pools.can_bind(handle); }
   bool is_beyond_limit(uint64_t handle, wire::Kind kind) const {
@@ -90,6 +100,14 @@ class Objects {
   void drop(uint64_t handle) {
     if (const CUmemoryPool* found = pools.find(handle))
       pools.drop_if([gone = *found](uint64_t, CUmemoryPool pool) { return pool == gone; });
+  }
+
+ private:
+  template <typename Table, typename Real>
+  static bool find_real(Table& table, uint64_t handle, Real& out) {
+    const auto* found = table.find(handle);
+    if (found != nullptr) out = found->real;
+    return found != nullptr;
   }
 };
 

@@ -110,10 +110,11 @@ class Sampler:
                 self._add_process(f"client {client.kind}", client.pid)
                 for what in ("memory_bytes", "pinned_bytes"):
                     self._add(f"worker of {client.kind}: {what.removesuffix('_bytes')} as asked for", "MiB", 1.0, str(client.pid), entry[what] / (1 << 20))
-        if all(client.is_warm() for client in clients):
-            used = gpu_memory_mib() if self._context.real_driver else None
+        workers = {listed[client.pid]["worker"] for client in clients if client.pid in listed}
+        if self._context.real_driver and len(workers) == len(clients) and all(client.is_warm() for client in clients):
+            used = gpu_memory_mib(workers)
             if used is not None:
-                self._add("GPU memory in use", "MiB", 4.0, str(self.epoch), used)
+                self._add("GPU memory of the workers", "MiB", 1.0, str(self.epoch), used)
 
     def _listed(self) -> list[dict]:
         broker = self._context.broker
@@ -122,10 +123,13 @@ class Sampler:
         return json.loads(done.stdout)["clients"] if done.returncode == 0 else []
 
 
-def gpu_memory_mib() -> float | None:
-    done = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=20)
-    lines = done.stdout.split()
-    return float(lines[0]) if done.returncode == 0 and lines else None
+def gpu_memory_mib(workers: set[int]) -> float | None:
+    """What these processes hold on the GPU; None if it does not list all of them. Others may use the GPU, too."""
+    done = subprocess.run(["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=20)
+    rows = [line.split(", ") for line in done.stdout.splitlines()]
+    held = [(int(row[0]), float(row[1])) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isdigit()]
+    ours = [mib for pid, mib in held if pid in workers]
+    return sum(ours) if len(ours) == len(workers) else None
 
 
 def native_results(context: Context, script: pathlib.Path) -> dict[str, set[str]]:

@@ -83,6 +83,23 @@ CASE(tensor_map, images) {
                lower, upper, 32, 64, steps, 0, 0, 0, 0));
   require(!are_equal(map, CUtensorMap{}), "something is encoded");
 }
+/// Devices of earlier kinds than 10.0 refuse it.
+CASE(tensor_map, wide_images) {
+  need_tensor_maps();
+  if (driver().cuTensorMapEncodeIm2colWide == nullptr) skip("the library does not export cuTensorMapEncodeIm2colWide");
+  const Context context;
+  const DeviceMemory memory(64 * 32 * 32 * 4);
+  const cuuint64_t dimensions[4] = {64, 32, 32, 1}, strides[3] = {256, 256 * 32, 256 * 32 * 32};
+  const cuuint32_t steps[4] = {1, 1, 1, 1};
+  CUtensorMap map{};
+  constexpr CUtensorMapSwizzle k128Bytes = 3;
+  expect_one_of(CU(cuTensorMapEncodeIm2colWide, &map, kFloat32, 4, reinterpret_cast<void*>(memory.at()), dimensions,
+                   strides, -1, -1, 32, 64, steps, 0, 0, k128Bytes, 0, 0),
+                {CUDA_SUCCESS, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_INVALID_VALUE});
+  expect(CU(cuTensorMapEncodeIm2colWide, nullptr, kFloat32, 4, reinterpret_cast<void*>(memory.at()), dimensions,
+            strides, -1, -1, 32, 64, steps, 0, 0, k128Bytes, 0, 0),
+         CUDA_ERROR_INVALID_VALUE);
+}
 
 }  // namespace
 }  // namespace conformance

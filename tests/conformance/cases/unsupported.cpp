@@ -22,23 +22,6 @@ CASE(optional, managed_memory) {
   if (!works(OPTIONAL(cuMemAllocManaged, &address, 4096, 1))) return;
   expect_ok(CU(cuMemFree_v2, address));
 }
-CASE(optional, stream_values) {
-  const Context context;
-  const Stream stream;
-  const DeviceMemory memory(8);
-  memory.write_word(0);
-  if (works(OPTIONAL(cuStreamWriteValue32_v2, stream, memory.at(), 5, 0))) {
-    stream.synchronize();
-    expect_equal(memory.word(), 5U, "the word");
-  }
-  works(OPTIONAL(cuStreamWaitValue32_v2, stream, memory.at(), 0, 0));
-  stream.synchronize();
-}
-CASE(optional, linker) {
-  const Context context;
-  CUlinkState state = nullptr;
-  if (works(OPTIONAL(cuLinkCreate_v2, 0, nullptr, nullptr, &state))) expect_ok(CU(cuLinkDestroy, state));
-}
 CASE(optional, context_event) {
   const Context context;
   const Event event;
@@ -51,29 +34,6 @@ CASE(optional, graph_clone) {
   const Graph graph(made);
   if (works(OPTIONAL(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
 }
-CASE(optional, user_object) {
-  const Context context;
-  CUuserObject object = nullptr;
-  int owned = 0;
-  if (works(OPTIONAL(
-          cuUserObjectCreate, &object, &owned, [](void*) {}, 1, 1)))
-    expect_ok(CU(cuUserObjectRelease, object, 1));
-}
-CASE(optional, texture_reference) {
-  const Context context;
-  CUtexref reference = nullptr;
-  if (works(OPTIONAL(cuTexRefCreate, &reference))) expect_ok(CU(cuTexRefDestroy, reference));
-}
-CASE(optional, copy_3d) {
-  const Context context;
-  const DeviceMemory memory(4096);
-  const auto host = pattern(4096);
-  CUDA_MEMCPY3D copy = {};
-  copy.srcMemoryType = CU_MEMORYTYPE_HOST, copy.srcHost = host.data(), copy.srcPitch = 64, copy.srcHeight = 8;
-  copy.dstMemoryType = CU_MEMORYTYPE_DEVICE, copy.dstDevice = memory.at(), copy.dstPitch = 64, copy.dstHeight = 8;
-  copy.WidthInBytes = 64, copy.Height = 8, copy.Depth = 8;
-  if (works(OPTIONAL(cuMemcpy3D_v2, &copy))) expect_same(memory.read(), host);
-}
 CASE(optional, graph_memory_attribute) {
   const Context context;
   uint64_t value = 0;
@@ -85,15 +45,6 @@ CASE(optional, stream_of_green_context) {
   CUcontext owner = nullptr;
   CUgreenCtx green = nullptr;
   works(OPTIONAL(cuStreamGetCtx_v2, stream, &owner, &green));
-}
-CASE(optional, texture_width) {
-  const Context context;
-  size_t width = 0;
-  works(OPTIONAL(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
-}
-CASE(optional, exec_affinity) {
-  int supported = 0;
-  works(OPTIONAL(cuDeviceGetExecAffinitySupport, &supported, 0, 0));
 }
 CASE(optional, profiler) {
   const Context context;

@@ -23,6 +23,8 @@ CUresult set_current(CUcontext context) {
 }
 void end_context(uintptr_t context) {
   state.handles.end_content(context);
+  std::erase_if(state.textures, [context](const auto& one) { return one.first == context; });
+  std::erase_if(state.surfaces, [context](const auto& one) { return one.first == context; });
   if (state.current == context) state.current = 0;
 }
 CUresult destroy_context(CUcontext context) {

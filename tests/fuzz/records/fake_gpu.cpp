@@ -42,6 +42,8 @@ void drop_missing(DriverTable& table, uint8_t missing) {
   if ((missing & 2) != 0) {
     table.cuMemHostRegister_v2 = nullptr;
     table.cuMemcpy2DAsync_v2 = nullptr;
+    table.cuMemcpy3DAsync_v2 = nullptr;
+    table.cuArray3DGetDescriptor_v2 = nullptr;
     table.cuMemsetD2D16Async = nullptr;
   }
   if ((missing & 4) != 0) {
@@ -135,6 +137,7 @@ worker::DriverLibrary fresh_driver(const Behaviour& behaviour, uintptr_t window,
   set_captures(table);
   set_code(table);
   set_contexts(table);
+  set_arrays(table);
   drop_missing(table, behaviour.missing);
   return library;
 }

@@ -15,14 +15,15 @@ bool inside(const std::map<uint64_t, uint64_t>& ranges, uint64_t address, uint64
   return address - base <= length && size <= length - (address - base);
 }
 
+bool is_window(uint64_t address) { return address >= state.window && address - state.window < state.window_size; }
+
+}  // namespace
+
 void check_device(uint64_t address, uint64_t size) {
   if (!inside(state.memory, address, size) && !inside(state.registered, address, size))
     found("device memory that is not the client's");
 }
 
-bool is_window(uint64_t address) { return address >= state.window && address - state.window < state.window_size; }
-
-/// Looks at (and writes, `writes`) both ends of host memory; inside the window it must be registered, or lie in a slot.
 void touch_host(const void* host, uint64_t size, bool writes) {
   const auto address = reinterpret_cast<uint64_t>(host);
   if (size == 0) return;
@@ -47,6 +48,8 @@ void touch_host(const void* host, uint64_t size, bool writes) {
   for (uint64_t i = 0; i < front; ++i) sum = sum + bytes[i];
   sum = sum + bytes[size - 1];
 }
+
+namespace {
 
 CUresult give_memory(CUdeviceptr* address, uint64_t size) {
   const CUresult result = outcome();

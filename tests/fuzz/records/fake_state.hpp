@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,6 +31,9 @@ struct State {
   std::map<uint64_t, uint64_t> memory;      ///< what was allocated and not freed
   std::map<uint64_t, uint64_t> registered;  ///< of the window
   std::vector<CUstream> capturing;
+  std::map<uintptr_t, CUDA_ARRAY3D_DESCRIPTOR> shapes;  ///< of arrays and mipmapped arrays
+  std::set<std::pair<uintptr_t, uint64_t>> textures;    ///< (context, number)
+  std::set<std::pair<uintptr_t, uint64_t>> surfaces;
 };
 State& gpu_state();
 
@@ -39,6 +43,10 @@ State& gpu_state();
 CUresult outcome();
 /// The same of one that gives the GPU work.
 CUresult submitted();
+/// Memory that a call names must be the client's.
+void check_device(uint64_t address, uint64_t size);
+/// Looks at (and writes, `writes`) both ends of host memory; inside the window it must be registered, or lie in a slot.
+void touch_host(const void* host, uint64_t size, bool writes);
 /// How many there are of something.
 size_t some_count();
 
@@ -74,5 +82,6 @@ void set_work(DriverTable& table);
 void set_captures(DriverTable& table);
 void set_code(DriverTable& table);
 void set_contexts(DriverTable& table);
+void set_arrays(DriverTable& table);
 
 }  // namespace vgpu::fuzz

@@ -67,7 +67,9 @@ inline constexpr bool kIsHandle =
     std::is_same_v<T, cuda::CUcontext> || std::is_same_v<T, cuda::CUmodule> || std::is_same_v<T, cuda::CUlibrary> ||
     std::is_same_v<T, cuda::CUkernel> || std::is_same_v<T, cuda::CUfunction> || std::is_same_v<T, cuda::CUstream> ||
     std::is_same_v<T, cuda::CUevent> || std::is_same_v<T, cuda::CUgraph> || std::is_same_v<T, cuda::CUgraphExec> ||
-    std::is_same_v<T, cuda::CUmemoryPool>;
+    std::is_same_v<T, cuda::CUmemoryPool> || std::is_same_v<T, cuda::CUarray> ||
+    std::is_same_v<T, cuda::CUmipmappedArray> || std::is_same_v<T, cuda::CUtexref> ||
+    std::is_same_v<T, cuda::CUsurfref>;
 
 /// Looks at one argument of a call.
 template <typename T>

@@ -99,6 +99,48 @@ TEST_CASE("operations") {
   check_length(api::ops::MemoryExport{{1}});
   check_length(api::ops::MemoryImport{data, {1}});
   check_length(api::ops::MemoryImportReply{-1});
+  check_length(api::ops::LinkCreate{1, 2, 3, data});
+  check_length(api::ops::LinkAdd{1, 2, 3, 4, 5, data, "piece"});
+  check_length(api::ops::LinkAddReply{1, 2, 0.5f});
+  check_length(api::ops::LinkComplete{1, 2});
+  check_length(api::ops::LinkCompleteReply{1, 2, 3, 0.5f});
+  check_length(api::ops::LinkImage{1, 2, 3});
+  check_length(api::ops::LinkDestroy{1});
+  check_length(api::ops::StreamValue{1, 2, 3, 4, 5, {6}});
+  check_length(api::ops::StreamBatch{{1}, 2, 3, data});
+  check_length(api::ops::AtomicCapabilities{1, 2, 3, data});
+  check_length(api::ops::AtomicCapabilitiesReply{data});
+  check_length(api::ops::ArrayCreate{{1}, 2, 3, 4, 5, 6, 7, 8});
+  check_length(api::ops::ArrayCreateReply{1, 2, 3, 4, 5, 6});
+  check_length(api::ops::ArrayDestroy{{1}});
+  check_length(api::ops::ArrayPlane{{1}, {2}, 3});
+  check_length(api::ops::ArrayMemoryRequirements{1, -2});
+  check_length(api::ops::ArrayMemoryRequirementsReply{1, 2});
+  check_length(api::ops::ArraySparseProperties{1});
+  check_length(api::ops::ArraySparsePropertiesReply{1, 2, 3, 4, 5, 6});
+  check_length(api::ops::MipmapCreate{{1}, 2, 3, 4, 5, 6, 7, 8});
+  check_length(api::ops::MipmapDestroy{{1}});
+  check_length(api::ops::MipmapLevel{{1}, {2}, 3});
+  check_length(api::ops::CopyBox{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, {18}});
+  check_length(api::ops::TextureCreate{data, data, data});
+  check_length(api::ops::TextureCreateReply{1});
+  check_length(api::ops::TextureDestroy{1});
+  check_length(api::ops::SurfaceCreate{data});
+  check_length(api::ops::SurfaceCreateReply{1});
+  check_length(api::ops::SurfaceDestroy{1});
+  check_length(api::ops::TexrefCreate{{1}});
+  check_length(api::ops::TexrefDestroy{{1}});
+  check_length(api::ops::ModuleGetTexref{{1}, {2}, "texture"});
+  check_length(api::ops::ModuleGetSurfref{{1}, {2}, "surface"});
+  check_length(api::ops::TexrefSetAddress{{1}, 2, 3});
+  check_length(api::ops::TexrefSetAddressReply{1});
+  check_length(api::ops::TexrefSetAddress2d{{1}, 2, 3, 4, 5, 6, 7, 8});
+  check_length(api::ops::TexrefSetBorderColor{{1}, data});
+  check_length(api::ops::TexrefGetBorderColor{{1}});
+  check_length(api::ops::TexrefGetBorderColorReply{data});
+  check_length(api::ops::SurfrefSetArray{{1}, {2}, 3});
+  check_length(api::ops::TensorMapIm2colWide{1, 2, 3, data, data, -4, 5, 6, 7, data, 8, 9, 10, 11, 12});
+  check_length(api::ops::TensorMapIm2colWideReply{data});
 }
 
 TEST_CASE("bytes above their cap are refused") {

@@ -44,6 +44,9 @@ TEST_CASE("what counts against a quota, and what is pinned") {
   CHECK_FALSE(all.remove(kBase));
   CHECK_FALSE(all.remove(kBase + 0x1001));
   CHECK(all.charged() == 200);
+  all.charge(50);
+  CHECK(all.charged() == 250);
+  all.discharge(50);
   all.remove_if([](uint64_t, const Allocations::Range& range) { return range.context == 1; });
   CHECK(all.charged() == 0);
   CHECK(all.pinned() == 0);

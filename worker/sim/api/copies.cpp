@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 
+#include "worker/sim/api/box_copies.hpp"
 #include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
@@ -148,6 +149,32 @@ CUresult read(const CUDA_MEMCPY2D* in, Copy2D& out) {
                 in->WidthInBytes, out.copy.from, out.from);
 }
 
+bool names_array(const CUDA_MEMCPY2D& in) {
+  return in.srcMemoryType == CU_MEMORYTYPE_ARRAY || in.dstMemoryType == CU_MEMORYTYPE_ARRAY;
+}
+
+CUDA_MEMCPY3D box_of(const CUDA_MEMCPY2D& in) {
+  CUDA_MEMCPY3D out{};
+  out.srcXInBytes = in.srcXInBytes;
+  out.srcY = in.srcY;
+  out.srcMemoryType = in.srcMemoryType;
+  out.srcHost = in.srcHost;
+  out.srcDevice = in.srcDevice;
+  out.srcArray = in.srcArray;
+  out.srcPitch = in.srcPitch;
+  out.dstXInBytes = in.dstXInBytes;
+  out.dstY = in.dstY;
+  out.dstMemoryType = in.dstMemoryType;
+  out.dstHost = in.dstHost;
+  out.dstDevice = in.dstDevice;
+  out.dstArray = in.dstArray;
+  out.dstPitch = in.dstPitch;
+  out.WidthInBytes = in.WidthInBytes;
+  out.Height = in.Height;
+  out.Depth = 1;
+  return out;
+}
+
 struct Fill {
   Area to;
   std::uint32_t value;
@@ -221,12 +248,14 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t size
 }
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D* in) {
+  if (in != nullptr && names_array(*in)) return copy_box_now(box_of(*in));
   Copy2D copy;
   if (const CUresult result = read(in, copy); result != CUDA_SUCCESS) return result;
   return copy_now(copy.copy, copy.to, copy.from);
 }
 CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D* in) { return cuMemcpy2D_v2(in); }
 CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* in, CUstream stream) {
+  if (in != nullptr && names_array(*in)) return copy_box_later(box_of(*in), stream);
   Copy2D copy;
   if (const CUresult result = read(in, copy); result != CUDA_SUCCESS) return result;
   return copy_later(copy.copy, stream, copy.to, copy.from);

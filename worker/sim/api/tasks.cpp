@@ -3,6 +3,8 @@
 #include <cstring>
 #include <limits>
 
+#include "common/api/array_shape.hpp"
+
 namespace vgpu::sim::api {
 
 using device::Area;
@@ -13,22 +15,12 @@ using device::place_of;
 
 namespace {
 
-/// One end of a copy in up to three dimensions.
-struct Box {
-  Area rows;
-  std::uint64_t slice = 0;  ///< bytes from one slice to the next
-
-  Area at(std::uint64_t z) const { return {rows.address + z * slice, rows.pitch}; }
-};
 /// The fields of CUDA_MEMCPY3D that belong to an end.
 struct End {
   CUmemorytype type;
   std::uint64_t host, device;
   std::uint64_t x, y, z, pitch, height;
-};
-struct Size {
-  std::uint64_t width, height, depth;
-  bool is_empty() const { return width == 0 || height == 0 || depth == 0; }
+  CUarray array;
 };
 
 std::uint64_t address(const void* at) { return reinterpret_cast<std::uint64_t>(at); }
@@ -40,8 +32,19 @@ std::uint64_t scaled(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   return fits ? out : std::numeric_limits<std::uint64_t>::max();
 }
 
-CUresult read_end(const End& end, const Size& size, Box& out) {
-  if (end.type == CU_MEMORYTYPE_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
+CUresult read_array(const End& end, const BoxSize& size, Box& out) {
+  const auto array = Simulator::get().arrays.find(end.array);
+  if (array == nullptr) return end.array == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+  if (!contains_box(array->shape, end.x, end.y, end.z, size.width, size.height, size.depth))
+    return CUDA_ERROR_INVALID_VALUE;
+  const auto& texels = array->texels;
+  out.slice = texels.slice;
+  out.rows = {texels.address + end.z * texels.slice + end.y * texels.pitch + end.x, texels.pitch};
+  return CUDA_SUCCESS;
+}
+
+CUresult read_end(const End& end, const BoxSize& size, Box& out) {
+  if (end.type == CU_MEMORYTYPE_ARRAY) return read_array(end, size, out);
   if (end.type != CU_MEMORYTYPE_HOST && end.type != CU_MEMORYTYPE_DEVICE && end.type != CU_MEMORYTYPE_UNIFIED)
     return CUDA_ERROR_INVALID_VALUE;
   constexpr std::uint64_t most = 1ull << 40;
@@ -66,12 +69,16 @@ CUresult read_end(const End& end, const Size& size, Box& out) {
   return pageable && end.type == CU_MEMORYTYPE_DEVICE ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
-Work box_work(Box to, Box from, Size size) {
+}  // namespace
+
+Work box_work(Box to, Box from, BoxSize size) {
   return [=](Context& context) {
     for (std::uint64_t z = 0; z < size.depth && context.error() == CUDA_SUCCESS; ++z)
       device::copy_work(to.at(z), from.at(z), size.width, size.height)(context);
   };
 }
+
+namespace {
 
 bool is_zero(const void* at, std::size_t size) {
   const auto* bytes = static_cast<const unsigned char*>(at);
@@ -88,19 +95,22 @@ CUresult check_context(CUcontext handle) {
 
 }  // namespace
 
+CUresult read_box_copy(const CUDA_MEMCPY3D& given, BoxCopy& out) {
+  out.size = {given.WidthInBytes, given.Height, given.Depth};
+  if (out.size.is_empty()) return CUDA_SUCCESS;
+  const End source{given.srcMemoryType, address(given.srcHost), given.srcDevice, given.srcXInBytes, given.srcY,
+                   given.srcZ,          given.srcPitch,         given.srcHeight, given.srcArray};
+  const End target{given.dstMemoryType, address(given.dstHost), given.dstDevice, given.dstXInBytes, given.dstY,
+                   given.dstZ,          given.dstPitch,         given.dstHeight, given.dstArray};
+  if (const CUresult result = read_end(target, out.size, out.to); result != CUDA_SUCCESS) return result;
+  return read_end(source, out.size, out.from);
+}
+
 CUresult copy_task(const CUDA_MEMCPY3D& given, Task& out) {
-  const Size size{given.WidthInBytes, given.Height, given.Depth};
-  Box to, from;
+  BoxCopy copy;
+  if (const CUresult result = read_box_copy(given, copy); result != CUDA_SUCCESS) return result;
   Work work;
-  if (!size.is_empty()) {
-    const End source{given.srcMemoryType, address(given.srcHost), given.srcDevice, given.srcXInBytes, given.srcY,
-                     given.srcZ,          given.srcPitch,         given.srcHeight};
-    const End target{given.dstMemoryType, address(given.dstHost), given.dstDevice, given.dstXInBytes, given.dstY,
-                     given.dstZ,          given.dstPitch,         given.dstHeight};
-    if (const CUresult result = read_end(target, size, to); result != CUDA_SUCCESS) return result;
-    if (const CUresult result = read_end(source, size, from); result != CUDA_SUCCESS) return result;
-    work = box_work(to, from, size);
-  }
+  if (!copy.size.is_empty()) work = box_work(copy.to, copy.from, copy.size);
   out = {NodeType::copy, std::move(work), given};
   return CUDA_SUCCESS;
 }

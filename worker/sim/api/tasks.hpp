@@ -19,6 +19,25 @@ CUresult kernel_task(const CUDA_KERNEL_NODE_PARAMS& given, KernelAttributes attr
 /// The same kernel with other attributes.
 Task with_attributes(const KernelParameters& kernel, KernelAttributes attributes);
 
+/// One end of a copy in up to three dimensions.
+struct Box {
+  device::Area rows;
+  std::uint64_t slice = 0;  ///< bytes from one slice to the next
+
+  device::Area at(std::uint64_t z) const { return {rows.address + z * slice, rows.pitch}; }
+};
+struct BoxSize {
+  std::uint64_t width = 0, height = 0, depth = 0;
+  bool is_empty() const { return width == 0 || height == 0 || depth == 0; }
+};
+struct BoxCopy {
+  Box to, from;
+  BoxSize size;
+};
+/// Memory and arrays that a copy reaches; refuses what the driver refuses.
+CUresult read_box_copy(const CUDA_MEMCPY3D& given, BoxCopy& out);
+Work box_work(Box to, Box from, BoxSize size);
+
 CUresult copy_task(const CUDA_MEMCPY3D& given, Task& out);
 CUresult fill_task(const CUDA_MEMSET_NODE_PARAMS& given, Task& out);
 CUresult host_task(const CUDA_HOST_NODE_PARAMS& given, Task& out);

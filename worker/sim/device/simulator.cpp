@@ -70,6 +70,10 @@ void Simulator::destroy_context(const std::shared_ptr<Context>& context) {
   functions.remove_if([&](const FunctionObject& function) { return function.context_id == id; });
   modules.remove_if([&](const LoadedModule& module) { return module.context()->id() == id; });
   libraries.for_each([&](Library& library) { library.forget(id); });
+  arrays.remove_if([&](const Array& array) { return array.context_id == id; });
+  mipmapped_arrays.remove_if([&](const MipmappedArray& array) { return array.context_id == id; });
+  images.textures.forget_context(id);
+  images.surfaces.forget_context(id);
   // Nobody has a peer that is gone.
   contexts.for_each([&](Context& other) { other.forget_peer(id); });
   arena.release_owned(id);

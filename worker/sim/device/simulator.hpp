@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "worker/sim/device/array.hpp"
 #include "worker/sim/device/context.hpp"
 #include "worker/sim/device/event.hpp"
 #include "worker/sim/device/graph_exec.hpp"
@@ -14,6 +15,7 @@
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
+#include "worker/sim/device/ptx_link.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -75,6 +77,10 @@ class Simulator {
   HandleTable<GraphExec> graph_execs;
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
+  HandleTable<PtxLink> links;
+  HandleTable<Array> arrays;
+  HandleTable<MipmappedArray> mipmapped_arrays;
+  exec::Textures images;  ///< texture and surface objects
 
   /// Gives back everything that belongs to a context, and ends it.
   void destroy_context(const std::shared_ptr<Context>& context);

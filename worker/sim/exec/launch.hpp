@@ -10,6 +10,7 @@
 
 #include "worker/sim/exec/fault.hpp"
 #include "worker/sim/exec/output.hpp"
+#include "worker/sim/exec/textures.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 #include "worker/sim/ptx/module.hpp"
@@ -58,6 +59,7 @@ struct Machine {
   Output& output;
   const std::atomic<bool>& cancelled;
   memory::Reach reach{};
+  const Textures* textures = nullptr;  ///< null: there are none
 };
 
 /// Runs the launch to its end, its fault or its cancellation (then without fault).

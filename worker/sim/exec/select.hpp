@@ -21,5 +21,6 @@ ptx::Handler select_convert(const ptx::Instruction& in);
 ptx::Handler select_move(const ptx::Instruction& in);
 ptx::Handler select_memory(const ptx::Instruction& in);
 ptx::Handler select_atomic(const ptx::Instruction& in);
+ptx::Handler select_texture(const ptx::Instruction& in);
 
 }  // namespace vgpu::sim::exec

@@ -276,6 +276,10 @@ Written BodyParser::parse_address() {
   Written written = parse_simple();
   written.in_brackets = true;
   if (written.offset == 0) written.offset = parse_offset();
+  if (tokens_.take_if(',')) {
+    const Written place = tokens_.peek().is('{') ? parse_vector() : parse_simple();
+    written.elements = place.kind == Written::Kind::vector ? place.elements : std::vector<Written>{place};
+  }
   tokens_.expect(']');
   return written;
 }

@@ -24,7 +24,7 @@ struct Written {
   std::string_view name;
   std::int64_t offset = 0;
   bool in_brackets = false;
-  std::vector<Written> elements;
+  std::vector<Written> elements;  ///< of a vector; after an address, the place in a texture or surface
   std::uint32_t line = 0;
 };
 
@@ -112,6 +112,8 @@ class BodyParser {
   void build_plain(Instruction& in, const InstructionWords& words, std::vector<Written>& operands, const Token& head);
   void build_move(Instruction& in, std::vector<Written>& operands);
   void build_load_store(Instruction& in, std::vector<Written>& operands);
+  void build_texture(Instruction& in, std::vector<Written>& operands);
+  void take_place(Instruction& in, const Written& written);
   void build_atomic(Instruction& in, std::vector<Written>& operands);
   void build_compare(Instruction& in, std::vector<Written>& operands);
   void build_barrier(Instruction& in, std::vector<Written>& operands);

@@ -73,6 +73,9 @@ const std::unordered_map<std::string_view, OpcodeRow>& opcodes() {
       {"isspacep", {Op::isspacep, plain, 1}},
       {"atom", {Op::atom, atomic, 2}},
       {"red", {Op::red, reduction, 2}},
+      {"tex", {Op::tex, texture, 0}},
+      {"suld", {Op::suld, texture, 0}},
+      {"sust", {Op::sust, texture, 0}},
       {"bra", {Op::bra, branch, 0}},
       {"brx", {Op::brx, branch, 0}},
       {"call", {Op::call, call, 0}},
@@ -197,6 +200,23 @@ bool take_flag(std::string_view word, Instruction& in) {
   return true;
 }
 
+/// The words of texture and surface instructions. Surfaces are accessed as bytes (".b") only.
+bool take_texture_word(std::string_view word, Instruction& in) {
+  static const std::unordered_map<std::string_view, Geometry> geometries = {
+      {"1d", Geometry::d1}, {"2d", Geometry::d2}, {"3d", Geometry::d3}, {"a1d", Geometry::a1d}, {"a2d", Geometry::a2d}};
+  static const std::unordered_map<std::string_view, Outside> outsides = {
+      {"trap", Outside::trap}, {"clamp", Outside::clamp}, {"zero", Outside::zero}};
+  if (const auto found = geometries.find(word); found != geometries.end())
+    in.geometry = found->second;
+  else if (const auto mode = outsides.find(word); mode != outsides.end() && in.op != Op::tex)
+    in.outside = mode->second;
+  else if (word == "level" && in.op == Op::tex)
+    in.has_level = true;
+  else
+    return word == "b" && in.op != Op::tex;
+  return true;
+}
+
 bool takes_compare(Op op) { return op == Op::setp || op == Op::set; }
 
 void take_word(std::string_view word, Instruction& in, InstructionWords& words, std::uint32_t line) {
@@ -216,6 +236,7 @@ void take_word(std::string_view word, Instruction& in, InstructionWords& words, 
     }
   }
   if (words.row.shape == Shape::no_effect) return;
+  if (words.row.shape == Shape::texture && take_texture_word(word, in)) return;
   if (words.row.op == Op::shf && (word == "l" || word == "r")) {
     in.high = word == "r";
     return;

@@ -16,6 +16,7 @@ enum class Shape : std::uint8_t {
   store,
   atomic,
   reduction,
+  texture,  ///< "destination, [object, {place}]", for stores the other way round
   compare,
   barrier,
   branch,

@@ -77,7 +77,7 @@ using Handler = void (*)(exec::Warp&, const Instruction&, LaneMask);
 struct Instruction {
   Handler exec = nullptr;  ///< null for instructions that steer control flow or meet other lanes
   std::array<Operand, 4> dst{};
-  std::array<Operand, 5> src{};
+  std::array<Operand, 6> src{};
   std::int64_t offset = 0;   ///< added to src[0] by memory instructions
   std::uint32_t target = 0;  ///< instruction index, or index into Function::call_sites / branch_tables
   std::uint32_t line = 0;
@@ -101,6 +101,9 @@ struct Instruction {
   bool approximate = false;
   bool sync = false;
   bool to_space = false;  ///< cvta.to
+  Geometry geometry = Geometry::none;
+  Outside outside = Outside::trap;
+  bool has_level = false;  ///< tex.level: of a mipmapped array, in src[5]
 };
 
 /// A copy between a caller's call area and the callee's parameter area.

@@ -71,6 +71,10 @@ enum class Op : std::uint8_t {
   isspacep,
   atom,
   red,
+  // textures and surfaces
+  tex,
+  suld,
+  sust,
   // control flow
   bra,
   brx,

@@ -146,7 +146,7 @@ std::vector<Operand> BodyParser::values(const Written& written, Type type, std::
 }
 
 void BodyParser::memory(Instruction& in, const Written& written) {
-  if (!written.in_brackets) fail(written.line, "an address in brackets is expected here");
+  if (!written.in_brackets || !written.elements.empty()) fail(written.line, "an address in brackets is expected here");
   if (written.kind == Written::Kind::reg) {
     in.src[0] = written.reg;
     in.offset = written.offset;
@@ -187,6 +187,10 @@ void BodyParser::build(Instruction& in, const InstructionWords& words, std::vect
     case Shape::store:
       need(operands, 2, 2, head);
       build_load_store(in, operands);
+      break;
+    case Shape::texture:
+      need(operands, 2, 3, head);
+      build_texture(in, operands);
       break;
     case Shape::atomic:
       need(operands, 3, 4, head);
@@ -281,6 +285,39 @@ void BodyParser::build_load_store(Instruction& in, std::vector<Written>& operand
     if (!stored[i]) fail(operands[1].line, "a value is expected here");
     in.src[i + 1] = stored[i];
   }
+}
+
+/// "[object, {place}]"
+void BodyParser::take_place(Instruction& in, const Written& written) {
+  if (!written.in_brackets || written.kind != Written::Kind::reg || written.offset != 0)
+    fail(written.line, "the number of a texture or surface is expected here", written.name);
+  if (written.elements.empty() || written.elements.size() > 4) fail(written.line, "this place has the wrong length");
+  in.src[0] = written.reg;
+  const Type type = in.op == Op::tex ? in.from : Type::s32;
+  for (std::size_t i = 0; i < written.elements.size(); ++i) {
+    const Written& element = written.elements[i];
+    in.src[i + 1] = element.kind == Written::Kind::sink ? Operand{} : value(element, type);
+  }
+}
+
+/// What a store writes lies in `dst`, for `src` is full with the place.
+void BodyParser::build_texture(Instruction& in, std::vector<Written>& operands) {
+  const bool stores = in.op == Op::sust;
+  if (operands.size() != (in.has_level ? 3u : 2u)) fail(in.line, "wrong number of operands");
+  take_place(in, operands[stores ? 0 : 1]);
+  const Written& data = operands[stores ? 1 : 0];
+  if (stores) {
+    const std::vector<Operand> stored = values(data, in.type, in.vector);
+    std::copy(stored.begin(), stored.end(), in.dst.begin());
+  } else {
+    if (data.kind != Written::Kind::vector && in.vector == 1) {
+      in.dst[0] = destination(data);
+    } else {
+      if (data.elements.size() != in.vector) fail(data.line, "this vector has the wrong length");
+      for (std::size_t i = 0; i < in.vector; ++i) in.dst[i] = destination(data.elements[i]);
+    }
+  }
+  if (in.has_level) in.src[5] = value(operands[2], in.from);
 }
 
 void BodyParser::build_atomic(Instruction& in, std::vector<Written>& operands) {

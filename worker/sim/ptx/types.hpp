@@ -101,6 +101,11 @@ enum class Compare : std::uint8_t {
 };
 
 /// Modifier words that select a variant of an instruction.
+/// Of textures and surfaces: how many dimensions, and whether there are layers of them.
+enum class Geometry : std::uint8_t { none, d1, d2, d3, a1d, a2d };
+/// What an access outside of a surface does.
+enum class Outside : std::uint8_t { trap, clamp, zero };
+
 enum class Variant : std::uint8_t {
   none,
   add,
