@@ -53,11 +53,6 @@ class Session {
   uint64_t context_handle() const { return contexts_.current(); }
   /// The device of memory that was just made on a stream, by which pool it may be any.
   unsigned device_of(CUdeviceptr address);
-  /// The device of a context that lives.
-  unsigned device_of_context(uint64_t handle) {
-    const ContextState* context = contexts_.find(handle);
-    return context == nullptr ? 0 : static_cast<unsigned>(context->device);
-  }
   /// The devices that the client sees, for the broker; told once.
   size_t device_count() const { return device_count_; }
   void set_device_count(size_t count) { device_count_ = count; }

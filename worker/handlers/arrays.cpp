@@ -76,7 +76,7 @@ void array_create(Session& session, const api::ops::ArrayCreate& op, Call& call)
   const uint64_t charged = array_bytes(shape);
   shape = shape_of(session, array, shape);
   session.objects().arrays.arrays.bind(op.made.value, {array, session.context_handle(), 0, charged, shape});
-  session.allocations().charge(charged, session.device_of_context(session.context_handle()));
+  session.allocations().charge(session.contexts().device_of(session.context_handle()), charged);
   finish_with_shape<api::ops::ArrayCreateReply>(call, result, shape);
 }
 
@@ -85,11 +85,11 @@ void array_destroy(Session& session, const api::ops::ArrayDestroy& op, Call& cal
   const auto destroy = session.driver().cuArrayDestroy;
   if (array == nullptr || array->owner != 0 || destroy == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const uint64_t charged = array->charged;
-  const unsigned device = session.device_of_context(array->context);
+  const unsigned device = session.contexts().device_of(array->context);
   const CUresult result = destroy(array->real);
   if (result == CUDA_SUCCESS) {
     session.objects().arrays.drop(op.id.value);
-    session.allocations().discharge(charged, device);
+    session.allocations().discharge(device, charged);
   }
   call.finish(result);
 }
@@ -152,7 +152,7 @@ void mipmap_create(Session& session, const api::ops::MipmapCreate& op, Call& cal
   const unsigned levels = std::min(op.levels, most_levels(shape));
   for (unsigned level = 0; level < levels; ++level) charged += array_bytes(level_of(shape, level));
   session.objects().arrays.mipmaps.bind(op.made.value, {mipmap, session.context_handle(), charged});
-  session.allocations().charge(charged, session.device_of_context(session.context_handle()));
+  session.allocations().charge(session.contexts().device_of(session.context_handle()), charged);
   call.finish(result);
 }
 
@@ -161,11 +161,11 @@ void mipmap_destroy(Session& session, const api::ops::MipmapDestroy& op, Call& c
   const auto destroy = session.driver().cuMipmappedArrayDestroy;
   if (mipmap == nullptr || destroy == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const uint64_t charged = mipmap->charged;
-  const unsigned device = session.device_of_context(mipmap->context);
+  const unsigned device = session.contexts().device_of(mipmap->context);
   const CUresult result = destroy(mipmap->real);
   if (result == CUDA_SUCCESS) {
     session.objects().arrays.drop(op.id.value);
-    session.allocations().discharge(charged, device);
+    session.allocations().discharge(device, charged);
   }
   call.finish(result);
 }

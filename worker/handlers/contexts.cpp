@@ -16,7 +16,7 @@ void forget(Session& session, uint64_t context) {
   objects.events.drop_if([&](uint64_t, const Event& event) { return event.context == context; });
   objects.modules.drop_if([&](uint64_t, const Module& module) { return module.context == context; });
   objects.functions.drop_if([&](uint64_t, const Function& function) { return function.context == context; });
-  session.allocations().discharge(objects.arrays.forget_context(context), session.device_of_context(context));
+  session.allocations().discharge(session.contexts().device_of(context), objects.arrays.forget_context(context));
   objects.texrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
   objects.surfrefs.drop_if([&](uint64_t, const auto& reference) { return reference.context == context; });
   objects.textures.forget_context(context);

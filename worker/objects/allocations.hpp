@@ -45,8 +45,8 @@ class Allocations {
     }
   }
   /// Memory without an address that the client could name: arrays.
-  void charge(uint64_t size, unsigned device) { charged_.add(device, size); }
-  void discharge(uint64_t size, unsigned device) { charged_.remove(device, size); }
+  void charge(unsigned device, uint64_t size) { charged_.add(device, size); }
+  void discharge(unsigned device, uint64_t size) { charged_.remove(device, size); }
   /// Bytes of ordinary and pool memory, and of arrays: what a quota counts.
   uint64_t charged() const { return charged_.total(); }
   uint64_t charged_on(size_t device) const { return charged_.of(device); }

@@ -65,6 +65,12 @@ class Contexts {
   CUresult take_event(ContextState& context, CUevent& event);
   void give_event(ContextState& context, CUevent event) { context.free_events.push_back(event); }
 
+  /// The device of a context; 0 if there is none by this handle.
+  unsigned device_of(uint64_t handle) {
+    const ContextState* found = find(handle);
+    return found == nullptr ? 0 : static_cast<unsigned>(found->device);
+  }
+
   /// From now on contexts may work in each other's memory (as peers, or because some are green): what waits for one
   /// waits for all.
   void note_sharing() { are_sharing_ = true; }
