@@ -59,7 +59,7 @@ class ShowingTwoGpus(Requests):
         client = self.steady(CUDA_VISIBLE_DEVICES="1,0")
 
         def held() -> list[tuple[str, int]]:
-            return [(gpu["pci"], gpu["device"]) for [shown] in [self.broker.list("clients")] for gpu in shown["gpus"] if gpu["memory_bytes"] > 0]
+            return [(gpu["pci"], gpu["device"]) for [shown] in [self.broker.list("clients")] for gpu in shown["gpus"] if gpu["contexts"] > 0]
 
         self.assertTrue(wait_until(lambda: held() == [(self.SECOND, 0)], SECONDS), held())
         gpus = {gpu["pci"]: gpu for gpu in self.broker.list("gpus")}
