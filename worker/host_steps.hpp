@@ -22,6 +22,7 @@ class HostSteps {
     uint64_t callback;  ///< the guest's number
     bool repeatable;
     std::list<Step>::iterator self;
+    uint32_t copy_role = 0;  ///< what it is to a graph's copy (common/api/ops.table); 0: a function of the program's
   };
   /// Null once a client has more of them than it may have (worker/objects/limits.hpp).
   Step* make(uint64_t callback, bool repeatable);

@@ -48,6 +48,10 @@ struct CUmemPoolProps {
   unsigned char reserved[54];
 };
 
+struct CUmemPoolPtrExportData {
+  unsigned char reserved[64];
+};
+
 struct CUmemAllocationProp {
   CUmemAllocationType type;
   CUmemAllocationHandleType requestedHandleTypes;

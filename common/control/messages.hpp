@@ -170,7 +170,14 @@ inline constexpr std::size_t kShareDataSize = 64;
 /// What a worker allows itself; one that sends twice as many is cut off.
 inline constexpr unsigned kMostSharesPerSecond = 2000;
 using ShareToken = std::array<std::uint8_t, kShareTokenSize>;
-enum class ShareKind : std::uint32_t { none = 0, memory = 1, event = 2, physical_memory = 3 };
+enum class ShareKind : std::uint32_t {
+  none = 0,
+  memory = 1,
+  event = 2,
+  physical_memory = 3,
+  pool = 4,
+  pool_memory = 5
+};
 
 /// Worker to broker: whoever of the same VM names the token gets this. One descriptor or none. No answer; it holds
 /// until the worker ends.

@@ -13,6 +13,7 @@
 #include "shim/client/contexts.hpp"
 #include "shim/client/host_steps.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/stream_table.hpp"
 
 namespace vgpu::shim {
 namespace {
@@ -81,19 +82,27 @@ LaunchMark::~LaunchMark() {
   request.discard_handle(event_);
 }
 
-void LaunchMark::put_behind(CUstream stream) {
-  if (event_ == 0 || context_ != current_context()) {
-    LaunchMark fresh;
-    Request request(api::Op::event_create, true);
-    fresh.event_ = request.make_handle(wire::Kind::event);
-    fresh.context_ = current_context();
-    request.body().put(uint32_t{CU_EVENT_DISABLE_TIMING});
-    if (request.post() != CUDA_SUCCESS) {
-      request.discard_handle(std::exchange(fresh.event_, 0));
-      return;
-    }
-    *this = std::move(fresh);
+bool LaunchMark::make(Context& context) {
+  LaunchMark fresh;
+  Request request(api::Op::event_create, false);
+  request.use_context(context);
+  const uint64_t event = request.make_handle(wire::Kind::event);
+  request.body().put(uint32_t{CU_EVENT_DISABLE_TIMING});
+  if (request.post() != CUDA_SUCCESS) {
+    request.discard_handle(event);
+    return false;
   }
+  fresh.event_ = event;
+  fresh.context_ = &context;
+  *this = std::move(fresh);
+  return true;
+}
+
+void LaunchMark::put_behind(CUstream stream) {
+  // An event goes with the streams of its context; the special streams are the current one's.
+  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
+  Context* const context = facts != nullptr ? facts->context : current_context();
+  if (context == nullptr || (context != context_ && !make(*context))) return;
   Request request(api::Op::event_record, true);
   request.body().put(event_);
   request.put(stream);

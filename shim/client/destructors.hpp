@@ -37,6 +37,8 @@ class LaunchMark {
   bool is_reached() const;
 
  private:
+  bool make(Context& context);
+
   uint64_t event_ = 0;  // handle
   Context* context_ = nullptr;
 };

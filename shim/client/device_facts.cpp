@@ -29,7 +29,6 @@ constexpr unsigned kNotOffered[] = {
     CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED,                             // descriptors again
     CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED,                     // no other device of the guest reaches the GPU
     CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,          // graphics interoperability
-    CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,                // pools are not shared between processes
     CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,       // registering is bookkeeping of the guest
     CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,                    // NVLink multicast is a matter of the host's fabric
     CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH,        // deprecated, and the kernels' way to each other is the
@@ -50,6 +49,8 @@ DeviceFacts decode(const api::ops::DeviceFactsReply& reply) {
   for (const unsigned number : kNotOffered) {
     if (facts.attributes[number] != DeviceFacts::kInvalid) facts.attributes[number] = 0;
   }
+  int32_t& pools = facts.attributes[CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES];
+  if (pools != DeviceFacts::kInvalid) pools &= CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
   return facts;
 }
 

@@ -1,10 +1,12 @@
 #include "shim/client/device_memory.hpp"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
 
 #include "shim/client/channel.hpp"
+#include "shim/client/checked_launches.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
 #include "shim/staging/pinned_memory.hpp"
@@ -63,6 +65,18 @@ void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUde
   allocations()[base] = mapping;
 }
 
+void remember_graph_memory(CUdeviceptr base, size_t size) {
+  note_allocating_graphs();
+  after_context_end(&forget_memory_of);
+  const std::unique_lock lock(lock_of_map());
+  const auto found = allocations().find(base);
+  if (found != allocations().end() && found->second.kind == DeviceMemoryKind::graph) {
+    found->second.size = std::max(found->second.size, size);
+    return;
+  }
+  allocations()[base] = {base, size, current_context(), DeviceMemoryKind::graph, next_object_id()};
+}
+
 bool take_mapped_memory(CUdeviceptr base, size_t size, DeviceAllocation& taken) {
   const std::unique_lock lock(lock_of_map());
   const auto found = allocations().lower_bound(base);
@@ -78,8 +92,9 @@ bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken) {
   const auto found = allocations().find(base);
   if (found == allocations().end()) return false;
   const DeviceMemoryKind kind = found->second.kind;
-  if (kind != DeviceMemoryKind::allocation && kind != DeviceMemoryKind::pool) return false;
   taken = found->second;
+  if (kind == DeviceMemoryKind::graph) return true;
+  if (kind != DeviceMemoryKind::allocation && kind != DeviceMemoryKind::pool) return false;
   allocations().erase(found);
   return true;
 }
@@ -92,11 +107,15 @@ void put_back_device_memory(const DeviceAllocation& allocation) {
 bool find_device_memory(CUdeviceptr address, DeviceAllocation& found) {
   const std::shared_lock lock(lock_of_map());
   auto next = allocations().upper_bound(address);
-  if (next == allocations().begin()) return false;
-  const DeviceAllocation& candidate = (--next)->second;
-  if (address - candidate.base >= candidate.size) return false;
-  found = candidate;
-  return true;
+  while (next != allocations().begin()) {
+    const DeviceAllocation& candidate = (--next)->second;
+    if (address - candidate.base < candidate.size) {
+      found = candidate;
+      return true;
+    }
+    if (candidate.kind != DeviceMemoryKind::graph) return false;
+  }
+  return false;
 }
 
 CUresult look_up_device_memory(CUdeviceptr address, DeviceAllocation& found) {

@@ -8,7 +8,7 @@
 
 namespace vgpu::shim {
 
-enum class DeviceMemoryKind { allocation, pool, global, mapped, imported };
+enum class DeviceMemoryKind { allocation, pool, global, mapped, imported, graph };
 
 struct DeviceAllocation {
   CUdeviceptr base = 0;
@@ -26,9 +26,12 @@ void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind
                             Context* owner = nullptr);
 /// Notes physical memory that the program mapped at an address it reserved.
 void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUdevice device);
+/// Notes an address at which graphs allocate. It stays the program's until its context ends: the graph may be launched
+/// again. Other memory of graphs may lie at the same addresses, at other times.
+void remember_graph_memory(CUdeviceptr base, size_t size);
 /// Takes one mapping that begins in this range off the map; false if there is none.
 bool take_mapped_memory(CUdeviceptr base, size_t size, DeviceAllocation& taken);
-/// Takes other memory off the map, to be given back or, should the free fail, put back.
+/// Takes other memory off the map, to be given back or, should the free fail, put back. Memory of graphs stays on it.
 bool take_device_memory(CUdeviceptr base, DeviceAllocation& taken);
 void put_back_device_memory(const DeviceAllocation& allocation);
 /// The allocation that contains the address, as far as the guest knows. Asks nobody.

@@ -1,10 +1,13 @@
 #include "shim/client/node_sheet.hpp"
 
+#include <cstring>
+
 #include "shim/client/channel.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/functions.hpp"
 #include "shim/client/host_steps.hpp"
 #include "shim/client/parameter_block.hpp"
+#include "shim/staging/staged_copy.hpp"
 
 namespace vgpu::shim {
 namespace {
@@ -14,6 +17,7 @@ struct Side {
   uint64_t address = 0;
   bool in_window = false;
   uint64_t pitch = 0, rows = 0;
+  bool only_guest = false;  ///< memory that the GPU cannot reach at any time: pageable or registered
 };
 
 struct Description {
@@ -23,7 +27,7 @@ struct Description {
   size_t x, y, z, pitch, rows;
 };
 
-CUresult locate_side(const Description& what, const CUDA_MEMCPY3D& copy, Side& side) {
+CUresult locate_side(const Description& what, const CUDA_MEMCPY3D& copy, bool staged, Side& side) {
   if (what.type == CU_MEMORYTYPE_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
   if (what.type < CU_MEMORYTYPE_HOST || what.type > CU_MEMORYTYPE_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
   side.pitch = what.pitch != 0 ? what.pitch : what.x + copy.WidthInBytes;
@@ -33,10 +37,19 @@ CUresult locate_side(const Description& what, const CUDA_MEMCPY3D& copy, Side& s
   if (!fits || base == 0) return CUDA_ERROR_INVALID_VALUE;
   side.address = base + (what.z * side.rows + what.y) * side.pitch + what.x;
   const Where where = locate(side.address);
-  side.in_window = where.place == Place::pinned;
-  if (side.in_window) side.address = where.offset;
   const bool is_device = where.place == Place::device || what.type == CU_MEMORYTYPE_DEVICE;
-  return side.in_window || is_device ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+  side.only_guest = !is_device && (where.place == Place::pageable || staged);
+  side.in_window = where.place == Place::pinned && !side.only_guest;
+  if (side.in_window) side.address = where.offset;
+  return CUDA_SUCCESS;
+}
+
+/// What the guest's part of the copy reads or writes.
+GuestArea guest_side(const Side& side) {
+  const Channel* channel = open_channel();
+  const uint64_t base = side.in_window && channel != nullptr ? channel->window().base() : 0;
+  const bool reachable = side.only_guest || side.in_window;
+  return {reachable ? base + side.address : 0, side.pitch, side.rows, side.only_guest};
 }
 
 template <typename Host>
@@ -69,15 +82,23 @@ CUresult NodeSheet::describe(const CUDA_KERNEL_NODE_PARAMS_v2& kernel) {
   return CUDA_SUCCESS;
 }
 
-CUresult NodeSheet::describe(const CUDA_MEMCPY3D& copy) {
+CUresult NodeSheet::describe(const CUDA_MEMCPY3D& copy, bool staged) {
   type_ = CU_GRAPH_NODE_TYPE_MEMCPY;
   Side to, from;
   const Description target{copy.dstMemoryType, number(copy.dstHost), copy.dstDevice, copy.dstXInBytes, copy.dstY,
                            copy.dstZ,          copy.dstPitch,        copy.dstHeight};
   const Description source{copy.srcMemoryType, number(copy.srcHost), copy.srcDevice, copy.srcXInBytes, copy.srcY,
                            copy.srcZ,          copy.srcPitch,        copy.srcHeight};
-  if (const CUresult result = locate_side(target, copy, to); result != CUDA_SUCCESS) return result;
-  if (const CUresult result = locate_side(source, copy, from); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = locate_side(target, copy, staged, to); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = locate_side(source, copy, staged, from); result != CUDA_SUCCESS) return result;
+  StagedCopyPlan plan;
+  if (to.only_guest || from.only_guest) {
+    if (const CUresult result = plan_staged_copy(copy, guest_side(to), guest_side(from), plan); result != CUDA_SUCCESS)
+      return result;
+    Side& staging = to.only_guest ? to : from;
+    staging = {plan.staging_offset, true, copy.WidthInBytes, copy.Height};
+    host_step_ = plan.step;
+  }
   for (const Side& side : {to, from}) {
     put(side.address);
     put(uint32_t{side.in_window});
@@ -85,6 +106,10 @@ CUresult NodeSheet::describe(const CUDA_MEMCPY3D& copy) {
     put(side.rows);
   }
   for (const size_t extent : {copy.WidthInBytes, copy.Height, copy.Depth}) put(uint64_t{extent});
+  if (plan.step != 0) {
+    put(plan.step);
+    put(static_cast<uint32_t>(plan.role));
+  }
   return CUDA_SUCCESS;
 }
 
@@ -110,10 +135,35 @@ CUresult NodeSheet::describe(const CUDA_HOST_NODE_PARAMS_v1& host) {
   return CUDA_SUCCESS;
 }
 
-CUresult NodeSheet::describe_graph(CUgraph graph) {
+CUresult NodeSheet::describe_graph(CUgraph graph, CUgraphChildGraphNodeOwnership ownership) {
   type_ = CU_GRAPH_NODE_TYPE_GRAPH;
-  if (graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (graph == nullptr || ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) return CUDA_ERROR_INVALID_VALUE;
   put(number(graph));
+  if (ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE) put(uint32_t{ownership});
+  return CUDA_SUCCESS;
+}
+
+CUresult NodeSheet::describe(const CUDA_MEM_ALLOC_NODE_PARAMS& allocation) {
+  constexpr size_t kMostAccess = 64;
+  type_ = CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+  const CUmemPoolProps& pool = allocation.poolProps;
+  if (allocation.bytesize == 0 || allocation.accessDescCount > kMostAccess ||
+      (allocation.accessDescs == nullptr && allocation.accessDescCount != 0))
+    return CUDA_ERROR_INVALID_VALUE;
+  for (const unsigned value : {pool.allocType, pool.handleTypes, pool.location.type}) put(uint32_t{value});
+  put(int32_t{pool.location.id});
+  put(uint64_t{allocation.bytesize});
+  put(static_cast<uint32_t>(allocation.accessDescCount * sizeof(CUmemAccessDesc)));
+  for (size_t i = 0; i < allocation.accessDescCount; ++i) put(allocation.accessDescs[i]);
+  return CUDA_SUCCESS;
+}
+
+/// Not known yet: operations on values in memory have no way to the worker.
+CUresult NodeSheet::describe(const CUDA_BATCH_MEM_OP_NODE_PARAMS&) { return CUDA_ERROR_NOT_SUPPORTED; }
+
+CUresult NodeSheet::describe_free(CUdeviceptr address) {
+  type_ = CU_GRAPH_NODE_TYPE_MEM_FREE;
+  put(uint64_t{address});
   return CUDA_SUCCESS;
 }
 
@@ -133,7 +183,10 @@ CUresult NodeSheet::describe(const CUDA_CONDITIONAL_NODE_PARAMS& conditional, st
 }
 
 void NodeSheet::discard() {
-  if (host_step_ != 0) drop_host_step(host_step_);
+  if (host_step_ != 0 && type_ == CU_GRAPH_NODE_TYPE_MEMCPY)
+    drop_staged_copy(host_step_);
+  else if (host_step_ != 0)
+    drop_host_step(host_step_);
   host_step_ = 0;
 }
 
@@ -179,7 +232,10 @@ bool read_sheet(wire::Bytes bytes, CUDA_MEMCPY3D& copy) {
   else
     copy.srcDevice = from;
   for (size_t* extent : {&copy.WidthInBytes, &copy.Height, &copy.Depth}) *extent = in.take<uint64_t>();
-  return in.complete();
+  if (in.complete()) return true;
+  const auto step = in.take<uint64_t>();
+  (void)in.take<uint32_t>();
+  return in.complete() && find_staged_copy(step, copy);
 }
 
 bool read_sheet(wire::Bytes bytes, CUDA_MEMSET_NODE_PARAMS_v1& fill) {
@@ -198,6 +254,28 @@ bool read_sheet(wire::Bytes bytes, CUDA_HOST_NODE_PARAMS_v1& host) {
   HostStep step;
   if (!find_host_step(in.take<uint64_t>(), step)) return false;
   host = {step.function, step.user};
+  return in.complete();
+}
+
+bool read_sheet(wire::Bytes bytes, AllocationSheet& allocation) {
+  wire::Reader in(bytes);
+  CUDA_MEM_ALLOC_NODE_PARAMS& params = allocation.params;
+  params = {};
+  for (unsigned* value : {&params.poolProps.allocType, &params.poolProps.handleTypes, &params.poolProps.location.type})
+    *value = in.take<uint32_t>();
+  params.poolProps.location.id = in.take<int32_t>();
+  params.bytesize = in.take<uint64_t>();
+  const wire::Bytes access = in.bytes(VGPU_SLOT_DATA);
+  allocation.access.resize(access.size() / sizeof(CUmemAccessDesc));
+  if (!access.empty()) std::memcpy(allocation.access.data(), access.data(), access.size());
+  params.accessDescCount = allocation.access.size();
+  params.dptr = in.take<uint64_t>();
+  return in.complete();
+}
+
+bool read_sheet(wire::Bytes bytes, CUdeviceptr& address) {
+  wire::Reader in(bytes);
+  address = in.take<uint64_t>();
   return in.complete();
 }
 

@@ -4,89 +4,38 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/client/child_graphs.hpp"
 #include "shim/client/context.hpp"
 #include "shim/client/functions.hpp"
 #include "shim/client/handles.hpp"
-#include "shim/client/node_lists.hpp"
-#include "shim/client/node_sheet.hpp"
-#include "shim/client/request.hpp"
+#include "shim/client/memory_nodes.hpp"
+#include "shim/client/node_requests.hpp"
 #include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
 
-/// Where a new node goes.
-struct Position {
-  CUgraphNode* made;
-  CUgraph graph;
-  const CUgraphNode* after;
-  size_t count;
-  const CUgraphEdgeData* edges = nullptr;
-};
-
-CUresult check(const Position& at) {
-  if (at.graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (const Request probe(api::Op::graph_add_node, true); probe.refusal() != CUDA_SUCCESS) return probe.refusal();
-  if (at.made == nullptr || (at.after == nullptr && at.count != 0)) return CUDA_ERROR_INVALID_VALUE;
-  return at.count <= kMostDependencies ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
-}
-
-/// The record speaks for the context that the program named; the current one if it named none.
-CUresult speak_for(Request& request, CUcontext context) {
-  if (context == nullptr) return CUDA_SUCCESS;
-  const Context* named = find_context(context);
-  if (named == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  request.use_context(*named);
-  return CUDA_SUCCESS;
-}
-
-CUresult add(const Position& at, NodeSheet& sheet, unsigned type, CUcontext context = nullptr) {
-  Request request(api::Op::graph_add_node, true);
-  if (const CUresult result = speak_for(request, context); result != CUDA_SUCCESS) return result;
-  if (sheet.bytes().size() > NodeSheet::kMost) return CUDA_ERROR_NOT_SUPPORTED;
-  const std::vector<uint8_t> after = pack_dependencies(at.after, at.edges, at.count);
-  std::vector<uint8_t> tail(after);
-  const auto size = static_cast<uint32_t>(sheet.bytes().size());
-  append(tail, &size, sizeof size);
-  append(tail, sheet.bytes().data(), sheet.bytes().size());
-  request.put(at.graph);
-  request.body().put(uint32_t{type});
-  request.body().put(static_cast<uint32_t>(after.size()));
-  const CUresult result = request.call(tail);
-  api::ops::GraphAddNodeReply reply;
-  if (result != CUDA_SUCCESS) {
-    sheet.discard();
-    return result;
-  }
-  if (!reply.decode(request.reply())) return CUDA_ERROR_UNKNOWN;
-  *at.made = reinterpret_cast<CUgraphNode>(reply.made.value);
-  return CUDA_SUCCESS;
-}
-
-/// Describes and adds.
-template <typename Params>
-CUresult add_described(const Position& at, const Params* params, CUcontext context = nullptr) {
-  if (const CUresult result = check(at); result != CUDA_SUCCESS) return result;
-  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  NodeSheet sheet;
-  const CUresult result = sheet.describe(*params);
-  return result != CUDA_SUCCESS ? result : add(at, sheet, sheet.type(), context);
-}
-
 CUresult add_event(const Position& at, CUevent event, unsigned type) {
   if (const CUresult result = check(at); result != CUDA_SUCCESS) return result;
   NodeSheet sheet;
   const CUresult result = sheet.describe_event(event);
-  return result != CUDA_SUCCESS ? result : add(at, sheet, type);
+  return result != CUDA_SUCCESS ? result : add_node(at, sheet, type);
 }
 
-CUresult add_graph(const Position& at, CUgraph child) {
+CUresult add_graph(const Position& at, CUgraph child,
+                   CUgraphChildGraphNodeOwnership ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE) {
   if (const CUresult result = check(at); result != CUDA_SUCCESS) return result;
   NodeSheet sheet;
-  CUresult result = sheet.describe_graph(child);
-  if (result == CUDA_SUCCESS) result = add(at, sheet, sheet.type());
-  if (result == CUDA_SUCCESS) user_objects::graph_copied(number(child), number(at.graph));
+  CUresult result = sheet.describe_graph(child, ownership);
+  if (result == CUDA_SUCCESS) result = add_node(at, sheet, sheet.type());
+  if (result != CUDA_SUCCESS) return result;
+  if (ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) {
+    note_inside(child, at.graph, *at.made);
+    user_objects::graph_inside(number(at.graph), number(child));
+  } else {
+    user_objects::graph_copied(number(child), number(at.graph));
+  }
   return result;
 }
 
@@ -98,14 +47,17 @@ CUresult add_conditional(const Position& at, CUDA_CONDITIONAL_NODE_PARAMS& condi
   for (uint64_t& body : bodies) body = handles(wire::Kind::graph).make();
   NodeSheet sheet;
   CUresult result = sheet.describe(conditional, bodies);
-  if (result == CUDA_SUCCESS) result = add(at, sheet, sheet.type(), conditional.ctx);
+  if (result == CUDA_SUCCESS) result = add_node(at, sheet, sheet.type(), conditional.ctx);
   if (result != CUDA_SUCCESS) {
     for (const uint64_t body : bodies) handles(wire::Kind::graph).discard(body);
     return result;
   }
   for (const uint64_t body : bodies) user_objects::graph_inside(number(at.graph), body);
   auto* const graphs = new CUgraph[bodies.size()];
-  for (size_t i = 0; i < bodies.size(); ++i) graphs[i] = reinterpret_cast<CUgraph>(bodies[i]);
+  for (size_t i = 0; i < bodies.size(); ++i) {
+    graphs[i] = reinterpret_cast<CUgraph>(bodies[i]);
+    note_inside(graphs[i], at.graph);
+  }
   conditional.phGraph_out = graphs;
   return CUDA_SUCCESS;
 }
@@ -141,13 +93,19 @@ CUresult add_any(const Position& at, CUgraphNodeParams* params) {
     case CU_GRAPH_NODE_TYPE_HOST:
       return add_described(at, &params->host);
     case CU_GRAPH_NODE_TYPE_GRAPH:
-      return add_graph(at, params->graph.graph);
+      return add_graph(at, params->graph.graph, params->graph.ownership);
     case CU_GRAPH_NODE_TYPE_EMPTY:
-      return add(at, empty, CU_GRAPH_NODE_TYPE_EMPTY);
+      return add_node(at, empty, CU_GRAPH_NODE_TYPE_EMPTY);
     case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
       return add_event(at, params->eventWait.event, CU_GRAPH_NODE_TYPE_WAIT_EVENT);
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
       return add_event(at, params->eventRecord.event, CU_GRAPH_NODE_TYPE_EVENT_RECORD);
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+      return add_allocation(at, &params->alloc);
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+      return add_free(at, params->free.dptr);
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+      return add_described(at, &params->memOp, params->memOp.ctx);
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
       return add_conditional(at, params->conditional);
     default:
@@ -155,46 +113,27 @@ CUresult add_any(const Position& at, CUgraphNodeParams* params) {
   }
 }
 
-/// Which node is to change: of a graph, or of an executable one.
-struct Target {
-  CUgraphNode node;
-  CUgraphExec exec = nullptr;
-};
-
-CUresult set(const Target& target, NodeSheet& sheet, unsigned type, CUcontext context = nullptr) {
-  Request request(target.exec == nullptr ? api::Op::graph_set_node : api::Op::exec_set_node, true);
-  if (request.refusal() != CUDA_SUCCESS) return request.refusal();
-  if (const CUresult result = speak_for(request, context); result != CUDA_SUCCESS) return result;
-  if (sheet.bytes().size() > NodeSheet::kMost) return CUDA_ERROR_NOT_SUPPORTED;
-  if (target.exec != nullptr) request.put(target.exec);
-  request.put(target.node);
-  request.body().put(uint32_t{type});
-  request.body().put(static_cast<uint32_t>(sheet.bytes().size()));
-  const CUresult result = request.call(sheet.bytes());
-  if (result != CUDA_SUCCESS) sheet.discard();
-  return result;
-}
-
-template <typename Params>
-CUresult set_described(const Target& target, const Params* params, CUcontext context = nullptr) {
-  if (target.node == nullptr || params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+/// A node whose copy goes through the guest goes on doing so, wherever its memory is now.
+CUresult set_copy(const Target& target, const CUDA_MEMCPY3D* copy, CUcontext context = nullptr) {
+  const CUresult result = set_described(target, copy, context);
+  if (result != CUDA_ERROR_NOT_SUPPORTED) return result;
   NodeSheet sheet;
-  const CUresult result = sheet.describe(*params);
-  return result != CUDA_SUCCESS ? result : set(target, sheet, sheet.type(), context);
+  const CUresult described = sheet.describe(*copy, true);
+  return described != CUDA_SUCCESS ? described : set_node(target, sheet, sheet.type(), context);
 }
 
 CUresult set_event(const Target& target, CUevent event, unsigned type) {
   if (target.node == nullptr) return CUDA_ERROR_INVALID_VALUE;
   NodeSheet sheet;
   const CUresult result = sheet.describe_event(event);
-  return result != CUDA_SUCCESS ? result : set(target, sheet, type);
+  return result != CUDA_SUCCESS ? result : set_node(target, sheet, type);
 }
 
 CUresult set_graph(const Target& target, CUgraph child) {
   if (target.node == nullptr) return CUDA_ERROR_INVALID_VALUE;
   NodeSheet sheet;
   CUresult result = sheet.describe_graph(child);
-  if (result == CUDA_SUCCESS) result = set(target, sheet, sheet.type());
+  if (result == CUDA_SUCCESS) result = set_node(target, sheet, sheet.type());
   if (result == CUDA_SUCCESS && target.exec != nullptr) user_objects::child_updated(number(target.exec), number(child));
   return result;
 }
@@ -205,7 +144,7 @@ CUresult set_any(const Target& target, const CUgraphNodeParams* params) {
     case CU_GRAPH_NODE_TYPE_KERNEL:
       return set_described(target, &params->kernel, params->kernel.ctx);
     case CU_GRAPH_NODE_TYPE_MEMCPY:
-      return set_described(target, &params->memcpy.copyParams, params->memcpy.copyCtx);
+      return set_copy(target, &params->memcpy.copyParams, params->memcpy.copyCtx);
     case CU_GRAPH_NODE_TYPE_MEMSET: {
       const auto fill = older(params->memset);
       return set_described(target, &fill, params->memset.ctx);
@@ -218,23 +157,11 @@ CUresult set_any(const Target& target, const CUgraphNodeParams* params) {
       return set_event(target, params->eventWait.event, CU_GRAPH_NODE_TYPE_WAIT_EVENT);
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
       return set_event(target, params->eventRecord.event, CU_GRAPH_NODE_TYPE_EVENT_RECORD);
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+      return set_described(target, &params->memOp, params->memOp.ctx);
     default:
       return CUDA_ERROR_NOT_SUPPORTED;
   }
-}
-
-/// Asks for a node's description and reads it; a node of another type is an invalid value.
-template <typename Sheet>
-CUresult get(CUgraphNode node, unsigned type, Sheet& sheet) {
-  using Op = api::ops::GraphNodeSheet;
-  Request request(Op::kOp, Op::kNeedsContext);
-  api::ops::GraphNodeSheetReply reply;
-  if (node == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  const CUresult result = call(request, Op{{number(node)}}, reply);
-  if (result != CUDA_SUCCESS) return result;
-  if (reply.type != type) return CUDA_ERROR_INVALID_VALUE;
-  if (reply.sheet.empty()) return CUDA_ERROR_NOT_SUPPORTED;
-  return read_sheet(reply.sheet, sheet) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }
 
 /// Parameters that were handed to the program by address: they stay until the node is asked about again.
@@ -343,7 +270,7 @@ CUresult cuGraphKernelNodeSetParams(CUgraphNode hNode, const CUDA_KERNEL_NODE_PA
   return cuGraphKernelNodeSetParams_v2(hNode, nodeParams == nullptr ? nullptr : &params);
 }
 CUresult cuGraphMemcpyNodeSetParams(CUgraphNode hNode, const CUDA_MEMCPY3D* nodeParams) {
-  return set_described({hNode}, nodeParams);
+  return set_copy({hNode}, nodeParams);
 }
 CUresult cuGraphMemsetNodeSetParams(CUgraphNode hNode, const CUDA_MEMSET_NODE_PARAMS* nodeParams) {
   return set_described({hNode}, nodeParams);
@@ -373,7 +300,7 @@ CUresult cuGraphExecKernelNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNod
 CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode, const CUDA_MEMCPY3D* copyParams,
                                         CUcontext ctx) {
   if (hGraphExec == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  return set_described({hNode, hGraphExec}, copyParams, ctx);
+  return set_copy({hNode, hGraphExec}, copyParams, ctx);
 }
 CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
                                         const CUDA_MEMSET_NODE_PARAMS* memsetParams, CUcontext ctx) {
@@ -405,7 +332,7 @@ CUresult cuGraphExecNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode, CUg
 CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS* nodeParams) {
   KernelSheet sheet;
   if (nodeParams == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  CUresult result = get(hNode, CU_GRAPH_NODE_TYPE_KERNEL, sheet);
+  CUresult result = get_described(hNode, CU_GRAPH_NODE_TYPE_KERNEL, sheet);
   if (result != CUDA_SUCCESS) return result;
   FunctionInfo* function =
       sheet.params.func != nullptr ? functions::find(sheet.params.func) : functions::find(sheet.params.kern);
@@ -425,20 +352,24 @@ CUresult cuGraphKernelNodeGetParams(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS_v
   return CUDA_SUCCESS;
 }
 CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D* nodeParams) {
-  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_MEMCPY, *nodeParams);
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE
+                               : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMCPY, *nodeParams);
 }
 CUresult cuGraphMemsetNodeGetParams(CUgraphNode hNode, CUDA_MEMSET_NODE_PARAMS* nodeParams) {
-  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_MEMSET, *nodeParams);
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE
+                               : get_described(hNode, CU_GRAPH_NODE_TYPE_MEMSET, *nodeParams);
 }
 
 CUresult cuGraphHostNodeGetParams(CUgraphNode hNode, CUDA_HOST_NODE_PARAMS* nodeParams) {
-  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_HOST, *nodeParams);
+  return nodeParams == nullptr ? CUDA_ERROR_INVALID_VALUE : get_described(hNode, CU_GRAPH_NODE_TYPE_HOST, *nodeParams);
 }
 CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
-  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, *event_out);
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE
+                              : get_described(hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, *event_out);
 }
 CUresult cuGraphEventWaitNodeGetEvent(CUgraphNode hNode, CUevent* event_out) {
-  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE : get(hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, *event_out);
+  return event_out == nullptr ? CUDA_ERROR_INVALID_VALUE
+                              : get_described(hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, *event_out);
 }
 
 CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle* pHandle_out, CUgraph hGraph, CUcontext ctx,

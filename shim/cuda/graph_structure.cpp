@@ -1,11 +1,11 @@
 // How nodes hang together: edges, clones, updates of executable graphs, and captures into a graph that is there.
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <mutex>
 #include <vector>
 
 #include "shim/client/capture_state.hpp"
+#include "shim/client/child_graphs.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/named_lookup.hpp"
@@ -182,11 +182,10 @@ CUresult cuGraphNodeFindInClone(CUgraphNode* phNode, CUgraphNode hOriginalNode, 
 CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode hNode, CUgraph* phGraph) {
   using Op = api::ops::GraphChild;
   if (phGraph == nullptr || hNode == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  static constinit std::mutex mutex;
-  static auto* const known = new std::map<CUgraphNode, CUgraph>;  // a node's number is never used twice
+  static constinit std::mutex mutex;  // two threads get the same handle
   const std::lock_guard lock(mutex);
-  if (const auto found = known->find(hNode); found != known->end()) {
-    *phGraph = found->second;
+  if (const CUgraph known = find_child_graph(hNode); known != nullptr) {
+    *phGraph = known;
     return CUDA_SUCCESS;
   }
   Request request(Op::kOp, Op::kNeedsContext);
@@ -194,7 +193,7 @@ CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode hNode, CUgraph* phGraph) {
   if (id.value() == 0) return id.why();
   Op{{number(hNode)}, {id.value()}}.encode(request.body());
   const CUresult result = request.call();
-  if (result == CUDA_SUCCESS) *phGraph = (*known)[hNode] = reinterpret_cast<CUgraph>(id.keep());
+  if (result == CUDA_SUCCESS) note_child_graph(hNode, *phGraph = reinterpret_cast<CUgraph>(id.keep()));
   return result;
 }
 

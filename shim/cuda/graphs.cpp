@@ -1,8 +1,10 @@
-// cuGraph*: graphs come from captures and stay on the host; of nodes only empty ones can be added.
+// cuGraph*: graphs and their executable forms, made, launched and destroyed.
 #include <algorithm>
 #include <cstring>
 
 #include "shim/client/capture_state.hpp"
+#include "shim/client/checked_launches.hpp"
+#include "shim/client/child_graphs.hpp"
 #include "shim/client/handles.hpp"
 #include "shim/client/named_lookup.hpp"
 #include "shim/client/request.hpp"
@@ -34,8 +36,9 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
       request.body());
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) return result;
-  user_objects::instantiated(reinterpret_cast<uint64_t>(graph), id.value());
+  user_objects::instantiated(number(graph), id.value());
   *exec = reinterpret_cast<CUgraphExec>(id.keep());
+  note_exec(*exec, flags);
   return CUDA_SUCCESS;
 }
 
@@ -57,13 +60,14 @@ CUresult instantiate_with_outcome(CUgraphExec* exec, CUgraph graph, CUDA_GRAPH_I
   params.result_out = reply.outcome;
   params.hErrNode_out = reinterpret_cast<CUgraphNode>(reply.at.value);
   result = static_cast<CUresult>(reply.result);
-  if (result == CUDA_SUCCESS) {
-    user_objects::instantiated(reinterpret_cast<uint64_t>(graph), id.value());
-    *exec = reinterpret_cast<CUgraphExec>(id.keep());
-  } else {
+  if (result != CUDA_SUCCESS) {
     handles(wire::Kind::exec).discard(id.keep());
+    return result;
   }
-  return result;
+  user_objects::instantiated(number(graph), id.value());
+  *exec = reinterpret_cast<CUgraphExec>(id.keep());
+  note_exec(*exec, params.flags);
+  return CUDA_SUCCESS;
 }
 
 /// The first forms also tell where it failed; we do not know.
@@ -78,7 +82,7 @@ CUresult post_on_stream(api::Op op, CUgraphExec exec, CUstream stream) {
   Request request(op, true);
   request.put(exec);
   request.put(stream);
-  return request.post();
+  return may_be_refused(exec) ? request.call() : request.post();
 }
 
 CUresult count_nodes(CUgraph graph, size_t* count, bool roots) {
@@ -127,11 +131,12 @@ CUresult cuGraphCreate(CUgraph* phGraph, unsigned flags) {
 
 CUresult cuGraphDestroy(CUgraph hGraph) {
   if (!is_kind(hGraph, wire::Kind::graph)) return CUDA_ERROR_INVALID_VALUE;
-  const auto graph = reinterpret_cast<uint64_t>(hGraph);
-  const CUresult result = post(api::ops::GraphDestroy{.id = {graph}});
+  if (is_inside(hGraph)) return CUDA_ERROR_INVALID_VALUE;
+  const CUresult result = post(api::ops::GraphDestroy{.id = {number(hGraph)}});
   if (result != CUDA_SUCCESS) return result;
-  user_objects::graph_gone(graph);
-  handles(wire::Kind::graph).discard(graph);
+  user_objects::graph_gone(number(hGraph));
+  for (const CUgraph inside : take_inside(hGraph)) handles(wire::Kind::graph).discard(number(inside));
+  handles(wire::Kind::graph).discard(number(hGraph));
   return CUDA_SUCCESS;
 }
 
@@ -167,6 +172,7 @@ CUresult cuGraphExecDestroy(CUgraphExec hGraphExec) {
   const CUresult result = post(api::ops::ExecDestroy{.id = {exec}});
   if (result != CUDA_SUCCESS) return result;
   user_objects::exec_gone(exec);
+  forget_exec(hGraphExec);
   handles(wire::Kind::exec).discard(exec);
   return CUDA_SUCCESS;
 }

@@ -12,6 +12,13 @@
 namespace vgpu::shim::calls {
 namespace {
 
+/// Whether what is put into the stream becomes part of a graph.
+bool is_captured(CUstream stream) {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  return capture::open_captures.load(std::memory_order_relaxed) != 0 &&
+         cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream stream,
                        Context* owner = nullptr) {
   Request request(api::Op::memory_alloc_async, true);
@@ -27,7 +34,10 @@ CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CU
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) return result;
   *dptr = request.reply().take<uint64_t>();
-  remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool, owner);
+  if (is_captured(stream))
+    remember_graph_memory(*dptr, bytesize);
+  else
+    remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool, owner);
   return CUDA_SUCCESS;
 }
 
@@ -109,7 +119,11 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream) {
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   DeviceAllocation allocation;
   if (!take_device_memory(dptr, allocation)) return CUDA_ERROR_INVALID_VALUE;
-  return request.post();
+  // Whether memory of a graph is there just now, and whether a graph under capture may free this, the driver knows.
+  if (allocation.kind != DeviceMemoryKind::graph && !is_captured(hStream)) return request.post();
+  const CUresult result = request.call();
+  if (result != CUDA_SUCCESS) put_back_device_memory(allocation);
+  return result;
 }
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr* pbase, size_t* psize, CUdeviceptr dptr) {

@@ -44,7 +44,33 @@ size_t size_of(CUmemPool_attribute attribute) {
   return attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES ? sizeof(int) : sizeof(cuuint64_t);
 }
 
+/// Pools of memory that lies elsewhere than on a device, or moves, are not supported (worker/handlers/check_in.hpp).
+CUresult check_place(const CUmemLocation* location, CUmemAllocationType type) {
+  constexpr unsigned kManaged = 2, kHostNumaCurrent = 4;
+  if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
+  if (location == nullptr || location->type == CU_MEM_LOCATION_TYPE_INVALID || location->type > kHostNumaCurrent)
+    return CUDA_ERROR_INVALID_VALUE;
+  if (type != CU_MEM_ALLOCATION_TYPE_PINNED && type != kManaged) return CUDA_ERROR_INVALID_VALUE;
+  const bool supported = location->type == CU_MEM_LOCATION_TYPE_DEVICE && type == CU_MEM_ALLOCATION_TYPE_PINNED;
+  return supported ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
 }  // namespace
+
+// By place, since CUDA 13: of a device, the same pools.
+
+CUresult cuMemGetDefaultMemPool(CUmemoryPool* pool_out, CUmemLocation* location, CUmemAllocationType type) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : default_pool(pool_out, location->id);
+}
+CUresult cuMemGetMemPool(CUmemoryPool* pool, CUmemLocation* location, CUmemAllocationType type) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : cuDeviceGetMemPool(pool, location->id);
+}
+CUresult cuMemSetMemPool(CUmemLocation* location, CUmemAllocationType type, CUmemoryPool pool) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : cuDeviceSetMemPool(location->id, pool);
+}
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* pool_out, CUdevice dev) { return default_pool(pool_out, dev); }
 

@@ -164,7 +164,7 @@ CUresult describe_side(const Described& what, const BoxCopy& box, BoxSide& side)
     return CUDA_ERROR_INVALID_VALUE;
   const bool one_row = box.height <= 1 && box.depth <= 1;
   side.pitch = what.pitch == 0 && one_row ? what.x + box.width : what.pitch;
-  side.rows = what.rows == 0 ? what.y + box.height : what.rows;
+  side.rows = what.rows == 0 && box.depth <= 1 ? what.y + box.height : what.rows;
   if (side.pitch < what.x + box.width || (box.depth > 1 && side.rows < what.y + box.height))
     return CUDA_ERROR_INVALID_VALUE;
   const uint64_t base = what.type == CU_MEMORYTYPE_HOST ? what.host : what.device;

@@ -21,9 +21,17 @@ inline cuda::CUresult check_in(cuda::CUmemAllocationProp& props) {
 }
 
 inline cuda::CUresult check_in(cuda::CUmemPoolProps& props) {
-  if (is_on_host(props.location)) return cuda::CUDA_ERROR_NOT_SUPPORTED;
+  constexpr unsigned kManaged = 2;
+  if (is_on_host(props.location) || props.allocType == kManaged) return cuda::CUDA_ERROR_NOT_SUPPORTED;
+  if ((props.handleTypes & ~unsigned{cuda::CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR}) != 0)
+    return cuda::CUDA_ERROR_NOT_SUPPORTED;
   props.win32SecurityAttributes = nullptr;  // a pointer
   return cuda::CUDA_SUCCESS;
+}
+
+/// A place that is only asked about.
+inline cuda::CUresult check_in(cuda::CUmemLocation& location) {
+  return is_on_host(location) ? cuda::CUDA_ERROR_NOT_SUPPORTED : cuda::CUDA_SUCCESS;
 }
 
 }  // namespace vgpu::worker::handlers

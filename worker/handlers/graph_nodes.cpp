@@ -1,6 +1,8 @@
 // Nodes of graphs: made, changed, looked at. What a node refers to is the client's own, or it is refused.
 #include <cstring>
 
+#include "worker/handlers/copy_steps.hpp"
+#include "worker/handlers/graph_memory.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/node_lists.hpp"
 #include "worker/handlers/node_sheets.hpp"
@@ -8,10 +10,16 @@
 namespace vgpu::worker::handlers {
 namespace {
 
+/// Nodes that come with a node.
+uint64_t count_of(const NodeSheet& sheet) {
+  if (sheet.copy_step() != nullptr) return 3;
+  return 1 + (sheet.child() == nullptr ? 0 : sheet.child()->count);
+}
+
 /// Whether the graph may hold what the node brings with it.
 bool has_room(Session& session, const Graph& graph, const NodeSheet& sheet) {
-  const uint64_t more = 1 + (sheet.child() == nullptr ? 0 : sheet.child()->count);
-  if (sheet.child() != nullptr && sheet.child()->depth >= kDeepestGraph) return false;
+  const uint64_t more = count_of(sheet);
+  if (sheet.child() != nullptr && graph.inside + sheet.child()->depth >= kDeepestGraph) return false;
   if (!sheet.body_handles().empty() && graph.inside >= kDeepestGraph) return false;
   return more <= kMostNodesOfGraph - std::min(graph.count, kMostNodesOfGraph) &&
          more <= kMostNodes - session.objects().node_count;
@@ -30,28 +38,65 @@ void bind_bodies(Session& session, NodeSheet& sheet, uint64_t graph, uint64_t no
   }
 }
 
+bool is_inside(Objects& objects, uint64_t graph, uint64_t other) {
+  for (const Graph* next = nullptr; graph != other; graph = next->owner) {
+    next = objects.graphs.find(graph);
+    if (next == nullptr || next->owner == 0) return false;
+  }
+  return true;
+}
+
+/// A graph inside of another counts as one more level to all that hold it.
+void note_depth(Objects& objects, uint64_t graph, unsigned depth) {
+  for (Graph* next = objects.graphs.find(graph); next != nullptr; next = objects.graphs.find(next->owner)) {
+    next->depth = std::max(next->depth, ++depth);
+    if (next->owner == 0) return;
+  }
+}
+
+/// The graph is the node's from now on. It keeps its handle, and counts its own nodes.
+void move_inside(Objects& objects, uint64_t moved, uint64_t graph, uint64_t node) {
+  Graph* child = objects.graphs.find(moved);
+  child->owner = graph;
+  child->holder = node;
+  const unsigned more = objects.graphs.find(graph)->inside + 1;
+  objects.graphs.for_each([&](uint64_t handle, const Graph&) {
+    if (is_inside(objects, handle, moved)) objects.graphs.find(handle)->inside += more;
+  });
+}
+
+CUresult add_node(Session& session, CUgraph graph, NodeList& after, NodeSheet& sheet, CUgraphNode& node) {
+  if (sheet.copy_step() != nullptr) return add_copy_nodes(session, graph, after, sheet, node);
+  return session.driver().cuGraphAddNode_v2(&node, graph, after.nodes(), after.edges(), after.size(), &sheet.params());
+}
+
 }  // namespace
 
 void graph_add_node(Session& session, const api::ops::GraphAddNode& op, Call& call) {
-  const auto add = session.driver().cuGraphAddNode_v2;
-  Graph* graph = session.objects().graphs.find(op.id.value);
-  if (add == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  Objects& objects = session.objects();
+  Graph* graph = objects.graphs.find(op.id.value);
+  if (session.driver().cuGraphAddNode_v2 == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (graph == nullptr) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   NodeList after;
   NodeSheet sheet;
   CUresult result = after.read(session, op.after);
   if (result == CUDA_SUCCESS) result = sheet.read(session, op.type, op.sheet);
   if (result != CUDA_SUCCESS) return call.finish(result);
+  if (sheet.moved() != 0 && is_inside(objects, op.id.value, sheet.moved()))
+    return call.finish(CUDA_ERROR_INVALID_VALUE);
   if (!has_room(session, *graph, sheet)) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUgraphNode node = nullptr;
-  result = add(&node, graph->real, after.nodes(), after.edges(), after.size(), &sheet.params());
+  result = add_node(session, graph->real, after, sheet, node);
   if (result != CUDA_SUCCESS) return call.finish(result);
+  const uint64_t more = sheet.moved() != 0 ? 1 : count_of(sheet);
   sheet.keep();
-  const uint64_t more = 1 + (sheet.child() == nullptr ? 0 : sheet.child()->count);
   graph->count += more;
-  session.objects().node_count += more;
-  if (sheet.child() != nullptr) graph->depth = std::max(graph->depth, sheet.child()->depth + 1);
-  const uint64_t number = session.objects().nodes.number_of(node, op.id.value);
+  objects.node_count += more;
+  const uint64_t number = objects.nodes.number_of(node, op.id.value);
+  if (sheet.child() != nullptr) note_depth(objects, op.id.value, sheet.child()->depth);
+  if (sheet.moved() != 0) move_inside(objects, sheet.moved(), op.id.value, number);
+  if (op.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+    note_graph_memory(session, graph->real, sheet.params().alloc.dptr, sheet.params().alloc.bytesize);
   bind_bodies(session, sheet, op.id.value, number, graph->inside);  // the table may move: `graph` is stale from here
   api::ops::GraphAddNodeReply{{number}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);
@@ -85,6 +130,14 @@ CUresult set_node(Session& session, CUgraphExec exec, CUgraphNode node, CUgraphN
                                                     : driver.cuGraphExecNodeSetParams(exec, node, &params);
 }
 
+/// Whether the guest takes part in what the node does or is to do; `nodes` is empty where only the latter holds.
+bool is_stepped(Session& session, CUgraphNode node, const NodeSheet& sheet, CopyNodes& nodes) {
+  unsigned type = 0;
+  if (sheet.type() != CU_GRAPH_NODE_TYPE_MEMCPY || session.driver().cuGraphNodeGetType(node, &type) != CUDA_SUCCESS)
+    return false;
+  return find_copy_nodes(session, node, type, nodes) || sheet.copy_step() != nullptr;
+}
+
 }  // namespace
 
 void graph_set_node(Session& session, const api::ops::GraphSetNode& op, Call& call) {
@@ -93,7 +146,10 @@ void graph_set_node(Session& session, const api::ops::GraphSetNode& op, Call& ca
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   CUresult result = sheet.read(session, op.type, op.sheet);
-  if (result == CUDA_SUCCESS) result = set_node(session, node, sheet.params());
+  if (CopyNodes nodes; result == CUDA_SUCCESS && is_stepped(session, node, sheet, nodes))
+    result = set_copy_nodes(session, nullptr, nodes, sheet);
+  else if (result == CUDA_SUCCESS)
+    result = set_node(session, node, sheet.params());
   if (result == CUDA_SUCCESS) sheet.keep();
   call.finish(result);
 }
@@ -105,7 +161,10 @@ void exec_set_node(Session& session, const api::ops::ExecSetNode& op, Call& call
   if (exec == nullptr || !session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   if (op.type == CU_GRAPH_NODE_TYPE_CONDITIONAL) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   CUresult result = sheet.read(session, op.type, op.sheet);
-  if (result == CUDA_SUCCESS) result = set_node(session, exec->real, node, sheet.params());
+  if (CopyNodes nodes; result == CUDA_SUCCESS && is_stepped(session, node, sheet, nodes))
+    result = set_copy_nodes(session, exec->real, nodes, sheet);
+  else if (result == CUDA_SUCCESS)
+    result = set_node(session, exec->real, node, sheet.params());
   if (result == CUDA_SUCCESS) sheet.keep();
   call.finish(result);
 }

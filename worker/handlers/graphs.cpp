@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "worker/handlers/graph_counts.hpp"
+#include "worker/handlers/graph_memory.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -37,6 +38,12 @@ CUresult check_exec(Session& session, uint64_t graph, uint64_t handle, uint64_t&
   return check_new(session, objects.execs, handle, "an executable graph handle that cannot be made");
 }
 
+Exec made(CUgraphExec exec, uint64_t count, const Graph& from) {
+  Exec out{exec, count, from.depth};
+  out.made_from = from.real;
+  return out;
+}
+
 void keep_exec(Objects& objects, uint64_t handle, const Exec& exec) {
   objects.execs.bind(handle, exec);
   objects.node_count += exec.count;
@@ -61,6 +68,7 @@ void graph_destroy(Session& session, const api::ops::GraphDestroy& op, Call& cal
   if (graph == nullptr || graph->owner != 0 || graph->capturing != 0) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const CUresult result = session.driver().cuGraphDestroy(graph->real);
   forget_graph(session.objects(), op.id.value);
+  forget_graph_memory(session);
   call.finish(result);
 }
 
@@ -73,7 +81,7 @@ void graph_instantiate(Session& session, const api::ops::GraphInstantiate& op, C
   const auto instantiate = session.driver().cuGraphInstantiateWithFlags;
   CUgraphExec exec = nullptr;
   const CUresult result = instantiate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : instantiate(&exec, graph->real, op.flags);
-  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.result.value, {exec, count, graph->depth});
+  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.result.value, made(exec, count, *graph));
   call.finish(result);
 }
 
@@ -89,7 +97,7 @@ void graph_instantiate_with_outcome(Session& session, const api::ops::GraphInsta
   params.flags = op.flags;
   CUgraphExec exec = nullptr;
   const CUresult result = instantiate(&exec, graph->real, &params);
-  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.made.value, {exec, count, graph->depth});
+  if (result == CUDA_SUCCESS) keep_exec(session.objects(), op.made.value, made(exec, count, *graph));
   const uint64_t at =
       params.hErrNode_out == nullptr ? 0 : session.objects().nodes.number_of(params.hErrNode_out, op.id.value);
   api::ops::GraphInstantiateWithOutcomeReply{static_cast<uint32_t>(result), params.result_out, {at}}.encode(
@@ -127,6 +135,7 @@ void exec_destroy(Session& session, const api::ops::ExecDestroy& op, Call& call)
   const CUresult result = session.driver().cuGraphExecDestroy(exec->real);
   session.objects().node_count -= exec->count;
   session.objects().execs.drop(op.id.value);
+  forget_graph_memory(session);
   call.finish(result);
 }
 

@@ -1,4 +1,6 @@
 // Device memory, pools, and the extents of the window that the driver may reach.
+#include "worker/handlers/graph_counts.hpp"
+#include "worker/handlers/graph_memory.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -7,6 +9,19 @@ namespace vgpu::worker::handlers {
 namespace {
 
 unsigned device_of(Session& session) { return static_cast<unsigned>(session.context().device); }
+
+bool is_freeable(const Allocations::Range* range) {
+  return range != nullptr && (range->kind == Memory::device || range->kind == Memory::pool ||
+                              range->kind == Memory::pool_imported || range->kind == Memory::graph);
+}
+
+/// The driver's graph of which work in this stream becomes a node; null if the stream is not captured.
+CUgraph captured_into(Session& session, uint64_t handle, CUstream stream) {
+  constexpr uint64_t kLegacy = 1;
+  CUgraph graph = nullptr;
+  if (session.context().open_captures != 0 && handle != kLegacy) (void)graph_of_capture(session, stream, graph);
+  return graph;
+}
 
 }  // namespace
 
@@ -36,10 +51,9 @@ void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, 
 
 void memory_free(Session& session, const api::ops::MemoryFree& op, Call& call) {
   const Allocations::Range* range = session.allocations().at(op.address);
-  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
-    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (!is_freeable(range)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   const CUresult result = session.driver().cuMemFree_v2(op.address);
-  if (result == CUDA_SUCCESS) session.allocations().remove(op.address);
+  if (result == CUDA_SUCCESS && is_last_use(session, *range)) session.allocations().remove(op.address);
   call.finish(result);
 }
 
@@ -81,10 +95,15 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
   CUdeviceptr address = 0;
   CUmemoryPool pool = nullptr;
   if (op.from.value != 0 && !session.objects().find(op.from.value, pool)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  const CUgraph graph = captured_into(session, op.on.value, stream);
   const CUresult result = pool != nullptr ? driver.cuMemAllocFromPoolAsync(&address, op.size, pool, stream)
                                           : driver.cuMemAllocAsync(&address, op.size, stream);
   if (result == CUDA_SUCCESS) {
-    session.allocations().add(address, {op.size, Memory::pool, session.memory_owner(), 0, session.device_of(address)});
+    if (graph != nullptr)
+      note_graph_memory(session, graph, address, op.size);
+    else
+      session.allocations().add(address,
+                                {op.size, Memory::pool, session.memory_owner(), 0, session.device_of(address)});
     session.note_pool();
     session.dispatcher().count(op.on.value);
   }
@@ -98,11 +117,11 @@ void memory_free_async(Session& session, const api::ops::MemoryFreeAsync& op, Ca
   if (free_async == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   const Allocations::Range* range = session.allocations().at(op.address);
-  if (range == nullptr || (range->kind != Memory::device && range->kind != Memory::pool))
-    return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (!is_freeable(range)) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  const bool becomes_node = captured_into(session, op.on.value, stream) != nullptr;
   const CUresult result = free_async(op.address, stream);
   if (result == CUDA_SUCCESS) {
-    session.allocations().remove(op.address);
+    if (!becomes_node && is_last_use(session, *range)) session.allocations().remove(op.address);
     session.dispatcher().count(op.on.value);
   }
   call.finish(result);

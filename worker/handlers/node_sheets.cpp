@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "worker/handlers/access_list.hpp"
+#include "worker/handlers/check_in.hpp"
+#include "worker/handlers/copy_steps.hpp"
+
 namespace vgpu::worker::handlers {
 namespace {
 
@@ -78,6 +82,12 @@ CUresult NodeSheet::read(Session& session, unsigned type, wire::Bytes bytes) {
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
       result = read_event(session, in, params_.eventRecord.event);
       break;
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+      result = read_allocation(session, in);
+      break;
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+      result = read_free(session, in);
+      break;
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
       result = read_conditional(session, in);
       break;
@@ -131,6 +141,10 @@ CUresult NodeSheet::point_at_parameters(Session& session, const std::vector<uint
 CUresult NodeSheet::read_copy(Session& session, wire::Reader& in) {
   Side to = take_side(in), from = take_side(in);
   const auto width = in.take<uint64_t>(), height = in.take<uint64_t>(), depth = in.take<uint64_t>();
+  if (!in.failed() && !in.complete()) {
+    if (const CUresult result = read_copy_step(session, in); result != CUDA_SUCCESS) return result;
+    if (step_->copy_role == CopyStep::all) return CUDA_SUCCESS;
+  }
   uint64_t to_size = 0, from_size = 0;
   if (!extent_of(to, width, height, depth, to_size) || !extent_of(from, width, height, depth, from_size))
     return CUDA_ERROR_INVALID_VALUE;
@@ -152,6 +166,39 @@ CUresult NodeSheet::read_copy(Session& session, wire::Reader& in) {
   copy.Height = height;
   copy.Depth = depth;
   return CUDA_SUCCESS;
+}
+
+CUresult NodeSheet::read_copy_step(Session& session, wire::Reader& in) {
+  const auto callback = in.take<uint64_t>();
+  const auto role = in.take<uint32_t>();
+  if (role < CopyStep::before || role > CopyStep::all) return session.violation("a copy's step that is none");
+  steps_ = &session.host_steps();
+  step_ = steps_->make(callback, true);
+  if (step_ == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  step_->copy_role = role;
+  return CUDA_SUCCESS;
+}
+
+CUresult NodeSheet::read_allocation(Session& session, wire::Reader& in) {
+  constexpr size_t kMostAccess = 768;
+  auto& allocation = params_.alloc;
+  CUmemPoolProps& pool = allocation.poolProps;
+  for (unsigned* value : {&pool.allocType, &pool.handleTypes, &pool.location.type}) *value = in.take<uint32_t>();
+  pool.location.id = in.take<int32_t>();
+  allocation.bytesize = in.take<uint64_t>();
+  const CUresult result = read_access(session, in.bytes(kMostAccess), access_);
+  if (result != CUDA_SUCCESS || in.failed()) return result;
+  allocation.accessDescs = access_.empty() ? nullptr : access_.data();
+  allocation.accessDescCount = access_.size();
+  if (session.allocations().is_full()) return CUDA_ERROR_OUT_OF_MEMORY;
+  return check_in(pool);
+}
+
+/// Only what a graph allocates: the driver would look any other address up in this process.
+CUresult NodeSheet::read_free(Session& session, wire::Reader& in) {
+  params_.free.dptr = in.take<uint64_t>();
+  const Allocations::Range* range = session.allocations().at(params_.free.dptr);
+  return range != nullptr && range->kind == Memory::graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult NodeSheet::read_fill(Session& session, wire::Reader& in) {
@@ -181,9 +228,17 @@ CUresult NodeSheet::read_host(Session& session, wire::Reader& in) {
 }
 
 CUresult NodeSheet::read_child(Session& session, wire::Reader& in) {
-  child_ = session.objects().graphs.find(in.take<uint64_t>());
+  const auto handle = in.take<uint64_t>();
+  const bool told = !in.failed() && !in.complete();
+  const uint32_t ownership = told ? in.take<uint32_t>() : uint32_t{CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE};
+  if (ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) return CUDA_ERROR_INVALID_VALUE;
+  child_ = session.objects().graphs.find(handle);
   if (child_ == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   params_.graph.graph = child_->real;
+  params_.graph.ownership = ownership;
+  if (ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE) return CUDA_SUCCESS;
+  if (child_->owner != 0 || child_->capturing != 0) return CUDA_ERROR_INVALID_VALUE;
+  moved_ = handle;
   return CUDA_SUCCESS;
 }
 
@@ -325,6 +380,30 @@ CUresult write_host(Session& session, CUgraphNode node, wire::Writer& out) {
   return CUDA_SUCCESS;
 }
 
+CUresult write_allocation(Session& session, CUgraphNode node, wire::Writer& out) {
+  const auto get = session.driver().cuGraphMemAllocNodeGetParams;
+  if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+  CUDA_MEM_ALLOC_NODE_PARAMS allocation{};
+  if (const CUresult result = get(node, &allocation); result != CUDA_SUCCESS) return result;
+  const CUmemPoolProps& pool = allocation.poolProps;
+  for (const unsigned value : {pool.allocType, pool.handleTypes, pool.location.type}) out.put(uint32_t{value});
+  out.put(int32_t{pool.location.id});
+  out.put(uint64_t{allocation.bytesize});
+  const size_t count = allocation.accessDescs == nullptr ? 0 : allocation.accessDescCount;
+  out.bytes({reinterpret_cast<const uint8_t*>(allocation.accessDescs), count * sizeof(CUmemAccessDesc)});
+  out.put(uint64_t{allocation.dptr});
+  return CUDA_SUCCESS;
+}
+
+CUresult write_free(Session& session, CUgraphNode node, wire::Writer& out) {
+  const auto get = session.driver().cuGraphMemFreeNodeGetParams;
+  if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+  CUdeviceptr address = 0;
+  const CUresult result = get(node, &address);
+  out.put(uint64_t{address});
+  return result;
+}
+
 CUresult write_event(Session& session, CUgraphNode node, bool is_record, wire::Writer& out) {
   const DriverTable& driver = session.driver();
   const auto get = is_record ? driver.cuGraphEventRecordNodeGetEvent : driver.cuGraphEventWaitNodeGetEvent;
@@ -339,9 +418,23 @@ CUresult write_event(Session& session, CUgraphNode node, bool is_record, wire::W
   return found != 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
+/// A copy that the guest takes part in: the guest's step knows what it was asked to be.
+CUresult write_stepped_copy(Session& session, const CopyNodes& nodes, wire::Writer& out) {
+  constexpr size_t kSides = 2 * 28 + 3 * 8;
+  const CUresult result = nodes.copy == nullptr ? CUDA_SUCCESS : write_copy(session, nodes.copy, out);
+  for (size_t i = 0; nodes.copy == nullptr && i < kSides; ++i) out.put(uint8_t{0});
+  out.put(nodes.step->callback);
+  out.put(nodes.step->copy_role);
+  return result;
+}
+
 }  // namespace
 
-CUresult write_sheet(Session& session, CUgraphNode node, unsigned type, wire::Writer& out) {
+CUresult write_sheet(Session& session, CUgraphNode node, unsigned& type, wire::Writer& out) {
+  if (CopyNodes nodes; find_copy_nodes(session, node, type, nodes)) {
+    type = CU_GRAPH_NODE_TYPE_MEMCPY;
+    return write_stepped_copy(session, nodes, out);
+  }
   CUresult result = CUDA_ERROR_NOT_SUPPORTED;
   if (type == CU_GRAPH_NODE_TYPE_HOST) result = write_host(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_WAIT_EVENT || type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
@@ -349,6 +442,8 @@ CUresult write_sheet(Session& session, CUgraphNode node, unsigned type, wire::Wr
   if (type == CU_GRAPH_NODE_TYPE_KERNEL) result = write_kernel(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEMCPY) result = write_copy(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEMSET) result = write_fill(session, node, out);
+  if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) result = write_allocation(session, node, out);
+  if (type == CU_GRAPH_NODE_TYPE_MEM_FREE) result = write_free(session, node, out);
   return result == CUDA_SUCCESS && out.failed() ? CUDA_ERROR_NOT_SUPPORTED : result;
 }
 

@@ -22,11 +22,16 @@ class NodeSheet {
   /// CUDA_ERROR_NOT_SUPPORTED for types that are not known. What no shim sends cuts the client off.
   CUresult read(Session& session, unsigned type, wire::Bytes bytes);
   CUgraphNodeParams& params() { return params_; }
+  unsigned type() const { return params_.type; }
   /// The driver took it: the host function stays.
   void keep() { step_ = nullptr; }
 
   // What the node holds.
   const Graph* child() const { return child_; }
+  /// The node takes the graph over, under this handle; 0: it holds a copy, or none.
+  uint64_t moved() const { return moved_; }
+  /// The guest's part of a copy that the GPU cannot do alone; null for others.
+  HostSteps::Step* copy_step() const { return step_ != nullptr && step_->copy_role != 0 ? step_ : nullptr; }
   const std::vector<uint64_t>& body_handles() const { return bodies_; }
 
  private:
@@ -35,6 +40,9 @@ class NodeSheet {
   CUresult read_fill(Session& session, wire::Reader& in);
   CUresult read_host(Session& session, wire::Reader& in);
   CUresult read_child(Session& session, wire::Reader& in);
+  CUresult read_copy_step(Session& session, wire::Reader& in);
+  CUresult read_allocation(Session& session, wire::Reader& in);
+  CUresult read_free(Session& session, wire::Reader& in);
   CUresult read_event(Session& session, wire::Reader& in, CUevent& event);
   CUresult read_conditional(Session& session, wire::Reader& in);
 
@@ -46,13 +54,15 @@ class NodeSheet {
   std::vector<uint8_t> block_;  // zeros behind the parameters
   std::vector<void*> parameters_;
   const Graph* child_ = nullptr;
+  uint64_t moved_ = 0;
+  std::vector<CUmemAccessDesc> access_;
   std::vector<uint64_t> bodies_;
   HostSteps* steps_ = nullptr;
   HostSteps::Step* step_ = nullptr;
 };
 
 /// The other way round: what the driver says of a node. CUDA_ERROR_NOT_SUPPORTED for types whose description holds
-/// what the client cannot know, or does not fit.
-CUresult write_sheet(Session& session, CUgraphNode node, unsigned type, wire::Writer& out);
+/// what the client cannot know, or does not fit. `type`: the driver's; what the client takes the node for afterwards.
+CUresult write_sheet(Session& session, CUgraphNode node, unsigned& type, wire::Writer& out);
 
 }  // namespace vgpu::worker::handlers

@@ -1,19 +1,22 @@
 // Several contexts and devices: access to each other's memory, and copies that name the contexts of both sides.
+#include "common/api/array_shape.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
 namespace {
 
-/// A side of a copy as the guest named it: device memory, or rows of the window.
-enum class PlaceKind : uint32_t { device, window };
+/// A side of a copy as the guest named it: device memory, rows of the window, or an array.
+enum class PlaceKind : uint32_t { device, window, array };
 
 struct PeerSide {
-  uint64_t address = 0;
+  uint64_t address = 0;  ///< of an array: its handle
   CUcontext context = nullptr;
   PlaceKind kind = PlaceKind::device;
-  uint64_t pitch = 0;
-  uint64_t rows = 0;
+  uint64_t pitch = 0;  ///< of an array: the byte of a row where the copy begins
+  uint64_t rows = 0;   ///< of an array: the row
+  uint64_t slice = 0;  ///< of an array only
+  CUarray array = nullptr;
 };
 
 CUcontext real_context(Session& session, uint64_t handle) {
@@ -57,10 +60,20 @@ CUresult copy(Session& session, const Op& op) {
   return result;
 }
 
+CUresult resolve_array(Session& session, PeerSide& side, const api::ops::Copy3dPeer& op) {
+  const Array* array = session.objects().arrays.arrays.find(side.address);
+  if (array == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  side.array = array->real;
+  return contains_box(array->shape, side.pitch, side.rows, side.slice, op.width, op.height, op.depth)
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_INVALID_VALUE;
+}
+
 /// Looks a side up and checks all of what the copy touches there.
 CUresult resolve(Session& session, PeerSide& side, uint64_t context, const api::ops::Copy3dPeer& op) {
   side.context = real_context(session, context);
   if (side.context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  if (side.kind == PlaceKind::array) return resolve_array(session, side, op);
   uint64_t size = 0;
   if (!extent_of(side, op.width, op.height, op.depth, size)) return CUDA_ERROR_INVALID_VALUE;
   if (side.kind == PlaceKind::window) {
@@ -73,20 +86,39 @@ CUresult resolve(Session& session, PeerSide& side, uint64_t context, const api::
   return session.allocations().covers(side.address, size) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+CUmemorytype type_of(const PeerSide& side) {
+  if (side.kind == PlaceKind::array) return CU_MEMORYTYPE_ARRAY;
+  return side.kind == PlaceKind::window ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+}
+
 CUDA_MEMCPY3D_PEER describe(const PeerSide& to, const PeerSide& from, const api::ops::Copy3dPeer& op) {
   CUDA_MEMCPY3D_PEER what{};
-  what.srcMemoryType = from.kind == PlaceKind::window ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
-  what.srcHost = reinterpret_cast<const void*>(from.address);
-  what.srcDevice = from.address;
+  what.srcMemoryType = type_of(from);
   what.srcContext = from.context;
-  what.srcPitch = from.pitch;
-  what.srcHeight = from.rows;
-  what.dstMemoryType = to.kind == PlaceKind::window ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
-  what.dstHost = reinterpret_cast<void*>(to.address);
-  what.dstDevice = to.address;
+  if (from.kind == PlaceKind::array) {
+    what.srcArray = from.array;
+    what.srcXInBytes = from.pitch;
+    what.srcY = from.rows;
+    what.srcZ = from.slice;
+  } else {
+    what.srcHost = reinterpret_cast<const void*>(from.address);
+    what.srcDevice = from.address;
+    what.srcPitch = from.pitch;
+    what.srcHeight = from.rows;
+  }
+  what.dstMemoryType = type_of(to);
   what.dstContext = to.context;
-  what.dstPitch = to.pitch;
-  what.dstHeight = to.rows;
+  if (to.kind == PlaceKind::array) {
+    what.dstArray = to.array;
+    what.dstXInBytes = to.pitch;
+    what.dstY = to.rows;
+    what.dstZ = to.slice;
+  } else {
+    what.dstHost = reinterpret_cast<void*>(to.address);
+    what.dstDevice = to.address;
+    what.dstPitch = to.pitch;
+    what.dstHeight = to.rows;
+  }
   what.WidthInBytes = op.width;
   what.Height = op.height;
   what.Depth = op.depth;
@@ -99,8 +131,8 @@ CUresult copy_slices(Session& session, const api::ops::Copy3dPeer& op) {
   if (driver.cuMemcpy3DPeer == nullptr || driver.cuMemcpy3DPeerAsync == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   if (!session.objects().find(op.on.value, stream)) return CUDA_ERROR_INVALID_HANDLE;
   if (op.width == 0 || op.height == 0 || op.depth == 0) return CUDA_SUCCESS;
-  PeerSide to{op.to, nullptr, static_cast<PlaceKind>(op.to_kind), op.to_pitch, op.to_rows};
-  PeerSide from{op.from, nullptr, static_cast<PlaceKind>(op.from_kind), op.from_pitch, op.from_rows};
+  PeerSide to{op.to, nullptr, static_cast<PlaceKind>(op.to_kind), op.to_pitch, op.to_rows, op.to_slice};
+  PeerSide from{op.from, nullptr, static_cast<PlaceKind>(op.from_kind), op.from_pitch, op.from_rows, op.from_slice};
   CUresult result = resolve(session, to, op.to_context.value, op);
   if (result == CUDA_SUCCESS) result = resolve(session, from, op.from_context.value, op);
   if (result != CUDA_SUCCESS) return result;

@@ -1,5 +1,6 @@
 // Streams, captures, and host functions in streams.
 #include "worker/handlers/graph_counts.hpp"
+#include "worker/handlers/graph_memory.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -188,6 +189,7 @@ void stream_end_capture(Session& session, const api::ops::StreamEndCapture& op, 
   }
   if (before != CU_STREAM_CAPTURE_STATUS_NONE && after == CU_STREAM_CAPTURE_STATUS_NONE)
     session.context_of(op.on.value).end_capture();
+  forget_graph_memory(session);  // of a capture that came to nothing
   call.finish(result);
 }
 

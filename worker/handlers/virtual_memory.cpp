@@ -2,6 +2,7 @@
 // that it made, so that no other mapping of this process can be named.
 #include <cstring>
 
+#include "worker/handlers/access_list.hpp"
 #include "worker/handlers/check_in.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
@@ -107,17 +108,12 @@ void memory_unmap(Session& session, const api::ops::MemoryUnmap& op, Call& call)
 }
 
 void memory_set_access(Session& session, const api::ops::MemorySetAccess& op, Call& call) {
-  constexpr size_t kEach = 3 * sizeof(uint32_t);
-  const size_t count = op.access.size() / kEach;
-  if (count == 0 || op.access.size() % kEach != 0) return call.finish(session.violation("access that is no list"));
+  std::vector<CUmemAccessDesc> access;
+  if (op.access.empty()) return call.finish(session.violation("access that is no list"));
   if (session.virtual_memory().reservation_of(op.address, op.size) == 0) return call.finish(CUDA_ERROR_INVALID_VALUE);
-  std::vector<CUmemAccessDesc> access(count);
-  for (size_t i = 0; i < count; ++i) {
-    static_assert(sizeof(CUmemAccessDesc) == kEach);
-    std::memcpy(&access[i], op.access.data() + i * kEach, kEach);
-    if (access[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE) return call.finish(CUDA_ERROR_INVALID_VALUE);
-  }
-  call.finish(session.driver().cuMemSetAccess(op.address, op.size, access.data(), count));
+  if (const CUresult result = read_access(session, op.access, access); result != CUDA_SUCCESS)
+    return call.finish(result);
+  call.finish(session.driver().cuMemSetAccess(op.address, op.size, access.data(), access.size()));
 }
 
 void memory_get_access(Session& session, const api::ops::MemoryGetAccess& op, Call& call) {

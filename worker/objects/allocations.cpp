@@ -1,17 +1,26 @@
 #include "worker/objects/allocations.hpp"
 
+#include <algorithm>
+
 namespace vgpu::worker {
 namespace {
 
-bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::pool; }
+/// How many addresses of graphs may lie inside one another before the outer ones are not found.
+constexpr unsigned kMostNested = 64;
+
+bool is_charged(Memory kind) { return kind == Memory::device || kind == Memory::pool || kind == Memory::graph; }
 
 }  // namespace
 
 void Allocations::add(uint64_t base, Range range) {
+  const Range* known = at(base);
+  if (known != nullptr && known->kind == Memory::graph && range.kind == Memory::graph)
+    range.size = std::max(range.size, known->size);
   remove(base);  // the driver gave the address again: what stood here is gone
   ranges_.emplace(base, range);
   if (is_charged(range.kind)) charged_.add(range.device, range.size);
   if (range.kind == Memory::window) pinned_ += range.size;
+  if (range.kind == Memory::graph) ++graph_ranges_;
 }
 
 const Allocations::Range* Allocations::at(uint64_t base) const {
@@ -31,14 +40,22 @@ bool Allocations::remove(uint64_t base) {
   if (found == ranges_.end()) return false;
   if (is_charged(found->second.kind)) charged_.remove(found->second.device, found->second.size);
   if (found->second.kind == Memory::window) pinned_ -= found->second.size;
+  if (found->second.kind == Memory::graph) --graph_ranges_;
   ranges_.erase(found);
   return true;
 }
 
 bool Allocations::covers(uint64_t address, uint64_t size) const {
   auto next = ranges_.upper_bound(address);
-  if (next == ranges_.begin()) return false;
-  const auto& [base, range] = *--next;
+  for (unsigned looked = 0; next != ranges_.begin() && looked < kMostNested; ++looked) {
+    const auto& [base, range] = *--next;
+    if (holds(base, range, address, size)) return true;
+    if (range.kind != Memory::graph) return false;
+  }
+  return false;
+}
+
+bool Allocations::holds(uint64_t base, const Range& range, uint64_t address, uint64_t size) const {
   const uint64_t offset = address - base;
   if (offset > range.size) return false;
   if (size <= range.size - offset) return true;

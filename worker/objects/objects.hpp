@@ -46,12 +46,13 @@ struct Module {
 template <typename Real>
 struct Nodes {
   Real real = nullptr;
-  uint64_t count = 0;      ///< of nodes, those of graphs inside it included
-  unsigned depth = 0;      ///< of graphs inside it
-  uint64_t owner = 0;      ///< handle of the graph whose node holds it; 0: it is the client's to destroy
-  uint64_t holder = 0;     ///< that node
-  uint64_t capturing = 0;  ///< handle of the stream whose capture makes it, until that ends
-  unsigned inside = 0;     ///< of how many conditional nodes' graphs
+  uint64_t count = 0;           ///< of nodes, those of graphs inside it included
+  unsigned depth = 0;           ///< of graphs inside it
+  uint64_t owner = 0;           ///< handle of the graph whose node holds it; 0: it is the client's to destroy
+  uint64_t holder = 0;          ///< that node
+  uint64_t capturing = 0;       ///< handle of the stream whose capture makes it, until that ends
+  unsigned inside = 0;          ///< of how many nodes' graphs
+  CUgraph made_from = nullptr;  ///< of an executable graph
 };
 using Graph = Nodes<CUgraph>;
 using Exec = Nodes<CUgraphExec>;

@@ -209,6 +209,20 @@ CASE(array_copy, part_of_a_graph) {
     expect_same({to.bytes(), to.bytes() + bytes.size()}, bytes);
   }
 }
+CASE(array_copy, that_names_contexts) {
+  const Context context;
+  const Array from(plane()), to(plane());
+  const auto bytes = pattern(from.bytes());
+  from.write(bytes);
+  CUDA_MEMCPY3D_PEER copy = {};
+  copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_ARRAY;
+  copy.srcArray = from, copy.dstArray = to;
+  copy.srcContext = copy.dstContext = context.get();
+  copy.WidthInBytes = kRow, copy.Height = kRows, copy.Depth = 1;
+  expect_ok(CU(cuMemcpy3DPeer, &copy));
+  expect_ok(CU(cuCtxSynchronize));
+  expect_same(to.read(), bytes);
+}
 CASE(array_copy, outside) {
   const Context context;
   const Array array(plane());

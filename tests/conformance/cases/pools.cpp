@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stream-ordered allocation and memory pools.
+#include <unistd.h>
+
+#include <cstring>
+
 #include "tests/conformance/fixtures/objects.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
@@ -251,6 +255,105 @@ CASE(pool, destroy_the_default_one) {
   CUmemoryPool pool = nullptr;
   expect_ok(CU(cuDeviceGetDefaultMemPool, &pool, 0));
   expect(CU(cuMemPoolDestroy, pool), CUDA_ERROR_INVALID_VALUE);
+}
+
+// Who may use a pool.
+
+CASE(pool, access_of_its_own_device) {
+  need_pools();
+  const Context context;
+  const Pool pool;
+  CUmemLocation place = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  CUmemAccess_flags flags = 0;
+  expect_ok(CU(cuMemPoolGetAccess, &flags, pool.get(), &place));
+  expect_equal(flags, unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE}, "the access");
+  const CUmemAccessDesc access = {place, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  expect_ok(CU(cuMemPoolSetAccess, pool.get(), &access, 1));
+}
+CASE(pool, access_errors) {
+  need_pools();
+  const Context context;
+  const Pool pool;
+  CUmemLocation place = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  CUmemAccess_flags flags = 0;
+  expect(CU(cuMemPoolGetAccess, nullptr, pool.get(), &place), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuMemPoolGetAccess, &flags, pool.get(), nullptr), CUDA_ERROR_INVALID_VALUE);
+  const CUmemAccessDesc nowhere = {{CU_MEM_LOCATION_TYPE_INVALID, 0}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  expect(CU(cuMemPoolSetAccess, pool.get(), &nowhere, 1), CUDA_ERROR_INVALID_VALUE);
+  expect(CU(cuMemPoolSetAccess, pool.get(), nullptr, 1), CUDA_ERROR_INVALID_VALUE);
+}
+OWN_PROCESS_CASE(pool, by_place) {
+  need_pools();
+  if (driver().cuMemGetMemPool == nullptr) skip("the driver has no pools by place");
+  const Context context;
+  CUmemLocation place = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  CUmemoryPool own = nullptr, found = nullptr;
+  expect_ok(CU(cuDeviceGetDefaultMemPool, &own, 0));
+  expect_ok(CU(cuMemGetDefaultMemPool, &found, &place, CU_MEM_ALLOCATION_TYPE_PINNED));
+  require(found == own, "the default pool of the place is the device's");
+  {
+    const Pool pool;
+    expect_ok(CU(cuMemSetMemPool, &place, CU_MEM_ALLOCATION_TYPE_PINNED, pool.get()));
+    expect_ok(CU(cuMemGetMemPool, &found, &place, CU_MEM_ALLOCATION_TYPE_PINNED));
+    require(found == pool.get(), "the pool of the place is the one that was set");
+    expect_ok(CU(cuDeviceGetMemPool, &found, 0));
+    require(found == pool.get(), "and it is the device's");
+  }
+  expect(CU(cuMemGetMemPool, &found, nullptr, CU_MEM_ALLOCATION_TYPE_PINNED), CUDA_ERROR_INVALID_VALUE);
+}
+
+// What is given to other processes.
+
+bool pools_are_shareable() {
+  return (device_attribute(CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES) &
+          CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0;
+}
+CUmemoryPool make_shareable() {
+  if (!pools_are_shareable()) skip("pools are not shared by descriptors");
+  CUmemPoolProps properties = {};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  CUmemoryPool pool = nullptr;
+  expect_ok(CU(cuMemPoolCreate, &pool, &properties));
+  return pool;
+}
+
+CASE(pool, exported) {
+  need_pools();
+  const Context context;
+  const Stream stream;
+  const CUmemoryPool pool = make_shareable();
+  int descriptor = -1;
+  expect_ok(CU(cuMemPoolExportToShareableHandle, &descriptor, pool, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+  require(descriptor >= 0, "a descriptor is told");
+  ::close(descriptor);
+  CUdeviceptr address = 0;
+  expect_ok(CU(cuMemAllocFromPoolAsync, &address, 4096, pool, stream));
+  CUmemPoolPtrExportData data = {}, none = {};
+  expect_ok(CU(cuMemPoolExportPointer, &data, address));
+  require(std::memcmp(&data, &none, sizeof data) != 0, "the data of the pointer say something");
+  expect_ok(CU(cuMemFreeAsync, address, stream));
+  stream.synchronize();
+  expect_ok(CU(cuMemPoolDestroy, pool));
+}
+CASE(pool, export_of_one_that_is_not_shared) {
+  need_pools();
+  const Context context;
+  const Pool pool;
+  int descriptor = -1;
+  expect_one_of(
+      CU(cuMemPoolExportToShareableHandle, &descriptor, pool.get(), CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
+      {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED});
+  expect(CU(cuMemPoolExportToShareableHandle, nullptr, pool.get(), CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
+         CUDA_ERROR_INVALID_VALUE);
+}
+CASE(pool, export_of_other_memory) {
+  need_pools();
+  const Context context;
+  const DeviceMemory memory(4096);
+  CUmemPoolPtrExportData data = {};
+  expect(CU(cuMemPoolExportPointer, &data, memory.at()), CUDA_ERROR_INVALID_VALUE);
 }
 
 }  // namespace

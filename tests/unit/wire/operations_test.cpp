@@ -141,6 +141,17 @@ TEST_CASE("operations") {
   check_length(api::ops::SurfrefSetArray{{1}, {2}, 3});
   check_length(api::ops::TensorMapIm2colWide{1, 2, 3, data, data, -4, 5, 6, 7, data, 8, 9, 10, 11, 12});
   check_length(api::ops::TensorMapIm2colWideReply{data});
+  check_length(api::ops::GraphMemoryGet{1, 2});
+  check_length(api::ops::GraphMemoryGetReply{1});
+  check_length(api::ops::GraphMemorySet{1, 2, 3});
+  check_length(api::ops::PoolSetAccess{{1}, data});
+  check_length(api::ops::PoolExport{{1}});
+  check_length(api::ops::PoolExportReply{data});
+  check_length(api::ops::PoolImport{data, {1}});
+  check_length(api::ops::PoolExportPointer{1});
+  check_length(api::ops::PoolExportPointerReply{data});
+  check_length(api::ops::PoolImportPointer{{1}, data});
+  check_length(api::ops::PoolImportPointerReply{1, 2});
 }
 
 TEST_CASE("bytes above their cap are refused") {

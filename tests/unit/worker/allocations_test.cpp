@@ -44,9 +44,9 @@ TEST_CASE("what counts against a quota, and what is pinned") {
   CHECK_FALSE(all.remove(kBase));
   CHECK_FALSE(all.remove(kBase + 0x1001));
   CHECK(all.charged() == 200);
-  all.charge(50);
+  all.charge(0, 50);
   CHECK(all.charged() == 250);
-  all.discharge(50);
+  all.discharge(0, 50);
   all.remove_if([](uint64_t, const Allocations::Range& range) { return range.context == 1; });
   CHECK(all.charged() == 0);
   CHECK(all.pinned() == 0);
@@ -95,4 +95,27 @@ TEST_CASE("mappings side by side in one reservation are one range") {
   CHECK_FALSE(all.covers(kBase + 100, 8093));
   CHECK_FALSE(all.covers(kBase + 4096, 8192));
   CHECK_FALSE(all.covers(kBase, ~uint64_t{0}));
+}
+
+TEST_CASE("graphs allocate at one address at different times") {
+  Allocations all;
+  all.add(kBase, {8192, Memory::graph, 1, 7});
+  all.add(kBase, {4096, Memory::graph, 1, 8});
+  CHECK(all.covers(kBase, 8192));
+  CHECK(all.graph_ranges() == 1);
+  CHECK(all.charged() == 8192);
+  all.add(kBase + 1024, {512, Memory::graph, 1, 7});
+  CHECK(all.covers(kBase + 1100, 4096));  // of the outer one
+  CHECK_FALSE(all.covers(kBase + 1100, 8192));
+  CHECK(all.remove(kBase));
+  CHECK_FALSE(all.covers(kBase + 1100, 4096));
+  CHECK(all.graph_ranges() == 1);
+}
+
+TEST_CASE("ordinary memory behind that of a graph is looked at alone") {
+  Allocations all;
+  all.add(kBase, {8192, Memory::graph, 1, 7});
+  all.add(kBase + 4096, {512, Memory::device, 1, 0});
+  CHECK(all.covers(kBase + 4096, 512));
+  CHECK_FALSE(all.covers(kBase + 4096, 513));
 }

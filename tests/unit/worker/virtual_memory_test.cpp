@@ -20,7 +20,7 @@ TEST_CASE("a reservation is given back as it was taken, and empty") {
   CHECK(memory.is_free(kBase, 4 * kPiece));
   CHECK_FALSE(memory.is_free(kBase, kPiece));
   CHECK_FALSE(memory.is_free(kBase + kPiece, 3 * kPiece));
-  memory.make(handle(1), 77, kPiece);
+  memory.make(handle(1), 77, kPiece, 0);
   memory.map(kBase + 3 * kPiece, {kPiece, handle(1), kBase});
   CHECK_FALSE(memory.is_free(kBase, 4 * kPiece));
   memory.unmap(kBase + 3 * kPiece);
@@ -41,7 +41,7 @@ TEST_CASE("a range lies in one reservation or in none") {
 TEST_CASE("physical memory goes with its last reference and its last mapping") {
   VirtualMemory memory;
   memory.reserve(kBase, 4 * kPiece);
-  memory.make(handle(1), 77, kPiece);
+  memory.make(handle(1), 77, kPiece, 0);
   memory.map(kBase, {kPiece, handle(1), kBase});
   memory.let_go(handle(1));
   REQUIRE(memory.memories().find(handle(1)) != nullptr);
@@ -57,8 +57,8 @@ TEST_CASE("physical memory goes with its last reference and its last mapping") {
 TEST_CASE("only whole mappings are unmapped together, gaps or not") {
   VirtualMemory memory;
   memory.reserve(kBase, 8 * kPiece);
-  memory.make(handle(1), 77, kPiece);
-  memory.make(handle(2), 78, 2 * kPiece);
+  memory.make(handle(1), 77, kPiece, 0);
+  memory.make(handle(2), 78, 2 * kPiece, 0);
   memory.map(kBase, {kPiece, handle(1), kBase});
   memory.map(kBase + kPiece, {2 * kPiece, handle(2), kBase});
   memory.map(kBase + 4 * kPiece, {kPiece, handle(1), kBase});

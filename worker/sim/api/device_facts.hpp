@@ -9,7 +9,7 @@ constexpr int driver_version = 13000;
 constexpr char device_name[] = "vGPU Software GPU";
 
 /// By attribute number. Off: managed and pageable memory (83, 88, 89, 100, 101),
-/// sharing of pools and by fabric (119, 128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor
+/// sharing by fabric (128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor
 /// maps (127) and the like.
 constexpr unsigned attribute_count = 148;
 constexpr int attributes[attribute_count] = {
@@ -22,7 +22,7 @@ constexpr int attributes[attribute_count] = {
     2097120,  32768,     32768,    9,     0,     32768,      1,     1,         1,         233472,    65536,  0,
     0,        0,         0,        2,     0,     0,          1,     1,         0,         0,         0,      1,
     1,        232448,    0,        1,     0,     0,          1,     1,         0,         0,         32,     1,
-    39321600, 134217728, 0,        1024,  1,     1,          0,     1,         0,         0,         100,    0,
+    39321600, 134217728, 0,        1024,  1,     1,          0,     1,         0,         0,         100,    1,
     0,        1,         1,        1,     0,     1,          4,     0,         0,         0,         0,      -1,
     0,        0,         0,        0,     0,     0,          0,     590680286, 415174878, 0,         0,      0,
     0,        0,         0,        0,

@@ -40,6 +40,14 @@ constexpr unsigned long long auto_free = 1, upload = 2, use_node_priority = 8;
 /// A result of an instantiation: the nodes wait for one another in a ring.
 constexpr unsigned invalid_structure = 2;
 
+/// Only one executable graph at a time may allocate at a graph's addresses.
+bool is_instantiated(const vgpu::sim::device::Graph& graph) {
+  bool found = false;
+  Simulator::get().graph_execs.for_each(
+      [&](const GraphExec& exec) { found = found || exec.made_from == graph.handle; });
+  return found;
+}
+
 CUresult instantiate(CUgraphExec* out, CUgraph handle, unsigned long long flags, unsigned* why = nullptr) {
   return with_context([&](const ContextPtr& context) {
     if (out == nullptr || (flags & ~(auto_free | upload | use_node_priority)) != 0) return CUDA_ERROR_INVALID_VALUE;
@@ -48,7 +56,7 @@ CUresult instantiate(CUgraphExec* out, CUgraph handle, unsigned long long flags,
     const std::shared_lock gate(sim.gate);
     const std::lock_guard allocations(sim.allocation_gate);
     return with_graph(handle, [&](const GraphPtr& graph) {
-      if (graph->capturing) return CUDA_ERROR_INVALID_VALUE;
+      if (graph->capturing || (graph->uses_memory() && is_instantiated(*graph))) return CUDA_ERROR_INVALID_VALUE;
       auto exec = std::make_shared<GraphExec>(*graph, flags & ~upload);
       if (exec->plan() == nullptr) {
         if (why != nullptr) *why = invalid_structure;
@@ -72,10 +80,35 @@ CUresult capture_launch(const StreamPtr& stream, const GraphExec& exec) {
   GraphPtr copy;
   {
     const std::lock_guard lock(Simulator::get().capture_mutex);
+    if (exec.uses_memory()) return CUDA_ERROR_NOT_SUPPORTED;
     copy = exec.copy();
     copy->owned = true;
   }
   return enqueue(stream, {.task = {NodeType::graph, {}, ChildParameters{std::move(copy)}}});
+}
+
+/// What the launch leaves allocated. Refused if that is so already, unless it is to be freed by itself.
+CUresult note_memory(const GraphPlan& plan, bool frees_by_itself) {
+  using Allocation = std::shared_ptr<const vgpu::sim::device::AllocationParameters>;
+  auto& memory = Simulator::get().graph_memory;
+  const auto for_each = [&](auto visit) {
+    for (const auto& step : plan.steps())
+      if (step.task != nullptr) visit(step.task->parameters);
+  };
+  bool refused = false;
+  for_each([&](const auto& parameters) {
+    const auto* allocation = std::get_if<Allocation>(&parameters);
+    refused = refused || (allocation != nullptr && memory.is_outstanding((*allocation)->given.dptr));
+  });
+  if (refused && !frees_by_itself) return CUDA_ERROR_INVALID_VALUE;
+  for_each([&](const auto& parameters) {
+    if (const auto* one = std::get_if<Allocation>(&parameters)) memory.set_outstanding((*one)->given.dptr, true);
+  });
+  for_each([&](const auto& parameters) {
+    if (const auto* one = std::get_if<vgpu::sim::device::FreeParameters>(&parameters))
+      memory.set_outstanding(one->address, false);
+  });
+  return CUDA_SUCCESS;
 }
 
 CUresult launch(const StreamPtr& stream, GraphExec& exec) {
@@ -84,6 +117,7 @@ CUresult launch(const StreamPtr& stream, GraphExec& exec) {
     const std::lock_guard lock(Simulator::get().capture_mutex);
     plan = exec.plan();
   }
+  if (const CUresult result = note_memory(*plan, (exec.flags & auto_free) != 0); result != CUDA_SUCCESS) return result;
   const auto run = std::make_shared<GraphLaunch>(std::move(plan), next_seed());
   const CUresult result =
       enqueue(stream, {.task = {.work = [run](Context& context) { run->run(context); }}, .inner = run->marks()});

@@ -1,9 +1,11 @@
 // The nodes of graphs: adding them, and the parameters that they have.
+#include <algorithm>
 #include <cstring>
 
 #include "worker/sim/api/graph_entry.hpp"
 
 using namespace vgpu::sim::api;
+using vgpu::sim::device::ChildParameters;
 using vgpu::sim::device::EventParameters;
 
 VGPU_SIM_EXPORT(cuGraphAddEmptyNode);
@@ -15,6 +17,8 @@ VGPU_SIM_EXPORT(cuGraphAddHostNode);
 VGPU_SIM_EXPORT(cuGraphAddChildGraphNode);
 VGPU_SIM_EXPORT(cuGraphAddEventRecordNode);
 VGPU_SIM_EXPORT(cuGraphAddEventWaitNode);
+VGPU_SIM_EXPORT(cuGraphAddMemAllocNode);
+VGPU_SIM_EXPORT(cuGraphAddMemFreeNode);
 VGPU_SIM_EXPORT(cuGraphAddNode);
 VGPU_SIM_EXPORT(cuGraphAddNode_v2);
 VGPU_SIM_EXPORT(cuGraphConditionalHandleCreate);
@@ -47,6 +51,14 @@ struct Before {
   const CUgraphEdgeData* edges = nullptr;
 };
 
+/// Whether the graph with this handle is `graph`, or inside of it.
+bool is_inside(const vgpu::sim::device::Graph& graph, std::uint64_t handle) {
+  return graph.handle == handle || std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const NodePtr& node) {
+           const GraphPtr child = node->child();
+           return child != nullptr && is_inside(*child, handle);
+         });
+}
+
 /// `make` fills the task of the new node. It runs without the mutex: finding a kernel may wait for the context.
 template <typename Make>
 CUresult add_node(CUgraphNode* out, CUgraph handle, const Before& before, Make make) {
@@ -60,6 +72,11 @@ CUresult add_node(CUgraphNode* out, CUgraph handle, const Before& before, Make m
       if (const CUresult result = find_before(*graph, before.nodes, before.edges, before.count, after);
           result != CUDA_SUCCESS)
         return result;
+      const auto* child = std::get_if<ChildParameters>(&task.parameters);
+      if (child != nullptr && is_inside(*child->graph, graph->handle)) {
+        child->graph->owned = false;
+        return CUDA_ERROR_INVALID_VALUE;
+      }
       const NodePtr node = graph->add(std::make_shared<const Task>(std::move(task)), std::move(after));
       Simulator::get().graph_nodes.add(node->handle, node);
       *out = as_handle<CUgraphNode>(node->handle);
@@ -180,7 +197,7 @@ CUresult cuGraphAddHostNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* 
 }
 CUresult cuGraphAddChildGraphNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
                                   CUgraph child) {
-  return add_node(out, graph, {after, count}, [&](Task& task) { return child_task(child, task); });
+  return add_node(out, graph, {after, count}, [&](Task& task) { return child_task(child, false, task); });
 }
 CUresult cuGraphAddEventRecordNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
                                    CUevent event) {
@@ -191,6 +208,16 @@ CUresult cuGraphAddEventWaitNode(CUgraphNode* out, CUgraph graph, const CUgraphN
                                  CUevent event) {
   return add_node(out, graph, {after, count},
                   [&](Task& task) { return event_task(NodeType::wait_event, event, task); });
+}
+CUresult cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
+                                CUDA_MEM_ALLOC_NODE_PARAMS* parameters) {
+  return add_node(out, graph, {after, count}, [&](Task& task) {
+    return parameters == nullptr ? CUDA_ERROR_INVALID_VALUE : allocation_task(*parameters, task);
+  });
+}
+CUresult cuGraphAddMemFreeNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
+                               CUdeviceptr address) {
+  return add_node(out, graph, {after, count}, [&](Task& task) { return free_task(address, task); });
 }
 CUresult cuGraphAddNode_v2(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, const CUgraphEdgeData* edges,
                            std::size_t count, CUgraphNodeParams* parameters) {

@@ -122,6 +122,7 @@ CUresult remove_edges(CUgraph handle, const CUgraphNode* from, const CUgraphNode
                       std::size_t count) {
   return with_graph(handle, [&](const GraphPtr& graph) {
     std::vector<std::pair<NodePtr, NodePtr>> ends;
+    if (graph->uses_memory()) return CUDA_ERROR_NOT_SUPPORTED;
     if (const CUresult result = check_edges(edges, count); result != CUDA_SUCCESS) return result;
     if (const CUresult result = find_ends(*graph, from, to, count, ends); result != CUDA_SUCCESS) return result;
     for (const auto& [before, after] : ends)
@@ -192,6 +193,7 @@ CUresult cuGraphDestroy(CUgraph handle) {
 CUresult cuGraphClone(CUgraph* out, CUgraph handle) {
   return with_graph(handle, [&](const GraphPtr& graph) {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (graph->uses_memory()) return CUDA_ERROR_NOT_SUPPORTED;
     const GraphPtr copy = graph->clone();
     publish(copy);
     *out = as_handle<CUgraph>(copy->handle);
@@ -263,6 +265,7 @@ CUresult cuGraphDestroyNode(CUgraphNode handle) {
   return with_node(handle, [&](const NodePtr& node) {
     const GraphPtr graph = Simulator::get().graphs.find(as_handle<CUgraph>(node->graph));
     if (graph == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (graph->uses_memory()) return CUDA_ERROR_NOT_SUPPORTED;
     graph->remove(node);
     forget(node);
     return CUDA_SUCCESS;

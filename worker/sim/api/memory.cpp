@@ -99,6 +99,13 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
     if (address == 0) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     memory::DeviceArena& arena = Simulator::get().arena;
+    if (auto& graphs = Simulator::get().graph_memory; graphs.is_address(address)) {
+      if (!graphs.is_outstanding(address)) return CUDA_ERROR_INVALID_VALUE;
+      if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;
+      graphs.free(address);
+      graphs.set_outstanding(address, false);
+      return CUDA_SUCCESS;
+    }
     const auto allocation = arena.find(address);
     if (!allocation || allocation->address != address || allocation->mapped) return CUDA_ERROR_INVALID_VALUE;
     // A stream-ordered block is freed without waiting; its pool's account is settled by whoever allocated it.

@@ -1,4 +1,5 @@
 // Access of contexts to each other's memory, and copies that name the contexts of both sides.
+#include "worker/sim/api/box_copies.hpp"
 #include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
@@ -11,8 +12,6 @@ VGPU_SIM_EXPORT(cuMemcpy3DPeer);
 VGPU_SIM_EXPORT(cuMemcpy3DPeerAsync);
 VGPU_SIM_EXPORT(cuMemcpyDtoD_v2);
 VGPU_SIM_EXPORT(cuMemcpyDtoDAsync_v2);
-VGPU_SIM_EXPORT(cuMemcpy2D_v2);
-VGPU_SIM_EXPORT(cuMemcpy2DAsync_v2);
 
 namespace {
 
@@ -63,40 +62,44 @@ CUresult in_order(const Sides& sides, Submit submit) {
   });
 }
 
-/// One slice of a copy of slices. Arrays are not known here.
-CUDA_MEMCPY2D slice_of(const CUDA_MEMCPY3D_PEER& copy, std::size_t slice) {
-  CUDA_MEMCPY2D rows = {};
-  rows.srcXInBytes = copy.srcXInBytes;
-  rows.srcY = copy.srcY + (copy.srcZ + slice) * copy.srcHeight;
-  rows.srcMemoryType = copy.srcMemoryType;
-  rows.srcHost = copy.srcHost;
-  rows.srcDevice = copy.srcDevice;
-  rows.srcPitch = copy.srcPitch;
-  rows.dstXInBytes = copy.dstXInBytes;
-  rows.dstY = copy.dstY + (copy.dstZ + slice) * copy.dstHeight;
-  rows.dstMemoryType = copy.dstMemoryType;
-  rows.dstHost = copy.dstHost;
-  rows.dstDevice = copy.dstDevice;
-  rows.dstPitch = copy.dstPitch;
-  rows.WidthInBytes = copy.WidthInBytes;
-  rows.Height = copy.Height;
-  return rows;
+/// The same copy without its contexts.
+CUDA_MEMCPY3D box_of(const CUDA_MEMCPY3D_PEER& copy) {
+  CUDA_MEMCPY3D box{};
+  box.srcXInBytes = copy.srcXInBytes;
+  box.srcY = copy.srcY;
+  box.srcZ = copy.srcZ;
+  box.srcMemoryType = copy.srcMemoryType;
+  box.srcHost = copy.srcHost;
+  box.srcDevice = copy.srcDevice;
+  box.srcArray = copy.srcArray;
+  box.srcPitch = copy.srcPitch;
+  box.srcHeight = copy.srcHeight;
+  box.dstXInBytes = copy.dstXInBytes;
+  box.dstY = copy.dstY;
+  box.dstZ = copy.dstZ;
+  box.dstMemoryType = copy.dstMemoryType;
+  box.dstHost = copy.dstHost;
+  box.dstDevice = copy.dstDevice;
+  box.dstArray = copy.dstArray;
+  box.dstPitch = copy.dstPitch;
+  box.dstHeight = copy.dstHeight;
+  box.WidthInBytes = copy.WidthInBytes;
+  box.Height = copy.Height;
+  box.Depth = copy.Depth;
+  return box;
+}
+
+/// Heights of slices that are too small; of arrays they mean nothing.
+bool overlaps(CUmemorytype type, std::size_t rows, std::size_t y, const CUDA_MEMCPY3D_PEER& copy) {
+  return type != CU_MEMORYTYPE_ARRAY && copy.Depth > 1 && rows < y + copy.Height;
 }
 
 CUresult check(const CUDA_MEMCPY3D_PEER* copy, Sides& sides) {
   if (copy == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (copy->Depth > 1 && (copy->srcHeight < copy->srcY + copy->Height || copy->dstHeight < copy->dstY + copy->Height))
+  if (overlaps(copy->srcMemoryType, copy->srcHeight, copy->srcY, *copy) ||
+      overlaps(copy->dstMemoryType, copy->dstHeight, copy->dstY, *copy))
     return CUDA_ERROR_INVALID_VALUE;
   return find_sides(copy->dstContext, copy->srcContext, sides);
-}
-
-template <typename CopyRows>
-CUresult slice_by_slice(const CUDA_MEMCPY3D_PEER& copy, CopyRows copy_rows) {
-  for (std::size_t slice = 0; slice < copy.Depth; ++slice) {
-    const CUDA_MEMCPY2D rows = slice_of(copy, slice);
-    if (const CUresult result = copy_rows(rows); result != CUDA_SUCCESS) return result;
-  }
-  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -142,8 +145,7 @@ CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER* copy) {
   return guarded([&] {
     Sides sides;
     if (const CUresult result = check(copy, sides); result != CUDA_SUCCESS) return result;
-    return in_order(sides,
-                    [&] { return slice_by_slice(*copy, [](const auto& rows) { return cuMemcpy2D_v2(&rows); }); });
+    return in_order(sides, [&] { return copy_box_now(box_of(*copy)); });
   });
 }
 
@@ -151,6 +153,6 @@ CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {
   return guarded([&] {
     Sides sides;
     if (const CUresult result = check(copy, sides); result != CUDA_SUCCESS) return result;
-    return slice_by_slice(*copy, [&](const auto& rows) { return cuMemcpy2DAsync_v2(&rows, stream); });
+    return copy_box_later(box_of(*copy), stream);
   });
 }

@@ -2,7 +2,7 @@
 // its free.
 #include <cstring>
 
-#include "worker/sim/api/enqueue.hpp"
+#include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
 using vgpu::sim::device::Device;
@@ -20,6 +20,9 @@ VGPU_SIM_EXPORT(cuMemPoolTrimTo);
 VGPU_SIM_EXPORT(cuDeviceGetDefaultMemPool);
 VGPU_SIM_EXPORT(cuDeviceGetMemPool);
 VGPU_SIM_EXPORT(cuDeviceSetMemPool);
+VGPU_SIM_EXPORT(cuMemGetDefaultMemPool);
+VGPU_SIM_EXPORT(cuMemGetMemPool);
+VGPU_SIM_EXPORT(cuMemSetMemPool);
 
 namespace {
 
@@ -40,6 +43,31 @@ PoolPtr current_pool(Device& device) {
   return device.current_pool;
 }
 
+/// The graph under capture will allocate each time it runs.
+CUresult capture_allocation(const StreamPtr& stream, CUdeviceptr* out, std::size_t size) {
+  CUDA_MEM_ALLOC_NODE_PARAMS parameters{};
+  parameters.poolProps.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  parameters.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  parameters.bytesize = size;
+  Task task;
+  if (const CUresult result = allocation_task(parameters, task); result != CUDA_SUCCESS) return result;
+  const CUresult result = enqueue(stream, {.task = std::move(task), .through_gate = false});
+  if (result == CUDA_SUCCESS) *out = parameters.dptr;
+  return result;
+}
+
+/// Of what a graph allocates, in a stream or, captured, by a graph.
+CUresult free_graph_memory(const StreamPtr& stream, CUdeviceptr address) {
+  Task task;
+  if (const CUresult result = free_task(address, task); result != CUDA_SUCCESS) return result;
+  auto& memory = Simulator::get().graph_memory;
+  const bool captured = is_capturing(*stream);
+  if (!captured && !memory.is_outstanding(address)) return CUDA_ERROR_INVALID_VALUE;
+  const CUresult result = enqueue(stream, {.task = std::move(task), .through_gate = false});
+  if (result == CUDA_SUCCESS && !captured) memory.set_outstanding(address, false);
+  return result;
+}
+
 CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstream handle) {
   return with_context([&](const ContextPtr& context) {
     StreamPtr stream;
@@ -50,10 +78,8 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
       *out = 0;
       return CUDA_SUCCESS;
     }
-    {
-      const std::lock_guard lock(Simulator::get().capture_mutex);
-      if (stream->capture != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
-    }
+    if (is_capturing(*stream)) return capture_allocation(stream, out, size);
+    if (pool->imported_from != 0) return CUDA_ERROR_INVALID_VALUE;
     if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
     const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true, pool->device);
     if (!allocation) {
@@ -65,11 +91,6 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
     if (result == CUDA_SUCCESS) *out = allocation->address;
     return result;
   });
-}
-
-bool is_captured(const Stream& stream) {
-  const std::lock_guard lock(Simulator::get().capture_mutex);
-  return stream.capture != nullptr;
 }
 
 /// The attributes that are numbers of 64 bits.
@@ -101,6 +122,12 @@ bool is_switch(CUmemPool_attribute attribute) {
          attribute <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
 }
 
+CUresult check_place(const CUmemLocation* location, CUmemAllocationType type) {
+  if (location == nullptr || location->type != CU_MEM_LOCATION_TYPE_DEVICE || type != CU_MEM_ALLOCATION_TYPE_PINNED)
+    return CUDA_ERROR_INVALID_VALUE;
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 CUresult cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
@@ -121,9 +148,11 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
     if (address == 0) return CUDA_SUCCESS;
     if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    if (Simulator::get().graph_memory.is_address(address)) return free_graph_memory(stream, address);
     const auto allocation = Simulator::get().arena.find(address);
+    if (is_capturing(*stream)) return CUDA_ERROR_INVALID_VALUE;
     if (!allocation || allocation->address != address || allocation->mapped) return CUDA_ERROR_INVALID_VALUE;
-    if (!is_captured(*stream) && !Simulator::get().arena.claim(address)) return CUDA_ERROR_INVALID_VALUE;
+    if (!Simulator::get().arena.claim(address)) return CUDA_ERROR_INVALID_VALUE;
     const Work work = [allocation = *allocation](Context&) {
       Simulator& sim = Simulator::get();
       // Another free may have been quicker; the address may even be in use again.
@@ -144,9 +173,11 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
       return CUDA_ERROR_INVALID_VALUE;
     if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(props->location.id))
       return CUDA_ERROR_INVALID_VALUE;
-    if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
+    if ((props->handleTypes & ~unsigned{CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR}) != 0)
+      return CUDA_ERROR_NOT_SUPPORTED;
     auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize,
                                              static_cast<unsigned>(props->location.id));
+    pool->shareable = props->handleTypes != CU_MEM_HANDLE_TYPE_NONE;
     Simulator::get().pools.add(pool->handle, pool);
     *out = as_handle<CUmemoryPool>(pool->handle);
     return CUDA_SUCCESS;
@@ -238,4 +269,19 @@ CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool handle) {
     of.current_pool = pool;
     return CUDA_SUCCESS;
   });
+}
+
+// By place: of a device, the same pools.
+
+CUresult cuMemGetDefaultMemPool(CUmemoryPool* out, CUmemLocation* location, CUmemAllocationType type) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : cuDeviceGetDefaultMemPool(out, location->id);
+}
+CUresult cuMemGetMemPool(CUmemoryPool* out, CUmemLocation* location, CUmemAllocationType type) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : cuDeviceGetMemPool(out, location->id);
+}
+CUresult cuMemSetMemPool(CUmemLocation* location, CUmemAllocationType type, CUmemoryPool pool) {
+  const CUresult refused = check_place(location, type);
+  return refused != CUDA_SUCCESS ? refused : cuDeviceSetMemPool(location->id, pool);
 }

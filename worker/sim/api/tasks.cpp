@@ -150,17 +150,19 @@ CUresult event_task(NodeType type, CUevent handle, Task& out) {
   return CUDA_SUCCESS;
 }
 
-CUresult child_task(CUgraph handle, Task& out) {
+CUresult child_task(CUgraph handle, bool moves, Task& out) {
   const auto graph = Simulator::get().graphs.find(handle);
   if (graph == nullptr) return handle == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
   const std::lock_guard lock(Simulator::get().capture_mutex);
-  auto copy = graph->clone();
-  copy->owned = true;
-  out = {NodeType::graph, {}, ChildParameters{std::move(copy)}};
+  if (moves && (graph->owned || graph->capturing)) return CUDA_ERROR_INVALID_VALUE;
+  if (!moves && graph->uses_memory()) return CUDA_ERROR_NOT_SUPPORTED;
+  auto child = moves ? graph : graph->clone();
+  child->owned = true;
+  out = {NodeType::graph, {}, ChildParameters{std::move(child)}};
   return CUDA_SUCCESS;
 }
 
-CUresult task_of(const CUgraphNodeParams& given, Task& out) {
+CUresult task_of(CUgraphNodeParams& given, Task& out) {
   if (!is_zero(given.reserved0, sizeof given.reserved0) || given.reserved2 != 0) return CUDA_ERROR_INVALID_VALUE;
   switch (given.type) {
     case CU_GRAPH_NODE_TYPE_KERNEL:
@@ -177,7 +179,12 @@ CUresult task_of(const CUgraphNodeParams& given, Task& out) {
     case CU_GRAPH_NODE_TYPE_HOST:
       return host_task(given.host, out);
     case CU_GRAPH_NODE_TYPE_GRAPH:
-      return given.graph.ownership == 0 ? child_task(given.graph.graph, out) : CUDA_ERROR_NOT_SUPPORTED;
+      if (given.graph.ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) return CUDA_ERROR_INVALID_VALUE;
+      return child_task(given.graph.graph, given.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE, out);
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+      return allocation_task(given.alloc, out);
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+      return free_task(given.free.dptr, out);
     case CU_GRAPH_NODE_TYPE_EMPTY:
       out = {};
       return CUDA_SUCCESS;

@@ -42,10 +42,13 @@ CUresult copy_task(const CUDA_MEMCPY3D& given, Task& out);
 CUresult fill_task(const CUDA_MEMSET_NODE_PARAMS& given, Task& out);
 CUresult host_task(const CUDA_HOST_NODE_PARAMS& given, Task& out);
 CUresult event_task(NodeType type, CUevent event, Task& out);
-/// A node with a copy of the graph inside.
-CUresult child_task(CUgraph graph, Task& out);
+/// A node with the graph inside: a copy of it, or the graph itself.
+CUresult child_task(CUgraph graph, bool moves, Task& out);
+/// Tells the address in `given`.
+CUresult allocation_task(CUDA_MEM_ALLOC_NODE_PARAMS& given, Task& out);
+CUresult free_task(CUdeviceptr address, Task& out);
 /// Any of them. What they share with stream calls needs a current context only where that is said above.
-CUresult task_of(const CUgraphNodeParams& given, Task& out);
+CUresult task_of(CUgraphNodeParams& given, Task& out);
 
 /// How a copy of rows that a stream does looks as parameters of a node.
 CUDA_MEMCPY3D describe_copy(device::Area to, device::Area from, std::uint64_t width, std::uint64_t height);

@@ -38,6 +38,14 @@ std::vector<NodePtr> Graph::roots() const {
   return out;
 }
 
+bool Graph::uses_memory() const {
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& node) {
+    const NodeType type = node->task->type;
+    const auto child = node->child();
+    return type == NodeType::allocation || type == NodeType::free || (child != nullptr && child->uses_memory());
+  });
+}
+
 std::vector<NodePtr> Graph::dependents(const GraphNode& node) const {
   std::vector<NodePtr> out;
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(out), [&](const auto& other) {

@@ -43,6 +43,8 @@ struct Graph {
   /// Takes the node out, and its edges.
   void remove(const NodePtr& node);
   std::vector<NodePtr> roots() const;
+  /// True if nodes of it, or of graphs inside, allocate or free memory: such a graph can be neither copied nor cut.
+  bool uses_memory() const;
   std::vector<NodePtr> dependents(const GraphNode& node) const;
   /// A copy, the graphs inside of nodes included; tasks are shared otherwise.
   std::shared_ptr<Graph> clone() const;

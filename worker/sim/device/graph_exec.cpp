@@ -101,7 +101,7 @@ class Pairing {
 }  // namespace
 
 GraphExec::GraphExec(const Graph& graph, std::uint64_t instantiation_flags)
-    : handle(next_handle()), flags(instantiation_flags), image_(graph.clone()) {
+    : handle(next_handle()), flags(instantiation_flags), made_from(graph.handle), image_(graph.clone()) {
   index(*image_);
 }
 
@@ -134,6 +134,10 @@ UpdateProblem GraphExec::check(const Task& old, const Task& now) const {
     return device::check(*copy, std::get<cuda::CUDA_MEMCPY3D>(now.parameters));
   if (const auto* fill = std::get_if<cuda::CUDA_MEMSET_NODE_PARAMS>(&old.parameters))
     return device::check(*fill, std::get<cuda::CUDA_MEMSET_NODE_PARAMS>(now.parameters));
+  if (const auto* block = std::get_if<std::shared_ptr<const AllocationParameters>>(&old.parameters))
+    return *block == std::get<std::shared_ptr<const AllocationParameters>>(now.parameters)
+               ? UpdateProblem::none
+               : UpdateProblem::parameters_changed;
   return UpdateProblem::none;
 }
 

@@ -39,8 +39,11 @@ class GraphExec {
   /// All of it or nothing. `into`: a node with a graph inside that is to be updated, or null for all.
   UpdateResult update(const Graph& from, const NodePtr& into = nullptr);
 
+  bool uses_memory() const { return image_->uses_memory(); }
+
   const std::uint64_t handle;
   const std::uint64_t flags;
+  const std::uint64_t made_from;  ///< the graph's handle
 
  private:
   using Pairs = std::vector<std::pair<NodePtr, NodePtr>>;  ///< our node and the one it is to become

@@ -15,6 +15,7 @@ namespace vgpu::sim::device {
 
 struct Event;
 struct Graph;
+class GraphAddress;
 
 /// The numbers are CUDA's node types.
 enum class NodeType : unsigned {
@@ -26,7 +27,9 @@ enum class NodeType : unsigned {
   empty = 5,
   wait_event = 6,
   record_event = 7,
-  memory_operation = 11
+  allocation = 10,
+  free = 11,
+  memory_operation = 12
 };
 
 using KernelAttributes = std::map<cuda::CUlaunchAttributeID, cuda::CUlaunchAttributeValue>;
@@ -54,9 +57,23 @@ struct ChildParameters {
   std::shared_ptr<Graph> graph;
 };
 
-using NodeParameters =
-    std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
-                 cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters, ChildParameters>;
+/// `given.accessDescs` leads to `access`: not copied, not moved.
+struct AllocationParameters {
+  AllocationParameters() = default;
+  AllocationParameters(const AllocationParameters&) = delete;
+  AllocationParameters& operator=(const AllocationParameters&) = delete;
+
+  cuda::CUDA_MEM_ALLOC_NODE_PARAMS given{};
+  std::vector<cuda::CUmemAccessDesc> access;
+  std::shared_ptr<GraphAddress> address;
+};
+struct FreeParameters {
+  std::uint64_t address;
+};
+
+using NodeParameters = std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
+                                    cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters,
+                                    ChildParameters, std::shared_ptr<const AllocationParameters>, FreeParameters>;
 
 /// Never changed once a node has it, but replaced: whoever else holds it, such as a launch in flight, keeps the old
 /// one.

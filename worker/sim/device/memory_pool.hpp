@@ -51,8 +51,10 @@ class MemoryPool {
   }
 
   const std::uint64_t handle;
-  const unsigned device;     ///< whose memory it gives
-  int reuse[3] = {1, 1, 1};  ///< the three reuse switches; kept, without effect
+  const unsigned device;            ///< whose memory it gives
+  bool shareable = false;           ///< with other processes
+  std::uint64_t imported_from = 0;  ///< handle of the pool in its own process
+  int reuse[3] = {1, 1, 1};         ///< the three reuse switches; kept, without effect
 
  private:
   static std::uint64_t rounded(std::uint64_t bytes) {

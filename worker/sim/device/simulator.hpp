@@ -11,6 +11,7 @@
 #include "worker/sim/device/context.hpp"
 #include "worker/sim/device/event.hpp"
 #include "worker/sim/device/graph_exec.hpp"
+#include "worker/sim/device/graph_memory.hpp"
 #include "worker/sim/device/handle_table.hpp"
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
@@ -56,6 +57,7 @@ class Simulator {
 
   memory::DeviceArena arena;
   memory::HostRanges host;
+  GraphMemory graph_memory{arena};
   PhysicalMemories physical;
 
   /// Held exclusively by calls that wait for the context and hold up other threads' submissions meanwhile.
