@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <compare>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -79,14 +80,14 @@ Json describe_device(const vm::Vm& vm) {
 struct Gpu {
   std::string uuid, pci, name, driver;
   std::int32_t version = 0;
-  std::uint32_t devices = 0;  ///< that the driver has
   auto operator<=>(const Gpu&) const = default;
 };
 
 /// What all clients together do with one GPU.
 struct GpuUse {
-  std::size_t workers = 0;  ///< that see it
-  std::size_t clients = 0;  ///< with a context on it
+  std::size_t workers = 0;    ///< that see it
+  std::uint32_t devices = 0;  ///< that the one of them sees which sees most
+  std::size_t clients = 0;    ///< with a context on it
   std::uint64_t memory_bytes = 0;
   std::uint64_t total_bytes = 0;
   std::set<std::string> vms;  ///< of these clients
@@ -122,8 +123,9 @@ Json describe_use(const std::vector<shm::DeviceUse>& devices) {
 void add_gpus(const vm::Client& client, const vm::WorkerFacts& facts, std::map<Gpu, GpuUse>& gpus) {
   const auto devices = client.devices();
   const auto add = [&](const std::string& uuid, const std::string& pci, const std::string& name) -> GpuUse& {
-    auto& use = gpus[{uuid, pci, name, facts.driver, facts.driver_version, facts.device_count}];
+    auto& use = gpus[{uuid, pci, name, facts.driver, facts.driver_version}];
     ++use.workers;
+    use.devices = std::max(use.devices, facts.device_count);
     return use;
   };
   if (devices.empty() && facts.device_count != 0) add({}, {}, facts.device_name);  // a worker of an older build
@@ -275,7 +277,7 @@ Json list_gpus(const Clients& clients) {
   Json list = Json::array();
   for (const auto& [gpu, use] : gpus) {
     Json entry = {{"gpu", gpu.name},
-                  {"devices", gpu.devices},
+                  {"devices", use.devices},
                   {"driver", gpu.driver},
                   {"cuda_version", fmt::format("{}.{}", gpu.version / 1000, gpu.version % 1000 / 10)},
                   {"workers", use.workers},

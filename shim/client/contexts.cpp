@@ -26,6 +26,7 @@ std::recursive_mutex& lifecycle() {
 constinit ObjectTable<Context*> g_contexts;
 constinit std::array<std::atomic<Context*>, kMaxDevices> g_primary{};
 constinit std::atomic<unsigned long long> g_next_id{1};
+constinit std::atomic<unsigned> g_made{0};  // contexts
 constinit std::atomic<void (*)(CUcontext)> g_on_end{nullptr};
 constexpr size_t kMaxCallbacks = 8;
 constinit std::array<void (*)(Context&), kMaxCallbacks> g_before{};
@@ -52,6 +53,7 @@ Context* make_context(CUdevice device, bool primary) {
   context->id = next_object_id();
   context->legacy_stream_id = next_object_id();
   g_contexts.insert(handle, context);
+  g_made.fetch_add(1, std::memory_order_relaxed);
   return context;
 }
 
@@ -260,6 +262,8 @@ CUresult detach_context(Context& context) {
   }
   return context.primary ? release_primary(context.device) : destroy_context(context);
 }
+
+bool has_several_contexts() { return g_made.load(std::memory_order_relaxed) > 1; }
 
 Context* memory_owner() {
   Context* current = current_context();

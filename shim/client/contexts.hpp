@@ -39,6 +39,9 @@ CUresult destroy_green_context(Context& context);
 CUresult attach_context(Context& context);
 CUresult detach_context(Context& context);
 
+/// Whether the program has had more than one context: only then can anything be of another one than the current.
+bool has_several_contexts();
+
 /// The one that memory made now belongs to: the current one, or the primary context where a green one of its is
 /// current.
 Context* memory_owner();

@@ -45,8 +45,8 @@ void remember(const DeviceAllocation& allocation) {
 
 }  // namespace
 
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
-  remember({base, size, memory_owner(), kind, next_object_id(), pool});
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool, Context* owner) {
+  remember({base, size, owner != nullptr ? owner : memory_owner(), kind, next_object_id(), pool});
 }
 
 void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUdevice device) {

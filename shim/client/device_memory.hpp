@@ -21,8 +21,9 @@ struct DeviceAllocation {
   CUdevice device = -1;         // of kind mapped, which belongs to no context
 };
 
-/// Notes memory that the worker gave out in the current context.
-void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool = nullptr);
+/// Notes memory that the worker gave out, in the current context unless an owner is named.
+void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool = nullptr,
+                            Context* owner = nullptr);
 /// Notes physical memory that the program mapped at an address it reserved.
 void remember_mapped_memory(CUdeviceptr base, size_t size, uint64_t memory, CUdevice device);
 /// Notes an address at which graphs allocate. It stays the program's until its context ends: the graph may be launched

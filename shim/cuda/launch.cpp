@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "shim/client/context.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_facts.hpp"
 #include "shim/client/functions.hpp"
@@ -149,6 +148,14 @@ CUresult wait_for(CUstream stream) {
   return result == CUDA_SUCCESS && status == CU_STREAM_CAPTURE_STATUS_NONE ? cuStreamSynchronize(stream) : result;
 }
 
+/// Of another context than the current one, and none of its relatives: the driver may refuse it.
+bool is_foreign(CUstream stream, const Context& context) {
+  if (!has_several_contexts()) [[likely]]
+    return false;
+  const StreamFacts* facts = streams().find(number(stream));
+  return facts != nullptr && !are_family(*facts->context, context);
+}
+
 CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes,
                 std::span<const uint8_t> parameters, const Context& context) {
   const auto context_handle = reinterpret_cast<uint64_t>(handle_of(context));
@@ -156,7 +163,8 @@ CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& 
   const bool waits = every_launch_waits();
   const bool may_block = waits || (!seen && info.loads_lazily());
   const uint64_t mark = attributes.encoded().empty() ? 0 : mark_of(info, shape, attributes);
-  const bool asks = may_block || is_doubtful(info, shape) || (mark != 0 && !is_accepted(mark));
+  const bool asks =
+      may_block || is_doubtful(info, shape) || (mark != 0 && !is_accepted(mark)) || is_foreign(shape.stream, context);
   Request request(may_block ? api::Op::launch_sync : api::Op::launch, true);
   put_header(request, info, shape);
   const Body body(request, attributes, parameters);
@@ -173,8 +181,6 @@ CUresult launch(CUfunction function, const Shape& shape, const LaunchAttributes&
   if (info == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const Context* context = current_context();
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  const StreamFacts* stream = streams().find(number(shape.stream));
-  if (stream != nullptr && !are_family(*stream->context, *context)) return CUDA_ERROR_INVALID_HANDLE;
   const DeviceFacts* facts = nullptr;
   CUresult result = device_facts(device_of(*context), facts);
   if (result != CUDA_SUCCESS) return result;

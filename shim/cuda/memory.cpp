@@ -1,9 +1,11 @@
 // Device memory: allocation and release. The guest keeps a map of what it owns, so that frees and copies know what an
 // address is.
 #include "shim/client/capture_state.hpp"
+#include "shim/client/contexts.hpp"
 #include "shim/client/current_pools.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/stream_table.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/pinned_memory.hpp"
 
@@ -17,7 +19,8 @@ bool is_captured(CUstream stream) {
          cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream stream) {
+CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream stream,
+                       Context* owner = nullptr) {
   Request request(api::Op::memory_alloc_async, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
   if (dptr == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -34,8 +37,15 @@ CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CU
   if (is_captured(stream))
     remember_graph_memory(*dptr, bytesize);
   else
-    remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool);
+    remember_device_memory(*dptr, bytesize, DeviceMemoryKind::pool, pool, owner);
   return CUDA_SUCCESS;
+}
+
+/// The context of a stream where that is not the current one; else null.
+Context* foreign_owner(CUstream stream) {
+  if (!has_several_contexts()) return nullptr;
+  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
+  return facts == nullptr || facts->context == current_context() ? nullptr : facts->context;
 }
 
 }  // namespace
@@ -92,8 +102,9 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr* dptr, size_t bytesize, CUstream hStream) {
-  const Context* context = current_context();
-  return allocate_from(dptr, bytesize, context == nullptr ? nullptr : chosen_pool(device_of(*context)), hStream);
+  Context* owner = foreign_owner(hStream);
+  const Context* context = owner != nullptr ? owner : current_context();
+  return allocate_from(dptr, bytesize, context == nullptr ? nullptr : chosen_pool(device_of(*context)), hStream, owner);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CUstream hStream) {

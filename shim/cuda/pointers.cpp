@@ -4,6 +4,7 @@
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/registered_memory.hpp"
+#include "shim/client/request.hpp"
 #include "shim/client/startup.hpp"
 #include "shim/client/sync_memops.hpp"
 #include "shim/client/virtual_memory.hpp"
@@ -26,8 +27,8 @@ struct PointerFacts {
   uint64_t base = 0;
   uint64_t size = 0;
   CUmemoryPool pool = nullptr;
-  CUdevice device = kNoDevice;  ///< of memory that belongs to no context
-  CUdevice ordinal() const { return context == nullptr ? device : context->device; }
+  CUdevice device = kNoDevice;  ///< of memory whose device its context does not tell
+  CUdevice ordinal() const { return device != kNoDevice || context == nullptr ? device : context->device; }
 };
 
 /// The pool of an asynchronous allocation; null for other memory.
@@ -35,6 +36,17 @@ CUmemoryPool pool_of(const DeviceAllocation& device) {
   if (device.kind != DeviceMemoryKind::pool || device.context == nullptr || device.pool != nullptr) return device.pool;
   CUmemoryPool own = nullptr;
   return cuDeviceGetDefaultMemPool(&own, device.context->device) == CUDA_SUCCESS ? own : nullptr;
+}
+
+/// The device of memory that may lie on another one than its context's.
+CUdevice device_of_memory(const DeviceAllocation& memory) {
+  if (memory.kind == DeviceMemoryKind::mapped) return memory.device;
+  int count = 0;
+  if (memory.pool == nullptr || cuDeviceGetCount(&count) != CUDA_SUCCESS || count < 2) return kNoDevice;
+  Request request(api::ops::PointerAttribute::kOp, api::ops::PointerAttribute::kNeedsContext);
+  api::ops::PointerAttributeReply reply;
+  const api::ops::PointerAttribute question{memory.base, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
+  return call(request, question, reply) == CUDA_SUCCESS ? static_cast<CUdevice>(reply.value) : kNoDevice;
 }
 
 PointerFacts facts_of(CUdeviceptr pointer) {
@@ -52,16 +64,8 @@ PointerFacts facts_of(CUdeviceptr pointer) {
       const auto lock = lock_virtual_memory();
       (void)find_reservation(pointer, device.base, device.size);
     }
-    return {true,
-            CU_MEMORYTYPE_DEVICE,
-            device.context,
-            pointer,
-            0,
-            device.buffer_id,
-            device.base,
-            device.size,
-            pool_of(device),
-            device.kind == DeviceMemoryKind::mapped ? device.device : kNoDevice};
+    return {true,        CU_MEMORYTYPE_DEVICE, device.context,          pointer, 0, device.buffer_id, device.base,
+            device.size, pool_of(device),      device_of_memory(device)};
   }
   return {};
 }

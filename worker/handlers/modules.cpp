@@ -85,9 +85,12 @@ void drop_functions(Session& session, uint64_t owner) {
       [&](uint64_t, const Allocations::Range& range) { return range.kind == Memory::global && range.owner == owner; });
 }
 
+/// A module's variable lies in the module's context, a library's in the current one.
 void add_global(Session& session, uint64_t address, uint64_t size, uint64_t owner) {
+  const Module* module = session.objects().modules.find(owner);
+  const uint64_t context = module != nullptr ? module->context : session.context_handle();
   if (session.allocations().at(address) == nullptr && !session.allocations().is_full())
-    session.allocations().add(address, {size, Memory::global, session.context_handle(), owner});
+    session.allocations().add(address, {size, Memory::global, context, owner});
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ SECONDS = 60
 class AdministeredBroker(BrokerWithVm):
     """A broker that has the VM "a", and vgpu-admin for it. of_broker: lines of [broker]."""
 
-    def __init__(self, layout, driver: str = "sim", of_broker: str = ""):
-        super().__init__(layout, driver)
+    def __init__(self, layout, driver: str = "sim", of_broker: str = "", sim_devices: int = 1):
+        super().__init__(layout, driver, sim_devices=sim_devices)
         self.of_vm = self.settings
         self.configure(of_broker, self.of_vm)
 

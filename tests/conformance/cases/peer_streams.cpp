@@ -121,6 +121,38 @@ OWN_PROCESS_CASE(two_devices, pool_of_each) {
   require(first != second, "each device has a pool");
 }
 
+OWN_PROCESS_CASE(two_devices, pool_of_the_other) {
+  const TwoDevices devices;
+  CUmemPoolProps properties = {};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 1};
+  CUmemoryPool pool = nullptr;
+  expect_ok(CU(cuMemPoolCreate, &pool, &properties));
+  const Stream stream;
+  CUdeviceptr address = 0;
+  expect_ok(CU(cuMemAllocFromPoolAsync, &address, 4096, pool, stream));
+  int ordinal = -1;
+  expect_ok(CU(cuPointerGetAttribute, &ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address));
+  expect_equal(ordinal, 1, "the device of the pool");
+  expect_ok(CU(cuMemFreeAsync, address, stream));
+  stream.synchronize();
+  expect_ok(CU(cuMemPoolDestroy, pool));
+}
+
+OWN_PROCESS_CASE(two_devices, pool_goes_by_the_stream) {
+  const TwoDevices devices;
+  devices.use(1);
+  const Stream foreign;
+  devices.use(0);
+  CUdeviceptr address = 0;
+  expect_ok(CU(cuMemAllocAsync, &address, 4096, foreign));
+  int ordinal = -1;
+  expect_ok(CU(cuPointerGetAttribute, &ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address));
+  expect_equal(ordinal, 1, "the device of the stream");
+  expect_ok(CU(cuMemFreeAsync, address, foreign));
+  expect_ok(CU(cuStreamSynchronize, foreign));
+}
+
 /// Physical memory of one device, mapped at an address that both may use, or only one.
 class Mapped {
  public:

@@ -21,12 +21,6 @@ CUresult set_current(CUcontext context) {
   if (result == CUDA_SUCCESS) state.current = number(context);
   return result;
 }
-void end_context(uintptr_t context) {
-  state.handles.end_content(context);
-  std::erase_if(state.textures, [context](const auto& one) { return one.first == context; });
-  std::erase_if(state.surfaces, [context](const auto& one) { return one.first == context; });
-  if (state.current == context) state.current = 0;
-}
 CUresult destroy_context(CUcontext context) {
   const CUresult result = outcome();
   if (result != CUDA_SUCCESS) return result;
@@ -81,6 +75,13 @@ CUresult get_pool_attribute(CUmemoryPool, CUmemPool_attribute, void* value) {
 CUresult set_pool_attribute(CUmemoryPool, CUmemPool_attribute, void*) { return outcome(); }
 
 }  // namespace
+
+void end_context(uintptr_t context) {
+  state.handles.end_content(context);
+  std::erase_if(state.textures, [context](const auto& one) { return one.first == context; });
+  std::erase_if(state.surfaces, [context](const auto& one) { return one.first == context; });
+  if (state.current == context) state.current = 0;
+}
 
 void set_contexts(DriverTable& table) {
   table.cuCtxCreate_v2 = checked<create_context>;

@@ -138,6 +138,7 @@ worker::DriverLibrary fresh_driver(const Behaviour& behaviour, uintptr_t window,
   set_code(table);
   set_contexts(table);
   set_arrays(table);
+  set_devices(table);
   drop_missing(table, behaviour.missing);
   return library;
 }

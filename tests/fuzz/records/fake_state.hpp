@@ -47,6 +47,8 @@ CUresult submitted();
 void check_device(uint64_t address, uint64_t size);
 /// Looks at (and writes, `writes`) both ends of host memory; inside the window it must be registered, or lie in a slot.
 void touch_host(const void* host, uint64_t size, bool writes);
+/// What lives in a context goes; the context itself stays.
+void end_context(uintptr_t context);
 /// How many there are of something.
 size_t some_count();
 
@@ -83,5 +85,6 @@ void set_captures(DriverTable& table);
 void set_code(DriverTable& table);
 void set_contexts(DriverTable& table);
 void set_arrays(DriverTable& table);
+void set_devices(DriverTable& table);
 
 }  // namespace vgpu::fuzz

@@ -69,7 +69,7 @@ inline constexpr bool kIsHandle =
     std::is_same_v<T, cuda::CUevent> || std::is_same_v<T, cuda::CUgraph> || std::is_same_v<T, cuda::CUgraphExec> ||
     std::is_same_v<T, cuda::CUmemoryPool> || std::is_same_v<T, cuda::CUarray> ||
     std::is_same_v<T, cuda::CUmipmappedArray> || std::is_same_v<T, cuda::CUtexref> ||
-    std::is_same_v<T, cuda::CUsurfref>;
+    std::is_same_v<T, cuda::CUsurfref> || std::is_same_v<T, cuda::CUgreenCtx>;
 
 /// Looks at one argument of a call.
 template <typename T>

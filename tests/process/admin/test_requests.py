@@ -27,13 +27,14 @@ STRANGER = 54321
 
 class Requests(unittest.TestCase):
     SETTINGS = ""
+    DEVICES = 1
 
     def setUp(self):
-        self.broker = self.enterContext(AdministeredBroker(LAYOUT, of_broker=self.SETTINGS))
+        self.broker = self.enterContext(AdministeredBroker(LAYOUT, of_broker=self.SETTINGS, sim_devices=self.DEVICES))
         self.program = LAYOUT.program("demo_driver")
 
-    def steady(self) -> SteadyClient:
-        return self.enterContext(SteadyClient(self.program, self.broker.environment(), SECONDS))
+    def steady(self, **variables: str) -> SteadyClient:
+        return self.enterContext(SteadyClient(self.program, self.broker.environment() | variables, SECONDS))
 
     def processed(self) -> int:
         return self.broker.ask("status")["processed"]["total"]
@@ -48,6 +49,30 @@ class Requests(unittest.TestCase):
         seen = self.broker.log_tail(1_000_000).count("listening on")
         os.kill(self.broker.pid, signal.SIGUSR2)
         self.assertTrue(wait_until(lambda: self.broker.log_tail(1_000_000).count("listening on") > seen, SECONDS))
+
+
+class ShowingTwoGpus(Requests):
+    DEVICES = 2
+    FIRST, SECOND = "0000:06:00.0", "0000:07:00.0"
+
+    def test_lists_say_which_client_uses_which(self):
+        client = self.steady(CUDA_VISIBLE_DEVICES="1,0")
+
+        def held() -> list[tuple[str, int]]:
+            return [(gpu["pci"], gpu["device"]) for [shown] in [self.broker.list("clients")] for gpu in shown["gpus"] if gpu["contexts"] > 0]
+
+        self.assertTrue(wait_until(lambda: held() == [(self.SECOND, 0)], SECONDS), held())
+        gpus = {gpu["pci"]: gpu for gpu in self.broker.list("gpus")}
+        self.assertEqual({pci: (gpu["workers"], gpu["clients"]) for pci, gpu in gpus.items()}, {self.FIRST: (1, 0), self.SECOND: (1, 1)})
+        self.assertEqual((gpus[self.FIRST]["memory_bytes"], gpus[self.FIRST]["vms"], gpus[self.SECOND]["vms"]), (0, [], [VM]))
+        [shown] = self.broker.list("clients")
+        self.assertEqual(gpus[self.SECOND]["memory_bytes"], shown["memory_bytes"])
+        self.assertNotEqual(gpus[self.FIRST]["uuid"], gpus[self.SECOND]["uuid"])
+        self.steady(CUDA_VISIBLE_DEVICES="0")
+        counts = {self.FIRST: (2, 1), self.SECOND: (1, 1)}
+        self.assertTrue(wait_until(lambda: {gpu["pci"]: (gpu["workers"], gpu["clients"]) for gpu in self.broker.list("gpus")} == counts, SECONDS))
+        self.assertEqual(client.ask(), "right")
+        self.assertIn(self.SECOND, self.broker.admin("list", "clients").stdout)
 
 
 class Showing(Requests):

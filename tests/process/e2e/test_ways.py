@@ -48,13 +48,17 @@ class Ways(unittest.TestCase):
             self.assertEqual(second.finish(), (0, ""))
         self.assertTrue(wait_until(lambda: not any(map(is_alive, workers)), 10), "a worker stays after its client's end")
 
-    def check_sharing(self, *words: str):
-        environment = self.broker.environment()
+    def check_sharing(self, *words: str, **variables: str):
+        environment = self.broker.environment() | variables
         done = subprocess.run([LAYOUT.program("share_pair"), *words], env=environment, capture_output=True, text=True, timeout=SECONDS)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "share: all results are right\n", ""))
 
     def test_two_processes_share_memory(self):
         self.check_sharing()
+
+    def test_memory_of_the_second_gpu_is_shared(self):
+        self.broker = self.enterContext(PrivateBroker(LAYOUT, "sim", sim_devices=2))
+        self.check_sharing(CUDA_VISIBLE_DEVICES="1")
 
     @unittest.skipUnless(os.geteuid() == 0, "becoming another user takes root")
     def test_another_user_opens_nothing(self):

@@ -27,7 +27,9 @@ CUresult launch(Request request) {
       return result;
     StreamPtr stream;
     if (const CUresult result = find_stream(context, request.stream, stream); result != CUDA_SUCCESS) return result;
-    if (stream->context()->id() != function->context_id) return CUDA_ERROR_INVALID_HANDLE;
+    const Context& where = *stream->context();
+    const bool is_relative = context->id() == function->context_id && context->family() == where.family();
+    if (where.id() != function->context_id && !is_relative) return CUDA_ERROR_INVALID_HANDLE;
     request.kernel.func = as_handle<CUfunction>(function->handle);
     Submission submission;
     if (const CUresult result = kernel_task(function, request.kernel, std::move(request.attributes), submission.task);
