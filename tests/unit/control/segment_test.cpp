@@ -22,6 +22,27 @@ TEST_CASE("both sides see each other's words") {
   CHECK(broker->usage().pinned_bytes == 4);
 }
 
+TEST_CASE("a worker says what its client holds on each device") {
+  auto broker = GrantWriter::create(1, 0);
+  auto worker = GrantReader::map(broker->descriptor());
+  CHECK(broker->devices().empty());
+  DeviceUse first, second;
+  first.name = "one";
+  second.name = std::string(200, 'x');
+  second.uuid[15] = 7;
+  second.pci_bus = 0x19;
+  worker->publish_devices({first, second});
+  worker->publish_device(1, 2, 4096);
+  worker->publish_device(kMostDevices, 1, 1);  // there is no such place: nothing happens
+  const auto devices = broker->devices();
+  REQUIRE(devices.size() == 2);
+  CHECK(devices[0].name == "one");
+  CHECK(devices[0].requested_bytes == 0);
+  CHECK(devices[1].name.size() < sizeof DeviceWords::name);
+  CHECK((devices[1].uuid[15] == 7 && devices[1].pci_bus == 0x19));
+  CHECK((devices[1].contexts == 2 && devices[1].requested_bytes == 4096));
+}
+
 TEST_CASE("a heartbeat that is too old is stale, one from the future is not") {
   auto broker = GrantWriter::create(1, 1000);
   auto worker = GrantReader::map(broker->descriptor());
