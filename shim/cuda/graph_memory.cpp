@@ -12,13 +12,13 @@ namespace vgpu::shim::calls {
 namespace {
 
 /// The list that is handed out with a node's parameters: it stays as long as the program may read it.
-const CUmemAccessDesc* hand_out(CUgraphNode node, std::vector<CUmemAccessDesc> access) {
+const CUmemAccessDesc* hand_out(CUgraphNode node, const std::vector<CUmemAccessDesc>& access) {
   static constinit std::mutex mutex;
   static auto* const all = new std::map<CUgraphNode, std::vector<CUmemAccessDesc>>;  // never destroyed
   if (access.empty()) return nullptr;
   const std::lock_guard lock(mutex);
   // What a node allocates never changes, so the first list is right for ever.
-  return all->try_emplace(node, std::move(access)).first->second.data();
+  return all->try_emplace(node, access).first->second.data();
 }
 
 CUresult check_attribute(CUdevice device, CUgraphMem_attribute attribute, const void* value) {

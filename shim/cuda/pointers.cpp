@@ -72,7 +72,7 @@ PointerFacts facts_of(CUdeviceptr pointer) {
 
 template <typename T>
 CUresult store(void* data, T value) {
-  std::memcpy(data, &value, sizeof value);
+  std::memcpy(data, &value, sizeof(T));
   return CUDA_SUCCESS;
 }
 

@@ -42,7 +42,7 @@ CUresult launch(Request request) {
 template <typename T>
 T value_at(const CUlaunchAttribute& attribute, std::size_t offset) {
   T value{};
-  std::memcpy(&value, attribute.value.bytes + offset, sizeof value);
+  std::memcpy(&value, attribute.value.bytes + offset, sizeof(T));
   return value;
 }
 
