@@ -45,7 +45,7 @@ CUresult cuGraphMemAllocNodeGetParams(CUgraphNode hNode, CUDA_MEM_ALLOC_NODE_PAR
   const CUresult result = get_described(hNode, CU_GRAPH_NODE_TYPE_MEM_ALLOC, sheet);
   if (result != CUDA_SUCCESS) return result;
   *params_out = sheet.params;
-  params_out->accessDescs = hand_out(hNode, std::move(sheet.access));
+  params_out->accessDescs = hand_out(hNode, sheet.access);
   return CUDA_SUCCESS;
 }
 CUresult cuGraphMemFreeNodeGetParams(CUgraphNode hNode, CUdeviceptr* dptr_out) {
