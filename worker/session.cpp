@@ -33,6 +33,7 @@ Session::Session(shm::Window window, DriverLibrary driver, Doorbell doorbell, sh
     : window_(std::move(window)),
       driver_(std::move(driver)),
       contexts_(driver_.functions),
+      links_(driver_.functions),
       console_(window_),
       host_steps_(window_),
       nvml_(driver_),

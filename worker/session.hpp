@@ -19,7 +19,9 @@
 #include "worker/nvml/library.hpp"
 #include "worker/objects/allocations.hpp"
 #include "worker/objects/contexts.hpp"
+#include "worker/objects/links.hpp"
 #include "worker/objects/objects.hpp"
+#include "worker/objects/resources.hpp"
 #include "worker/objects/virtual_memory.hpp"
 #include "worker/shares.hpp"
 
@@ -39,6 +41,8 @@ class Session {
   Contexts& contexts() { return contexts_; }
   Allocations& allocations() { return allocations_; }
   VirtualMemory& virtual_memory() { return virtual_memory_; }
+  Links& links() { return links_; }
+  Resources& resources() { return resources_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   HostSteps& host_steps() { return host_steps_; }
   Console& console() { return console_; }
@@ -47,6 +51,11 @@ class Session {
   /// The context of the record in hand; valid in handlers of operations that need one.
   ContextState& context() { return *current_context_; }
   uint64_t context_handle() const { return contexts_.current(); }
+  /// The one that memory made now belongs to: the primary context's, where a green one of its is current.
+  uint64_t memory_owner() {
+    const uint64_t primary = current_context_->green == nullptr ? 0 : contexts_.primary(current_context_->device);
+    return primary != 0 ? primary : contexts_.current();
+  }
   /// Makes the record's context current, and says whether that worked.
   CUresult enter(uint64_t context);
 
@@ -98,6 +107,8 @@ class Session {
   Contexts contexts_;
   Allocations allocations_;
   VirtualMemory virtual_memory_;
+  Links links_;
+  Resources resources_;
   Console console_;
   HostSteps host_steps_;
   nvml::Library nvml_;

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<std::string> environment_with(const std::vector<std::string>& more) {
   std::vector<std::string> environment;
-  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "JOURNAL_STREAM"})
+  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "JOURNAL_STREAM", "VGPU_SIM_DEVICES"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
   environment.insert(environment.end(), more.begin(), more.end());
   return environment;

@@ -5,7 +5,7 @@ import re
 
 CLASSES = ("guest", "custom", "forward", "none")
 # Where the ABI's types are.
-TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp")
+TYPE_FILES = ("cuda_types.hpp", "cuda_memory_types.hpp", "cuda_graph_types.hpp", "cuda_code_types.hpp", "cuda_device_types.hpp")
 
 # Handle type of the ABI -> kind (common/wire/handle.hpp).
 HANDLES = {
@@ -197,7 +197,7 @@ def load(folder):
     folder = pathlib.Path(folder)
     api = Api()
     types = "".join((folder / name).read_text() for name in TYPE_FILES)
-    api.types = set(re.findall(r"^(?:using|struct|enum) (\w+)", types, re.M))
+    api.types = set(re.findall(r"^(?:using|struct|union|enum) (\w+)", types, re.M))
     api.enums = set(re.findall(r"^using (\w+) = (?:unsigned|CUlaunchAttributeID);", types, re.M))
     load_calls(api, folder / "calls.table")
     load_ops(api, folder / "ops.table")

@@ -9,6 +9,7 @@
 #include "shim/client/context.hpp"
 #include "shim/client/context_end.hpp"
 #include "shim/client/handles.hpp"
+#include "shim/client/user_objects.hpp"
 
 namespace vgpu::shim::capture {
 namespace {
@@ -64,7 +65,10 @@ void forget_if(Matches matches) {
   const std::lock_guard lock(mutex);
   std::erase_if(captures, [&matches](const Capture& one) {
     const bool gone = matches(one);
-    if (gone && one.graph != 0 && !one.into_graph) handles(wire::Kind::graph).discard(one.graph);
+    if (gone && one.graph != 0 && !one.into_graph) {
+      user_objects::graph_gone(one.graph);
+      handles(wire::Kind::graph).discard(one.graph);
+    }
     return gone;
   });
   publish_count();

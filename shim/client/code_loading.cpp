@@ -63,6 +63,18 @@ CUresult TravellingImage::take_file(const char* path) {
   return size ? copy(bytes.data(), *size) : CUDA_ERROR_INVALID_IMAGE;
 }
 
+CUresult TravellingImage::take_bytes(const void* bytes, size_t size) {
+  if (bytes == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
+  return size <= kMaxImage ? copy(bytes, size) : CUDA_ERROR_INVALID_IMAGE;
+}
+
+CUresult TravellingImage::take_file_bytes(const char* path) {
+  if (path == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  std::vector<uint8_t> bytes;
+  if (const CUresult read = read_file(path, bytes); read != CUDA_SUCCESS) return read;
+  return bytes.size() > 1 ? copy(bytes.data(), bytes.size() - 1) : CUDA_ERROR_INVALID_IMAGE;
+}
+
 CUresult TravellingImage::copy(const void* bytes, size_t size) {
   range_ = HeapRange::take(size);
   if (!range_) return CUDA_ERROR_OUT_OF_MEMORY;

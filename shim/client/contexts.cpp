@@ -88,6 +88,22 @@ CUresult end_context(Context& context, const Op& op) {
   return result;
 }
 
+/// Asks the worker to make what `made` stands for; `made` is gone if it cannot.
+template <typename Op>
+CUresult begin_context(Context& made, const Op& op) {
+  const CUresult result = call(op);
+  if (result != CUDA_SUCCESS) {
+    // Nobody else has seen it yet.
+    g_contexts.remove(made.handle);
+    handles(wire::Kind::context).discard(made.handle);
+    delete &made;
+    return result;
+  }
+  made.references = 1;
+  made.alive.store(true, std::memory_order_release);
+  return CUDA_SUCCESS;
+}
+
 CUresult check_device(CUdevice device) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
   return is_device(device) && device < kMaxDevices ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
@@ -98,6 +114,13 @@ CUresult check_device(CUdevice device) {
 void retire(Context& context) {
   static auto* const ended = new std::vector<Context*>;  // guarded by lifecycle()
   ended->push_back(&context);
+}
+
+/// An ended context of the program's own leaves the tables.
+void drop_context(Context& context) {
+  g_contexts.remove(context.handle);
+  handles(wire::Kind::context).discard(context.handle);
+  retire(context);
 }
 
 }  // namespace
@@ -189,30 +212,37 @@ CUresult create_context(CUdevice device, unsigned flags, unsigned api_version, C
   if (made == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
   made->api_version = api_version;
   made->flags.store(flags, std::memory_order_relaxed);
-  const CUresult result = call(api::ops::ContextCreate{static_cast<uint32_t>(device), flags, {made->handle}});
-  if (result != CUDA_SUCCESS) {
-    // Nobody else has seen it yet.
-    g_contexts.remove(made->handle);
-    handles(wire::Kind::context).discard(made->handle);
-    delete made;
-    return result;
-  }
-  made->references = 1;
-  made->alive.store(true, std::memory_order_release);
   context = made;
-  return CUDA_SUCCESS;
+  return begin_context(*made, api::ops::ContextCreate{static_cast<uint32_t>(device), flags, {made->handle}});
 }
 
 CUresult destroy_context(Context& context) {
   const std::lock_guard lock(lifecycle());
-  if (context.primary || !is_alive(context)) return CUDA_ERROR_INVALID_CONTEXT;
+  if (context.primary || context.green || !is_alive(context)) return CUDA_ERROR_INVALID_CONTEXT;
   const CUresult result = end_context(context, api::ops::ContextDestroy{{context.handle}});
   if (result != CUDA_SUCCESS) return result;
-  g_contexts.remove(context.handle);
-  handles(wire::Kind::context).discard(context.handle);
-  retire(context);
+  drop_context(context);
   if (current_context() == &context) pop_context();
   return CUDA_SUCCESS;
+}
+
+CUresult create_green_context(uint64_t description, CUdevice device, unsigned flags, Context*& context) {
+  if (const CUresult result = check_device(device); result != CUDA_SUCCESS) return result;
+  const std::lock_guard lock(lifecycle());
+  Context* made = make_context(device, false);
+  if (made == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  made->green = true;
+  context = made;
+  return begin_context(*made, api::ops::GreenCreate{description, static_cast<uint32_t>(device), flags, {made->handle}});
+}
+
+CUresult destroy_green_context(Context& context) {
+  const std::lock_guard lock(lifecycle());
+  if (!context.green) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!is_alive(context)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  const CUresult result = end_context(context, api::ops::GreenDestroy{{context.handle}});
+  if (result == CUDA_SUCCESS) drop_context(context);
+  return result;
 }
 
 CUresult attach_context(Context& context) {
@@ -229,6 +259,13 @@ CUresult detach_context(Context& context) {
     return CUDA_SUCCESS;
   }
   return context.primary ? release_primary(context.device) : destroy_context(context);
+}
+
+Context* memory_owner() {
+  Context* current = current_context();
+  if (current == nullptr || !current->green) return current;
+  Context* primary = primary_object(current->device);
+  return primary != nullptr && is_alive(*primary) ? primary : current;
 }
 
 void push_context(Context* context) { this_thread().contexts.push_back(context); }

@@ -13,6 +13,7 @@ struct Context {
   CUdevice device = 0;
   unsigned api_version = 3020;
   bool primary = false;
+  bool green = false;  // of a green context, whose handle is the same number
   unsigned long long id = 0;
   unsigned long long legacy_stream_id = 0;
   std::atomic<unsigned> flags{0};
@@ -32,8 +33,15 @@ CUresult primary_state(CUdevice device, unsigned& flags, bool& active);
 /// A context of the program's own, not yet current anywhere.
 CUresult create_context(CUdevice device, unsigned flags, unsigned api_version, Context*& context);
 CUresult destroy_context(Context& context);
+/// A green context and the context that stands for it are one object.
+CUresult create_green_context(uint64_t description, CUdevice device, unsigned flags, Context*& context);
+CUresult destroy_green_context(Context& context);
 CUresult attach_context(Context& context);
 CUresult detach_context(Context& context);
+
+/// The one that memory made now belongs to: the current one, or the primary context where a green one of its is
+/// current.
+Context* memory_owner();
 
 /// The calling thread's stack.
 void push_context(Context* context);

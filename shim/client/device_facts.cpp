@@ -30,7 +30,10 @@ constexpr unsigned kNotOffered[] = {
     CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED,                     // no other device of the guest reaches the GPU
     CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,          // graphics interoperability
     CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,       // registering is bookkeeping of the guest
-    CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,  // NVLink multicast is a matter of the host's fabric
+    CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,              // NVLink multicast is a matter of the host's fabric
+    CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH,  // deprecated, and the kernels' way to each other is the
+                                                          // driver's
+    CU_DEVICE_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS,        // the same pointer cannot mean code here and there
 };
 
 DeviceFacts decode(const api::ops::DeviceFactsReply& reply) {

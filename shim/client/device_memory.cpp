@@ -40,7 +40,7 @@ void forget_memory_of(Context& context) {
 
 void remember_device_memory(CUdeviceptr base, size_t size, DeviceMemoryKind kind, CUmemoryPool pool) {
   after_context_end(&forget_memory_of);
-  const DeviceAllocation allocation{base, size, current_context(), kind, next_object_id(), pool};
+  const DeviceAllocation allocation{base, size, memory_owner(), kind, next_object_id(), pool};
   const std::unique_lock lock(lock_of_map());
   forget_overlapped(base, size);
   allocations()[base] = allocation;

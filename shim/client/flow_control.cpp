@@ -73,6 +73,8 @@ int units_of(api::Op op, size_t bytes) {
       return 0;
     case api::Op::launch:
       return kCommand + static_cast<int>(bytes / 10);
+    case api::Op::stream_batch:  // how much room a batch takes is not measured: at most a place an operation
+      return kCommand * std::max(1, static_cast<int>(bytes / sizeof(CUstreamBatchMemOpParams)));
     default:
       return kCommand;
   }

@@ -119,6 +119,12 @@ CUresult send_host_step(CUstream stream, const HostStep& step) {
 
 bool in_host_step() { return t_in_step; }
 
+void run_as_host_step(CUhostFn function, void* user) {
+  t_in_step = true;
+  function(user);
+  t_in_step = false;
+}
+
 uint64_t add_host_step(const HostStep& step) {
   const std::lock_guard lock(g_mutex);
   if (!g_agent_runs) g_agent_runs = open_channel() != nullptr && start_agent();

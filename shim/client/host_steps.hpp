@@ -25,6 +25,8 @@ CUresult send_host_step(CUstream stream, const HostStep& step);
 /// Whether this thread is in a function of the program that a stream runs: such functions may not call CUDA, and would
 /// wait for themselves if they could.
 bool in_host_step();
+/// Runs a function of the program that may not call CUDA either, on a thread of ours.
+void run_as_host_step(CUhostFn function, void* user);
 
 /// The number under which the worker asks for the step; 0 if no agent thread can be had.
 uint64_t add_host_step(const HostStep& step);

@@ -32,7 +32,7 @@ CUresult register_memory(void* pointer, size_t size, unsigned flags) {
     --next;
     if (base - next->first < next->second.size) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   }
-  registrations()[base] = {base, size, flags, current_context(), next_object_id()};
+  registrations()[base] = {base, size, flags, memory_owner(), next_object_id()};
   return CUDA_SUCCESS;
 }
 

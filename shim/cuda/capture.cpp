@@ -9,6 +9,7 @@
 #include "shim/client/handles.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/thread_state.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/cuda/capture_begin.hpp"
 
@@ -166,7 +167,10 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph* phGraph) {
   const uint64_t id = how.graph != 0 ? how.graph : handles(wire::Kind::graph).make();
   api::ops::StreamEndCapture{.on = {stream}, .result = {id}}.encode(request.body());
   result = id != 0 ? request.call() : CUDA_ERROR_OUT_OF_MEMORY;
-  if (!request.took_effect() && !how.into_graph) handles(wire::Kind::graph).discard(id);
+  if (!request.took_effect() && !how.into_graph) {
+    user_objects::graph_gone(id);
+    handles(wire::Kind::graph).discard(id);
+  }
   if (result != CUDA_SUCCESS) return refused != CUDA_SUCCESS ? refused : result;
   const auto graph = reinterpret_cast<CUgraph>(id);
   if (how.invalidated || refused != CUDA_SUCCESS) {  // the driver on the host does not know that the guest broke a rule

@@ -1,6 +1,5 @@
 // Copies of one dimension. Which operation a copy becomes depends on where its two sides lie:
 // shim/staging/transfer.cpp.
-#include "shim/client/contexts.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/transfer.hpp"
 
@@ -29,15 +28,6 @@ CUresult anywhere(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream
   return transfer({to, locate(to), from, locate(from), size, stream, posted});
 }
 
-CUresult between_contexts(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size,
-                          CUstream stream, bool posted) {
-  const Context* to_found = find_context(to_context);
-  const Context* from_found = find_context(from_context);
-  if (to_found == nullptr || from_found == nullptr || !is_alive(*to_found) || !is_alive(*from_found))
-    return CUDA_ERROR_INVALID_CONTEXT;
-  return on_device(to, from, size, stream, posted);
-}
-
 }  // namespace
 
 CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount) {
@@ -64,15 +54,6 @@ CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t By
 }
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream) {
   return on_device(dstDevice, srcDevice, ByteCount, hStream, true);
-}
-
-CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
-                      size_t ByteCount) {
-  return between_contexts(dstDevice, dstContext, srcDevice, srcContext, ByteCount, nullptr, false);
-}
-CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice, CUcontext srcContext,
-                           size_t ByteCount, CUstream hStream) {
-  return between_contexts(dstDevice, dstContext, srcDevice, srcContext, ByteCount, hStream, true);
 }
 
 }  // namespace vgpu::shim::calls

@@ -155,18 +155,27 @@ uint32_t no_checks() { return 0; }
 
 // ToolsModule
 
-using FunctionVisitor = void (*)(void* user, CUfunction function, void* more);
+/// What it returns means nothing to the visit. The driver's third argument is not known: null here.
+using FunctionVisitor = void (*)(void* user, CUfunction function, void* unknown);
 
-/// Calls `visit` for the functions of a module.
-CUresult visit_functions(CUcontext, CUmodule module, FunctionVisitor visit, void* user) {
+/// In the order of cuModuleEnumerateFunctions; none where that is refused.
+std::vector<CUfunction> functions_of(CUmodule module) {
   unsigned count = 0;
-  CUresult result = calls::cuModuleGetFunctionCount(&count, module);
-  if (result != CUDA_SUCCESS || visit == nullptr) return result;
+  if (calls::cuModuleGetFunctionCount(&count, module) != CUDA_SUCCESS || count == 0) return {};
   std::vector<CUfunction> found(count);
-  if (count != 0) result = calls::cuModuleEnumerateFunctions(found.data(), count, module);
-  if (result != CUDA_SUCCESS) return result;
-  for (const CUfunction function : found) visit(user, function, nullptr);
-  return CUDA_SUCCESS;
+  if (calls::cuModuleEnumerateFunctions(found.data(), count, module) != CUDA_SUCCESS) return {};
+  return found;
+}
+
+/// Calls `visit`, if there is one, for every function of a module, and answers how many there are: a number, no
+/// CUresult (docs/design/011). `context` may be null, and the thread need not have a current one.
+size_t visit_functions(CUcontext context, CUmodule module, FunctionVisitor visit, void* user) {
+  const bool lent = current_context() == nullptr && calls::cuCtxPushCurrent_v2(context) == CUDA_SUCCESS;
+  const std::vector<CUfunction> found = functions_of(module);
+  if (lent) calls::cuCtxPopCurrent_v2(nullptr);
+  if (visit != nullptr)
+    for (const CUfunction function : found) visit(user, function, nullptr);
+  return found.size();
 }
 
 /// All tables, made at first use; they live until the process ends, as libraries keep the pointers.

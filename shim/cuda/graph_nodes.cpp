@@ -10,6 +10,7 @@
 #include "shim/client/handles.hpp"
 #include "shim/client/memory_nodes.hpp"
 #include "shim/client/node_requests.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -28,8 +29,13 @@ CUresult add_graph(const Position& at, CUgraph child,
   NodeSheet sheet;
   CUresult result = sheet.describe_graph(child, ownership);
   if (result == CUDA_SUCCESS) result = add_node(at, sheet, sheet.type());
-  if (result == CUDA_SUCCESS && ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+  if (result != CUDA_SUCCESS) return result;
+  if (ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) {
     note_inside(child, at.graph, *at.made);
+    user_objects::graph_inside(number(at.graph), number(child));
+  } else {
+    user_objects::graph_copied(number(child), number(at.graph));
+  }
   return result;
 }
 
@@ -46,6 +52,7 @@ CUresult add_conditional(const Position& at, CUDA_CONDITIONAL_NODE_PARAMS& condi
     for (const uint64_t body : bodies) handles(wire::Kind::graph).discard(body);
     return result;
   }
+  for (const uint64_t body : bodies) user_objects::graph_inside(number(at.graph), body);
   auto* const graphs = new CUgraph[bodies.size()];
   for (size_t i = 0; i < bodies.size(); ++i) {
     graphs[i] = reinterpret_cast<CUgraph>(bodies[i]);
@@ -125,8 +132,10 @@ CUresult set_event(const Target& target, CUevent event, unsigned type) {
 CUresult set_graph(const Target& target, CUgraph child) {
   if (target.node == nullptr) return CUDA_ERROR_INVALID_VALUE;
   NodeSheet sheet;
-  const CUresult result = sheet.describe_graph(child);
-  return result != CUDA_SUCCESS ? result : set_node(target, sheet, sheet.type());
+  CUresult result = sheet.describe_graph(child);
+  if (result == CUDA_SUCCESS) result = set_node(target, sheet, sheet.type());
+  if (result == CUDA_SUCCESS && target.exec != nullptr) user_objects::child_updated(number(target.exec), number(child));
+  return result;
 }
 
 CUresult set_any(const Target& target, const CUgraphNodeParams* params) {

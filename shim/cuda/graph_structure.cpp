@@ -11,6 +11,7 @@
 #include "shim/client/named_lookup.hpp"
 #include "shim/client/node_lists.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/cuda/capture_begin.hpp"
 
@@ -162,8 +163,10 @@ CUresult cuGraphClone(CUgraph* phGraphClone, CUgraph originalGraph) {
   if (id.value() == 0) return id.why();
   Op{{number(originalGraph)}, {id.value()}}.encode(request.body());
   const CUresult result = request.call();
-  if (result == CUDA_SUCCESS) *phGraphClone = reinterpret_cast<CUgraph>(id.keep());
-  return result;
+  if (result != CUDA_SUCCESS) return result;
+  user_objects::graph_copied(number(originalGraph), id.value());
+  *phGraphClone = reinterpret_cast<CUgraph>(id.keep());
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphNodeFindInClone(CUgraphNode* phNode, CUgraphNode hOriginalNode, CUgraph hClonedGraph) {
@@ -204,7 +207,9 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph, CUgraphExe
   if (result != CUDA_SUCCESS) return result;
   *resultInfo = {reply.outcome, reinterpret_cast<CUgraphNode>(reply.at.value),
                  reinterpret_cast<CUgraphNode>(reply.from.value)};
-  return static_cast<CUresult>(reply.result);
+  const auto updated = static_cast<CUresult>(reply.result);
+  if (updated == CUDA_SUCCESS) user_objects::updated(number(hGraphExec), number(hGraph));
+  return updated;
 }
 
 CUresult cuGraphExecUpdate(CUgraphExec hGraphExec, CUgraph hGraph, CUgraphNode* hErrorNode_out,

@@ -8,6 +8,7 @@
 #include "shim/client/handles.hpp"
 #include "shim/client/named_lookup.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/user_objects.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -35,6 +36,7 @@ CUresult instantiate(CUgraphExec* exec, CUgraph graph, cuuint64_t flags) {
       request.body());
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) return result;
+  user_objects::instantiated(reinterpret_cast<uint64_t>(graph), id.value());
   *exec = reinterpret_cast<CUgraphExec>(id.keep());
   note_exec(*exec, flags);
   return CUDA_SUCCESS;
@@ -62,6 +64,7 @@ CUresult instantiate_with_outcome(CUgraphExec* exec, CUgraph graph, CUDA_GRAPH_I
     handles(wire::Kind::exec).discard(id.keep());
     return result;
   }
+  user_objects::instantiated(number(graph), id.value());
   *exec = reinterpret_cast<CUgraphExec>(id.keep());
   note_exec(*exec, params.flags);
   return CUDA_SUCCESS;
@@ -131,6 +134,7 @@ CUresult cuGraphDestroy(CUgraph hGraph) {
   if (is_inside(hGraph)) return CUDA_ERROR_INVALID_VALUE;
   const CUresult result = post(api::ops::GraphDestroy{.id = {number(hGraph)}});
   if (result != CUDA_SUCCESS) return result;
+  user_objects::graph_gone(number(hGraph));
   for (const CUgraph inside : take_inside(hGraph)) handles(wire::Kind::graph).discard(number(inside));
   handles(wire::Kind::graph).discard(number(hGraph));
   return CUDA_SUCCESS;
@@ -166,15 +170,17 @@ CUresult cuGraphExecDestroy(CUgraphExec hGraphExec) {
   if (refused != CUDA_SUCCESS) return refused;
   const auto exec = reinterpret_cast<uint64_t>(hGraphExec);
   const CUresult result = post(api::ops::ExecDestroy{.id = {exec}});
-  if (result == CUDA_SUCCESS) {
-    forget_exec(hGraphExec);
-    handles(wire::Kind::exec).discard(exec);
-  }
-  return result;
+  if (result != CUDA_SUCCESS) return result;
+  user_objects::exec_gone(exec);
+  forget_exec(hGraphExec);
+  handles(wire::Kind::exec).discard(exec);
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream) {
-  return post_on_stream(api::Op::graph_launch, hGraph, hStream);
+  const CUresult result = post_on_stream(api::Op::graph_launch, hGraph, hStream);
+  if (result == CUDA_SUCCESS) user_objects::launched(reinterpret_cast<uint64_t>(hGraph), hStream);
+  return result;
 }
 CUresult cuGraphUpload(CUgraphExec hGraph, CUstream hStream) {
   return post_on_stream(api::Op::graph_upload, hGraph, hStream);

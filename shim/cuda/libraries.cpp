@@ -5,6 +5,7 @@
 #include "shim/client/context.hpp"
 #include "shim/client/functions.hpp"
 #include "shim/client/named_lookup.hpp"
+#include "shim/client/startup.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -223,6 +224,20 @@ CUresult cuKernelGetFunction(CUfunction* pFunc, CUkernel kernel) {
   }
   *pFunc = reinterpret_cast<CUfunction>(function);
   return CUDA_SUCCESS;
+}
+
+/// No library of a guest has managed variables: the attribute MANAGED_MEMORY is 0.
+CUresult cuLibraryGetManaged(CUdeviceptr* dptr, size_t* bytes, CUlibrary library, const char* name) {
+  if ((dptr == nullptr && bytes == nullptr) || name == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult ready = initialized(); ready != CUDA_SUCCESS) return ready;
+  return is_library(library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/// Nor functions that are the same for host and device: the attribute UNIFIED_FUNCTION_POINTERS is 0.
+CUresult cuLibraryGetUnifiedFunction(void** fptr, CUlibrary library, const char* symbol) {
+  if (fptr == nullptr || symbol == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult ready = initialized(); ready != CUDA_SUCCESS) return ready;
+  return is_library(library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
 }
 
 }  // namespace vgpu::shim::calls

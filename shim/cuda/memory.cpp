@@ -83,6 +83,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr) {
   // Off the map first: as soon as the worker has freed it, another thread may be given the address.
   DeviceAllocation allocation;
   if (!take_device_memory(dptr, allocation)) return CUDA_ERROR_INVALID_VALUE;
+  // Another context's memory: it is that one's work that must be over.
+  if (allocation.context != nullptr && is_alive(*allocation.context)) request.use_context(*allocation.context);
   api::ops::MemoryFree{dptr}.encode(request.body());
   const CUresult result = request.call();
   if (result != CUDA_SUCCESS) put_back_device_memory(allocation);

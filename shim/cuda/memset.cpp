@@ -1,7 +1,9 @@
 // Fills. The synchronous ones are answered when submitted, as the driver does for device memory.
 #include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/sync_memops.hpp"
 #include "shim/cuda/calls.gen.hpp"
+#include "shim/staging/transfer.hpp"
 
 namespace vgpu::shim::calls {
 namespace {
@@ -30,7 +32,9 @@ CUresult fill(const Area& area, uint32_t value, uint32_t element, CUstream strea
   request.body().put(static_cast<uint64_t>(area.width));
   request.body().put(static_cast<uint64_t>(area.height));
   request.put(stream);
-  return posted ? request.post() : request.call();
+  if (posted) return request.post();
+  const CUresult result = request.call();
+  return result == CUDA_SUCCESS && must_synchronize(area.to) ? synchronize_stream(stream) : result;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "shim/client/device_memory.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/startup.hpp"
+#include "shim/client/sync_memops.hpp"
 #include "shim/client/virtual_memory.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/staging/pinned_memory.hpp"
@@ -87,7 +88,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
       store<uint64_t>(data, facts.host_pointer);
       return facts.host_pointer != 0 ? applies : CUDA_ERROR_INVALID_VALUE;
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-      return result(store<uint32_t>(data, 0));
+      return result(store<uint32_t>(data, has_sync_memops(facts.buffer_id) ? 1 : 0));
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
       return result(store<uint64_t>(data, facts.buffer_id));
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
@@ -133,6 +134,18 @@ CUresult cuPointerGetAttributes(unsigned numAttributes, CUpointer_attribute* att
   const PointerFacts facts = facts_of(ptr);
   for (unsigned i = 0; i < numAttributes; ++i)
     if (data[i] != nullptr) attribute_of(facts, attributes[i], data[i]);
+  return CUDA_SUCCESS;
+}
+
+/// The only attribute that can be set.
+CUresult cuPointerSetAttribute(const void* value, CUpointer_attribute attribute, CUdeviceptr ptr) {
+  if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
+  if (value == nullptr || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS) return CUDA_ERROR_INVALID_VALUE;
+  const PointerFacts facts = facts_of(ptr);
+  if (!facts.known) return CUDA_ERROR_INVALID_VALUE;
+  uint32_t on = 0;
+  std::memcpy(&on, value, sizeof on);
+  set_sync_memops(facts.buffer_id, on != 0);
   return CUDA_SUCCESS;
 }
 

@@ -49,7 +49,7 @@ std::vector<Shared*>& shared_extents() {
 void record(uint64_t offset, size_t size, unsigned flags, Extent* own, Shared* shared, void*& pointer) {
   pointer = heap_address(offset);
   const auto base = reinterpret_cast<uintptr_t>(pointer);
-  allocations()[base] = {{base, size, flags, current_context(), next_object_id()}, own, shared};
+  allocations()[base] = {{base, size, flags, memory_owner(), next_object_id()}, own, shared};
 }
 
 bool carve(size_t size, unsigned flags, void*& pointer) {

@@ -9,6 +9,7 @@
 #include "shim/client/flow_control.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/sync_memops.hpp"
 #include "shim/staging/captured_copy.hpp"
 #include "shim/staging/staging.hpp"
 
@@ -173,9 +174,12 @@ CUresult transfer_checked(const Transfer& copy) {
   const Place to = copy.to_where.place;
   const Place from = copy.from_where.place;
   if (to != Place::device && from != Place::device) return on_host(copy);
-  if (to == Place::device && from == Place::device)
-    return send(copy.posted ? api::Op::copy_on_device : api::Op::copy_on_device_sync, copy.to, copy.from, copy.size,
-                copy.stream, copy.posted);
+  if (to == Place::device && from == Place::device) {
+    if (copy.posted) return send(api::Op::copy_on_device, copy.to, copy.from, copy.size, copy.stream, true);
+    const CUresult result = send(api::Op::copy_on_device_sync, copy.to, copy.from, copy.size, copy.stream, false);
+    const bool waits = result == CUDA_SUCCESS && (must_synchronize(copy.to) || must_synchronize(copy.from));
+    return waits ? synchronize_stream(copy.stream) : result;
+  }
   if (to == Place::device) {
     if (from == Place::pinned)
       return send(copy.posted ? api::Op::copy_to_device : api::Op::copy_to_device_wait, copy.to, copy.from_where.offset,

@@ -18,6 +18,7 @@ OPTIONS
     --driver DRIVER  what the broker's workers open: sim (the default) or nvidia
     --expect FILE    expected differences (default: the suite's expected/shim-sim.txt or shim-real.txt, after the driver)
     --tsv FILE       the results
+    --devices N      how many the software GPU has (1); direct transport only
     --jobs N         processes at a time (2)
     --seconds S      the whole run may take so long (540)
 
@@ -48,6 +49,7 @@ def parse():
     parser.add_argument("--driver", default="sim")
     parser.add_argument("--expect", type=pathlib.Path)
     parser.add_argument("--tsv", type=pathlib.Path)
+    parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=540)
     parser.add_argument("words", nargs="*")
@@ -85,7 +87,7 @@ def main() -> int:
         if options.transport == "device":
             with BrokerWithVm(layout, options.driver) as broker, DeviceStage(layout, broker) as stage:
                 return run_suite(command(options, layout), stage.environment(), options.seconds)
-        with PrivateBroker(layout, options.driver) as broker:
+        with PrivateBroker(layout, options.driver, sim_devices=options.devices) as broker:
             return run_suite(command(options, layout), broker.environment(), options.seconds)
     except BrokerFailed as failure:
         print(failure, file=sys.stderr)

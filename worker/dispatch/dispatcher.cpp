@@ -232,7 +232,7 @@ void Dispatcher::done(std::unique_ptr<Call> call) {
 // Calls that the driver would block in.
 
 bool Dispatcher::must_wait_for_context(const Call& call, uint64_t& busy_context) {
-  const bool only_current = call.row()->needs_context;
+  const bool only_current = call.row()->needs_context && !session_.contexts().has_peers();
   const auto busy = [&](uint64_t handle) {
     const ContextState* context = session_.contexts().find(handle);
     return context != nullptr && !context->idle() && context->open_captures == 0;

@@ -50,9 +50,11 @@ class Dispatcher {
 
   // For handlers. --------------------------------------------------------------------------------------------------
 
-  /// Counts one command given to the driver on the stream with this handle (1: the legacy stream) of the current
-  /// context.
+  /// Counts one command given to the driver on the stream with this handle (1: the legacy stream of the current
+  /// context).
   void count(uint64_t stream);
+  /// The same on a stream of this context, which need not be current.
+  void count_in(uint64_t context, uint64_t stream);
   /// Finishes `call` when everything submitted so far on `stream` is complete.
   void finish_after_stream(Call& call, uint64_t stream);
   /// The same, right behind a copy on that stream: an event there orders nothing that the copy does not.
@@ -120,6 +122,9 @@ class Dispatcher {
   uint64_t oldest_wait(uint64_t now) const;
   void publish_progress();
   std::unique_ptr<Call> new_call();
+  /// Makes the context of a stream current: what is waited for must not be another one's work. The legacy stream is the
+  /// current context's.
+  CUresult enter_context_of(uint64_t stream);
   Pending pending_here(uint64_t stream);
 
   Session& session_;

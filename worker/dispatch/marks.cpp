@@ -15,7 +15,14 @@ constexpr uint64_t kQueryNs = 2'000'000;
 }  // namespace
 
 void Dispatcher::count(uint64_t handle) {
-  ContextState& context = session_.context();
+  const Stream* stream = session_.objects().streams.find(handle);
+  count_in(stream != nullptr ? stream->context : session_.context_handle(), handle);
+}
+
+void Dispatcher::count_in(uint64_t where, uint64_t handle) {
+  ContextState* found = session_.contexts().find(where);
+  if (found == nullptr) return;
+  ContextState& context = *found;
   if (context.idle())
     context.only_stream = handle;
   else if (context.only_stream != handle)
@@ -46,6 +53,12 @@ CUresult Dispatcher::record_mark(ContextState& context, CUstream stream, CUevent
   return result;
 }
 
+CUresult Dispatcher::enter_context_of(uint64_t stream) {
+  const Stream* known = session_.objects().streams.find(stream);
+  if (known == nullptr || known->context == session_.context_handle()) return CUDA_SUCCESS;
+  return session_.enter(known->context);
+}
+
 Dispatcher::Pending Dispatcher::pending_here(uint64_t stream) {
   Pending pending;
   pending.context = session_.context_handle();
@@ -56,9 +69,10 @@ Dispatcher::Pending Dispatcher::pending_here(uint64_t stream) {
 }
 
 void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
-  ContextState& context = session_.context();
   CUstream real = nullptr;
   if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (const CUresult entered = enter_context_of(stream); entered != CUDA_SUCCESS) return call.finish(entered);
+  ContextState& context = session_.context();
   if (context.open_captures != 0) {
     unsigned capturing = CU_STREAM_CAPTURE_STATUS_NONE;
     const CUresult asked = session_.driver().cuStreamIsCapturing(real, &capturing);
@@ -84,6 +98,7 @@ void Dispatcher::finish_after_stream(Call& call, uint64_t stream) {
 void Dispatcher::finish_after_copy(Call& call, uint64_t stream) {
   CUstream real = nullptr;
   if (!session_.objects().find(stream, real)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
+  if (const CUresult entered = enter_context_of(stream); entered != CUDA_SUCCESS) return call.finish(entered);
   Pending pending = pending_here(stream);
   if (const CUresult result = record_mark(session_.context(), real, pending.event); result != CUDA_SUCCESS)
     return call.finish(result);
@@ -122,6 +137,7 @@ void Dispatcher::finish_after_event(Call& call, const Event& event) {
 CUresult Dispatcher::mark_after_stream(uint64_t stream, uint64_t word, uint32_t value) {
   CUstream real = nullptr;
   if (!session_.objects().find(stream, real)) return CUDA_ERROR_INVALID_HANDLE;
+  if (const CUresult entered = enter_context_of(stream); entered != CUDA_SUCCESS) return entered;
   Pending pending = pending_here(stream);
   pending.what = After::store;
   pending.word = word;
@@ -134,6 +150,7 @@ CUresult Dispatcher::mark_after_stream(uint64_t stream, uint64_t word, uint32_t 
 }
 
 void Dispatcher::finish_after_credit(Call& call, uint64_t stream) {
+  if (const CUresult entered = enter_context_of(stream); entered != CUDA_SUCCESS) return call.finish(entered);
   ContextState& context = session_.context();
   Stream* object = session_.objects().streams.find(stream);
   if (context.open_captures != 0) return call.finish(CUDA_SUCCESS);

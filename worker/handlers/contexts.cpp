@@ -1,15 +1,15 @@
 // Contexts, primary and ordinary, and waiting for all work of one.
+#include "worker/handlers/context_ends.hpp"
 #include "worker/handlers/graph_counts.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
-namespace {
 
-/// What goes with a context: handles and allocations that lived in it.
 void forget(Session& session, uint64_t context) {
   session.dispatcher().forget_context(context);
+  session.links().destroy_of(context);
   Objects& objects = session.objects();
   objects.streams.drop_if([&](uint64_t, const Stream& stream) { return stream.context == context; });
   forget_lost_captures(session);
@@ -21,18 +21,22 @@ void forget(Session& session, uint64_t context) {
   session.forget_control_area(context);
 }
 
-/// The new context is current in no thread of ours; the driver makes a created one current, which our bookkeeping must
-/// know.
-CUresult adopt(Session& session, uint64_t handle, CUcontext real, int device, bool primary) {
-  ContextState state;
-  state.real = real;
-  state.device = device;
-  state.primary = primary;
+CUresult adopt(Session& session, uint64_t handle, ContextState state) {
   session.contexts().forget_current();
   session.contexts().bind(handle, std::move(state));
   const CUresult result = session.enter(handle);
   if (result == CUDA_SUCCESS) session.register_control_area();
   return result;
+}
+
+namespace {
+
+CUresult adopt_real(Session& session, uint64_t handle, CUcontext real, int device, bool primary) {
+  ContextState state;
+  state.real = real;
+  state.device = device;
+  state.primary = primary;
+  return adopt(session, handle, std::move(state));
 }
 
 }  // namespace
@@ -47,7 +51,8 @@ void primary_retain(Session& session, const api::ops::PrimaryRetain& op, Call& c
     return call.finish(refused);
   CUcontext real = nullptr;
   const CUresult result = session.driver().cuDevicePrimaryCtxRetain(&real, static_cast<int>(op.device));
-  call.finish(result != CUDA_SUCCESS ? result : adopt(session, op.id.value, real, static_cast<int>(op.device), true));
+  call.finish(result != CUDA_SUCCESS ? result
+                                     : adopt_real(session, op.id.value, real, static_cast<int>(op.device), true));
 }
 
 void primary_release(Session& session, const api::ops::PrimaryRelease& op, Call& call) {
@@ -60,6 +65,7 @@ void primary_release(Session& session, const api::ops::PrimaryRelease& op, Call&
 
 void primary_reset(Session& session, const api::ops::PrimaryReset& op, Call& call) {
   const uint64_t handle = session.contexts().primary(static_cast<int>(op.device));
+  session.links().destroy_of(handle);
   const CUresult result = session.driver().cuDevicePrimaryCtxReset_v2(static_cast<int>(op.device));
   if (result == CUDA_SUCCESS && handle != 0) {
     forget(session, handle);
@@ -88,12 +94,14 @@ void context_create(Session& session, const api::ops::ContextCreate& op, Call& c
   const CUresult result = driver.cuCtxCreate_v2 != nullptr
                               ? driver.cuCtxCreate_v2(&real, op.flags, static_cast<int>(op.device))
                               : CUDA_ERROR_NOT_SUPPORTED;
-  call.finish(result != CUDA_SUCCESS ? result : adopt(session, op.id.value, real, static_cast<int>(op.device), false));
+  call.finish(result != CUDA_SUCCESS ? result
+                                     : adopt_real(session, op.id.value, real, static_cast<int>(op.device), false));
 }
 
 void context_destroy(Session& session, const api::ops::ContextDestroy& op, Call& call) {
   const ContextState* context = session.contexts().find(op.id.value);
-  if (context == nullptr || context->primary) return call.finish(CUDA_ERROR_INVALID_CONTEXT);
+  if (context == nullptr || context->primary || context->green != nullptr)
+    return call.finish(CUDA_ERROR_INVALID_CONTEXT);
   const CUcontext real = context->real;
   forget(session, op.id.value);
   session.contexts().drop(op.id.value);

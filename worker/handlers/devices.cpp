@@ -55,4 +55,25 @@ void console_read(Session& session, const api::ops::ConsoleRead&, Call& call) {
   call.finish(CUDA_SUCCESS);
 }
 
+void atomic_capabilities(Session& session, const api::ops::AtomicCapabilities& op, Call& call) {
+  const DriverTable& driver = session.driver();
+  const auto of_host = driver.cuDeviceGetHostAtomicCapabilities;
+  const auto of_peer = driver.cuDeviceGetP2PAtomicCapabilities;
+  if (of_host == nullptr || of_peer == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  constexpr size_t kMost = 200;
+  CUatomicOperation operations[kMost] = {};
+  unsigned capabilities[kMost] = {};
+  const auto count = static_cast<unsigned>(op.operations.size() / sizeof *operations);
+  if (count == 0 || count * sizeof *operations != op.operations.size())
+    return call.finish(session.violation("atomic operations of a wrong size"));
+  std::memcpy(operations, op.operations.data(), op.operations.size());
+  const CUresult result = op.has_peer != 0 ? of_peer(capabilities, operations, count, static_cast<int>(op.device),
+                                                     static_cast<int>(op.peer))
+                                           : of_host(capabilities, operations, count, static_cast<int>(op.device));
+  uint8_t bytes[sizeof capabilities];
+  std::memcpy(bytes, capabilities, sizeof bytes);
+  api::ops::AtomicCapabilitiesReply{{bytes, count * sizeof *capabilities}}.encode(call.reply());
+  call.finish(result);
+}
+
 }  // namespace vgpu::worker::handlers

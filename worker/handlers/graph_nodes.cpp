@@ -112,6 +112,8 @@ CUresult set_node(Session& session, CUgraphNode node, CUgraphNodeParams& params)
     return driver.cuGraphKernelNodeSetParams_v2(node, &params.kernel);
   if (params.type == CU_GRAPH_NODE_TYPE_MEMCPY && driver.cuGraphMemcpyNodeSetParams != nullptr)
     return driver.cuGraphMemcpyNodeSetParams(node, &params.memcpy.copyParams);
+  if (params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP && driver.cuGraphBatchMemOpNodeSetParams != nullptr)
+    return driver.cuGraphBatchMemOpNodeSetParams(node, &params.memOp);
   return driver.cuGraphNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED : driver.cuGraphNodeSetParams(node, &params);
 }
 
@@ -126,6 +128,8 @@ CUresult set_node(Session& session, CUgraphExec exec, CUgraphNode node, CUgraphN
     const CUDA_MEMSET_NODE_PARAMS old{fill.dst, fill.pitch, fill.value, fill.elementSize, fill.width, fill.height};
     return driver.cuGraphExecMemsetNodeSetParams(exec, node, &old, fill.ctx);
   }
+  if (params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP && driver.cuGraphExecBatchMemOpNodeSetParams != nullptr)
+    return driver.cuGraphExecBatchMemOpNodeSetParams(exec, node, &params.memOp);
   return driver.cuGraphExecNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED
                                                     : driver.cuGraphExecNodeSetParams(exec, node, &params);
 }
@@ -196,12 +200,14 @@ void conditional_create(Session& session, const api::ops::ConditionalCreate& op,
   call.finish(result);
 }
 
-// Attributes of kernel nodes. Values are plain, but for those that launches treat, too, which are refused here.
+// Attributes of kernel nodes. Values are plain but for events, which are for launches only (CUDA_ERROR_INVALID_VALUE),
+// and for what hands out a handle of the driver's.
 
 void node_set_attribute(Session& session, const api::ops::NodeSetAttribute& op, Call& call) {
   const auto set = session.driver().cuGraphKernelNodeSetAttribute;
   CUgraphNode node = nullptr;
-  if (set == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!is_plain_attribute(op.attribute)) return call.finish(refusal_of(op.attribute));
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUlaunchAttributeValue value{};
   std::memcpy(value.bytes, op.value.data(), std::min(op.value.size(), sizeof value.bytes));
@@ -211,7 +217,8 @@ void node_set_attribute(Session& session, const api::ops::NodeSetAttribute& op, 
 void node_get_attribute(Session& session, const api::ops::NodeGetAttribute& op, Call& call) {
   const auto get = session.driver().cuGraphKernelNodeGetAttribute;
   CUgraphNode node = nullptr;
-  if (get == nullptr || !is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (get == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
+  if (!is_plain_attribute(op.attribute)) return call.finish(refusal_of(op.attribute));
   if (!session.objects().find(op.what.value, node)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
   CUlaunchAttributeValue value{};
   const CUresult result = get(node, op.attribute, &value);

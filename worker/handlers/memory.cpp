@@ -27,8 +27,7 @@ void memory_alloc(Session& session, const api::ops::MemoryAlloc& op, Call& call)
   if (session.allocations().is_full()) return call.finish(CUDA_ERROR_OUT_OF_MEMORY);
   CUdeviceptr address = 0;
   const CUresult result = session.driver().cuMemAlloc_v2(&address, op.size);
-  if (result == CUDA_SUCCESS)
-    session.allocations().add(address, {op.size, Memory::device, session.context_handle(), 0});
+  if (result == CUDA_SUCCESS) session.allocations().add(address, {op.size, Memory::device, session.memory_owner(), 0});
   api::ops::MemoryAllocReply{address}.encode(call.reply());
   call.finish(result);
 }
@@ -41,7 +40,7 @@ void memory_alloc_pitch(Session& session, const api::ops::MemoryAllocPitch& op, 
   const CUresult result =
       allocate == nullptr ? CUDA_ERROR_NOT_SUPPORTED : allocate(&address, &pitch, op.width, op.height, op.element);
   if (result == CUDA_SUCCESS)
-    session.allocations().add(address, {pitch * op.height, Memory::device, session.context_handle(), 0});
+    session.allocations().add(address, {pitch * op.height, Memory::device, session.memory_owner(), 0});
   api::ops::MemoryAllocPitchReply{address, pitch}.encode(call.reply());
   call.finish(result);
 }
@@ -93,7 +92,7 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
     if (graph != nullptr)
       note_graph_memory(session, graph, address, op.size);
     else
-      session.allocations().add(address, {op.size, Memory::pool, session.context_handle(), 0});
+      session.allocations().add(address, {op.size, Memory::pool, session.memory_owner(), 0});
     session.note_pool();
     session.dispatcher().count(op.on.value);
   }
@@ -166,8 +165,7 @@ void extent_open(Session& session, const api::ops::ExtentOpen& op, Call& call) {
   const CUresult result = reg == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED
                               : reg(memory, op.size, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
-  if (result == CUDA_SUCCESS)
-    session.allocations().add(address, {op.size, Memory::window, session.context_handle(), 0});
+  if (result == CUDA_SUCCESS) session.allocations().add(address, {op.size, Memory::window, session.memory_owner(), 0});
   call.finish(result);
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/wire/image_size.hpp"
+#include "worker/handlers/code_input.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/handlers/new_handle.hpp"
 #include "worker/session.hpp"
@@ -12,105 +12,10 @@
 namespace vgpu::worker::handlers {
 namespace {
 
-constexpr uint32_t kLargestLog = 1u << 20;
-constexpr size_t kOptionBytes = 16;
-
-/// A private copy of what the guest loads, with the zero that ends a PTX text: the driver parses it, so it must not
-/// change meanwhile.
-bool copy_image(Session& session, uint64_t offset, uint64_t size, std::vector<uint8_t>& image) {
-  if (size == 0 || size > wire::kMaxImage || !session.window().heap_contains(offset, size)) return false;
-  image.resize(size + 16, 0);
-  return session.window().copy_out(offset, {image.data(), size});
-}
-
-/// The driver is told no size: it believes the image's own words, so they must stay inside the copy. And it follows the
-/// pointer in a wrapper, which no shim sends.
-bool is_sound(const std::vector<uint8_t>& image) { return wire::image_size(image.data(), image.size()).has_value(); }
-
 /// What the driver takes for no image of any kind: for libraries that it shall refuse at their first use, as it does.
 void make_unknown(std::vector<uint8_t>& image) {
   image.assign(64, 0);
   image[0] = 0x80;
-}
-
-/// Options of a load: integers as the guest gave them, log buffers of our own.
-struct LoadOptions {
-  std::vector<CUjit_option> names;
-  std::vector<void*> values;
-  std::string info_log;
-  std::string error_log;
-  size_t info_size_at = 0;
-  size_t error_size_at = 0;
-  size_t time_at = 0;
-
-  void add(CUjit_option name, uint64_t value) {
-    names.push_back(name);
-    values.push_back(reinterpret_cast<void*>(value));
-  }
-  bool read(wire::Bytes bytes);
-  void add_logs(uint32_t info_size, uint32_t error_size);
-  unsigned count() const { return static_cast<unsigned>(names.size()); }
-};
-
-bool takes_an_integer(CUjit_option option) {
-  switch (option) {
-    case CU_JIT_INFO_LOG_BUFFER:
-    case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
-    case CU_JIT_ERROR_LOG_BUFFER:
-    case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
-    case CU_JIT_WALL_TIME:
-      return false;
-    case 17:
-    case 18:
-    case 19:
-      return false;  // arrays of symbol names and addresses, and their length
-    default:
-      return option <= 24;  // 25 to 28 carry lists of names; the shim sends none of the later ones
-  }
-}
-
-bool LoadOptions::read(wire::Bytes bytes) {
-  if (bytes.size() % kOptionBytes != 0) return false;
-  for (size_t at = 0; at < bytes.size(); at += kOptionBytes) {
-    CUjit_option option = 0;
-    uint64_t value = 0;
-    std::memcpy(&option, bytes.data() + at, sizeof option);
-    std::memcpy(&value, bytes.data() + at + 8, sizeof value);
-    if (!takes_an_integer(option)) return false;
-    add(option, value);
-  }
-  return true;
-}
-
-void LoadOptions::add_logs(uint32_t info_size, uint32_t error_size) {
-  info_log.assign(std::min(info_size, kLargestLog), '\0');
-  error_log.assign(std::min(error_size, kLargestLog), '\0');
-  if (!info_log.empty()) {
-    add(CU_JIT_INFO_LOG_BUFFER, reinterpret_cast<uint64_t>(info_log.data()));
-    info_size_at = values.size();
-    add(CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, info_log.size());
-  }
-  if (!error_log.empty()) {
-    add(CU_JIT_ERROR_LOG_BUFFER, reinterpret_cast<uint64_t>(error_log.data()));
-    error_size_at = values.size();
-    add(CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, error_log.size());
-  }
-}
-
-/// Writes the logs where the guest wants them. The driver reports a log's length in the option that held its room.
-template <typename Op, typename Reply>
-void give_logs(Session& session, const Op& op, const LoadOptions& options, Reply& reply) {
-  const auto bytes = [](const std::string& log) {
-    return wire::Bytes(reinterpret_cast<const uint8_t*>(log.data()), log.size());
-  };
-  const uint64_t total = static_cast<uint64_t>(op.info_log_size) + op.error_log_size;
-  if (total == 0 || !session.window().heap_contains(op.log_offset, total)) return;
-  session.window().copy_in(op.log_offset, bytes(options.info_log));
-  session.window().copy_in(op.log_offset + op.info_log_size, bytes(options.error_log));
-  if (options.info_size_at != 0)
-    reply.info_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.info_size_at]));
-  if (options.error_size_at != 0)
-    reply.error_log_used = static_cast<uint32_t>(reinterpret_cast<uint64_t>(options.values[options.error_size_at]));
 }
 
 using ParameterInfo = CUresult (*)(const DriverTable& driver, CUfunction function, size_t index, size_t* offset,
@@ -199,11 +104,11 @@ void module_load(Session& session, const api::ops::ModuleLoad& op, Call& call) {
   session.note_code(image);
   options.add_logs(op.info_log_size, op.error_log_size);
   CUmodule module = nullptr;
-  const CUresult result = session.driver().cuModuleLoadDataEx(&module, image.data(), options.count(),
-                                                              options.names.data(), options.values.data());
+  const CUresult result =
+      session.driver().cuModuleLoadDataEx(&module, image.data(), options.count(), options.names(), options.values());
   if (result == CUDA_SUCCESS) session.objects().modules.bind(op.id.value, {module, 0, session.context_handle()});
   api::ops::ModuleLoadReply reply;
-  give_logs(session, op, options, reply);
+  give_logs(session, op.log_offset, op.info_log_size, op.error_log_size, options, reply);
   reply.encode(call.reply());
   call.finish(result);
 }
@@ -295,10 +200,10 @@ void library_load(Session& session, const api::ops::LibraryLoad& op, Call& call)
   // The image lies in this call's memory only, so the driver must take a copy: BINARY_IS_PRESERVED is not passed on.
   CUlibrary library = nullptr;
   const CUresult result =
-      load(&library, image.data(), options.names.data(), options.values.data(), options.count(), nullptr, nullptr, 0);
+      load(&library, image.data(), options.names(), options.values(), options.count(), nullptr, nullptr, 0);
   if (result == CUDA_SUCCESS) session.objects().libraries.bind(op.id.value, library);
   api::ops::LibraryLoadReply reply;
-  give_logs(session, op, options, reply);
+  give_logs(session, op.log_offset, op.info_log_size, op.error_log_size, options, reply);
   reply.encode(call.reply());
   call.finish(result);
 }

@@ -44,4 +44,10 @@ inline bool is_plain_attribute(unsigned attribute) {
          attribute != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT;
 }
 
+/// What is said to the others.
+inline CUresult refusal_of(unsigned attribute) {
+  return attribute == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE ? CUDA_ERROR_NOT_SUPPORTED
+                                                                       : CUDA_ERROR_INVALID_VALUE;
+}
+
 }  // namespace vgpu::worker::handlers

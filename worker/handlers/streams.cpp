@@ -16,12 +16,14 @@ unsigned capture_status(Session& session, CUstream stream) {
 
 /// Only what holds no pointer of the driver's: the bytes come from the guest.
 bool is_plain_attribute(unsigned attribute) {
+  constexpr unsigned kNvlinkScheduling = 16;  // a hint, of CUDA 13
   switch (attribute) {
     case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
     case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
     case CU_LAUNCH_ATTRIBUTE_PRIORITY:
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+    case kNvlinkScheduling:
       return true;
     default:
       return false;

@@ -18,6 +18,7 @@ struct ContextState {
   CUcontext real = nullptr;
   int device = 0;
   bool primary = false;
+  CUgreenCtx green = nullptr;  ///< that it was made from, if any
   uint64_t submitted = 0;
   uint64_t completed = 0;
   uint64_t only_stream = 0;        ///< the one stream that has work not known to be complete; kSeveral if more than one
@@ -64,10 +65,15 @@ class Contexts {
   CUresult take_event(ContextState& context, CUevent& event);
   void give_event(ContextState& context, CUevent event) { context.free_events.push_back(event); }
 
+  /// From now on contexts may work in each other's memory: what waits for one waits for all.
+  void note_peers() { has_peers_ = true; }
+  bool has_peers() const { return has_peers_; }
+
  private:
   const DriverTable& driver_;
   HandleTable<ContextState> table_{wire::Kind::context, kMostContexts};
   uint64_t current_ = 0;
+  bool has_peers_ = false;
 };
 
 }  // namespace vgpu::worker

@@ -18,6 +18,16 @@ inline constexpr uint32_t kMostGraphs = 32 * 1024;      ///< of graphs and of th
 inline constexpr uint32_t kMostPools = 1024;
 inline constexpr uint32_t kMostMemories = 256 * 1024;  ///< of 2 MiB at least each: more than a GPU has
 
+/// Links in the making; just-in-time compilers have one a thread.
+inline constexpr size_t kMostLinks = 128;  // each may have logs of 2 MiB
+/// Bytes of input that they hold together: the driver keeps it, in the host's memory.
+inline constexpr uint64_t kMostLinkInput = uint64_t{2} << 30;
+
+/// Parts of devices, of 144 bytes each, the oldest of which are forgotten; and what the driver makes of lists of them,
+/// which it never takes back.
+inline constexpr size_t kMostResources = 16 * 1024;
+inline constexpr size_t kMostDescriptions = 4096;
+
 /// What a client gives to others of its VM. The broker keeps a hundred bytes for each.
 inline constexpr size_t kMostOffers = 4096;
 

@@ -26,13 +26,14 @@ class BrokerFailed(Exception):
 
 
 class PrivateBroker:
-    def __init__(self, layout: Layout, driver: str = "auto", keep_in: pathlib.Path | None = None, settings: str = ""):
+    def __init__(self, layout: Layout, driver: str = "auto", keep_in: pathlib.Path | None = None, settings: str = "", sim_devices: int = 1):
         """keep_in: where the broker's log is to stay; otherwise everything is removed at the end. settings: lines of TOML. An empty
-        driver: the settings' one."""
+        driver: the settings' one. sim_devices: how many the software GPU has."""
         layout.require()
         self.layout = layout
         self.driver = driver
         self.settings = settings
+        self.sim_devices = sim_devices
         # Short on purpose: a socket's path has room for 107 bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-"))
         self.socket = self.folder / "broker.sock"
@@ -76,7 +77,7 @@ class PrivateBroker:
             (self.folder / "broker.toml").write_text(self.settings)
             (self.folder / "notify.sock").unlink(missing_ok=True)
             notify.bind(str(self.folder / "notify.sock"))
-            environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock")}
+            environment = native_environment() | {"NOTIFY_SOCKET": str(self.folder / "notify.sock"), "VGPU_SIM_DEVICES": str(self.sim_devices)}
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", pass_fds=self.pass_fds)
             self._await_ready(notify)
 

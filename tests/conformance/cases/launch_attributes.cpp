@@ -60,6 +60,46 @@ CASE(launch_ex, several_attributes) {
                     attribute(CU_LAUNCH_ATTRIBUTE_IGNORE, {})},
                    {3}, {32});
 }
+/// Launches count_threads so that it records an event, which must come, and not before what runs ahead of the launch.
+void launch_with_event(CUlaunchAttributeID id) {
+  const Context context;
+  const Module module;
+  const Stream stream;
+  const Event event(CU_EVENT_DISABLE_TIMING);
+  const DeviceMemory count(4);
+  count.write_word(0);
+  Spinner spinner(module);
+  CUdeviceptr address = count.at();
+  void* parameters[] = {&address};
+  auto with_event = attribute(id, {});
+  const CUevent handle = event;
+  std::memcpy(with_event.value.bytes, &handle, sizeof handle);
+  const auto config = config_of({4}, {32}, &with_event, 1, stream);
+  // Loads what is to be loaded, so that nothing waits for the spinner.
+  expect_ok(CU(cuLaunchKernelEx, &config, module.function("count_threads"), parameters, nullptr));
+  expect_ok(CU(cuEventSynchronize, event));
+  spinner.start(stream);
+  expect_ok(CU(cuLaunchKernelEx, &config, module.function("count_threads"), parameters, nullptr));
+  expect(CU(cuEventQuery, event), CUDA_ERROR_NOT_READY);
+  spinner.release();
+  expect_ok(CU(cuEventSynchronize, event));
+  stream.synchronize();
+  spinner.require_not_expired();
+  expect_equal(count.word(), 256U, "the number of threads that ran");
+}
+CASE(launch_ex, completion_event) { launch_with_event(CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT); }
+CASE(launch_ex, programmatic_event) {
+  if (device_attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) < 9) skip("the device has no programmatic events");
+  launch_with_event(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT);
+}
+CASE(launch_ex, event_that_is_none) {
+  const Context context;
+  const Module module(kNoop);
+  auto with_event = attribute(CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT, {});
+  const auto config = config_of({}, {}, &with_event, 1);
+  expect_one_of(CU(cuLaunchKernelEx, &config, module.function("noop"), nullptr, nullptr),
+                {CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE});
+}
 CASE(launch_ex, packed_parameters) {
   const Context context;
   const Module module;

@@ -22,23 +22,6 @@ CASE(optional, managed_memory) {
   if (!works(OPTIONAL(cuMemAllocManaged, &address, 4096, 1))) return;
   expect_ok(CU(cuMemFree_v2, address));
 }
-CASE(optional, stream_values) {
-  const Context context;
-  const Stream stream;
-  const DeviceMemory memory(8);
-  memory.write_word(0);
-  if (works(OPTIONAL(cuStreamWriteValue32_v2, stream, memory.at(), 5, 0))) {
-    stream.synchronize();
-    expect_equal(memory.word(), 5U, "the word");
-  }
-  works(OPTIONAL(cuStreamWaitValue32_v2, stream, memory.at(), 0, 0));
-  stream.synchronize();
-}
-CASE(optional, linker) {
-  const Context context;
-  CUlinkState state = nullptr;
-  if (works(OPTIONAL(cuLinkCreate_v2, 0, nullptr, nullptr, &state))) expect_ok(CU(cuLinkDestroy, state));
-}
 CASE(optional, context_event) {
   const Context context;
   const Event event;
@@ -50,14 +33,6 @@ CASE(optional, graph_clone) {
   expect_ok(CU(cuGraphCreate, &made, 0));
   const Graph graph(made);
   if (works(OPTIONAL(cuGraphClone, &copy, graph.get()))) expect_ok(CU(cuGraphDestroy, copy));
-}
-CASE(optional, user_object) {
-  const Context context;
-  CUuserObject object = nullptr;
-  int owned = 0;
-  if (works(OPTIONAL(
-          cuUserObjectCreate, &object, &owned, [](void*) {}, 1, 1)))
-    expect_ok(CU(cuUserObjectRelease, object, 1));
 }
 CASE(optional, texture_reference) {
   const Context context;
@@ -90,10 +65,6 @@ CASE(optional, texture_width) {
   const Context context;
   size_t width = 0;
   works(OPTIONAL(cuDeviceGetTexture1DLinearMaxWidth, &width, 0x20, 1, 0));
-}
-CASE(optional, exec_affinity) {
-  int supported = 0;
-  works(OPTIONAL(cuDeviceGetExecAffinitySupport, &supported, 0, 0));
 }
 CASE(optional, profiler) {
   const Context context;

@@ -25,6 +25,8 @@ constexpr Id kStorage = {
     {0xc6, 0x93, 0x33, 0x6e, 0x11, 0x21, 0xdf, 0x11, 0xa8, 0xc3, 0x68, 0xf3, 0x55, 0xd8, 0x95, 0x93}};
 constexpr Id kIntegrity = {
     {0xd4, 0x08, 0x20, 0x55, 0xbd, 0xe6, 0x70, 0x4b, 0x8d, 0x34, 0xba, 0x12, 0x3c, 0x66, 0xe1, 0xf2}};
+constexpr Id kToolsModule = {
+    {0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1, 0x99, 0x1e}};
 constexpr Id kStranger = {{1, 2, 3}};
 
 }  // namespace
@@ -80,4 +82,18 @@ TEST_CASE("the integrity check has fixed answers for versions that end in 0 and 
   CHECK(result[0] == 0x3341181c03cb675c);
   CHECK(check(13001, 1, result) == 0);
   CHECK(result[0] == 0x1841181c03cb675c);
+}
+
+// How it visits: tests/conformance/cases/export_table_functions.cpp, which needs a device.
+TEST_CASE("the visit of a module's functions answers a number, not an error") {
+  const auto get = get_export_table();
+  const void* table = nullptr;
+  REQUIRE(get(&table, &kToolsModule) == 0);
+  const auto* slots = static_cast<const uintptr_t*>(table);
+  REQUIRE(slots[0] > 7 * sizeof(void*));
+  using Visit = uint64_t (*)(void*, void*, void (*)(void*, void*), void*);
+  unsigned visited = 0;
+  const auto count = [](void* user, void*) { ++*static_cast<unsigned*>(user); };
+  CHECK(reinterpret_cast<Visit>(slots[7])(nullptr, nullptr, count, &visited) == 0);
+  CHECK(visited == 0);
 }

@@ -110,6 +110,17 @@ TEST_CASE("operations") {
   check_length(api::ops::PoolExportPointerReply{data});
   check_length(api::ops::PoolImportPointer{{1}, data});
   check_length(api::ops::PoolImportPointerReply{1, 2});
+  check_length(api::ops::LinkCreate{1, 2, 3, data});
+  check_length(api::ops::LinkAdd{1, 2, 3, 4, 5, data, "piece"});
+  check_length(api::ops::LinkAddReply{1, 2, 0.5f});
+  check_length(api::ops::LinkComplete{1, 2});
+  check_length(api::ops::LinkCompleteReply{1, 2, 3, 0.5f});
+  check_length(api::ops::LinkImage{1, 2, 3});
+  check_length(api::ops::LinkDestroy{1});
+  check_length(api::ops::StreamValue{1, 2, 3, 4, 5, {6}});
+  check_length(api::ops::StreamBatch{{1}, 2, 3, data});
+  check_length(api::ops::AtomicCapabilities{1, 2, 3, data});
+  check_length(api::ops::AtomicCapabilitiesReply{data});
 }
 
 TEST_CASE("bytes above their cap are refused") {
@@ -125,4 +136,26 @@ TEST_CASE("the bytes of an operation are settled") {
         std::vector<uint8_t>{2, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff});
   CHECK(static_cast<unsigned>(api::Op::launch) == 120);
   CHECK(static_cast<unsigned>(api::Op::copy_to_device) == 70);
+}
+
+TEST_CASE("operations of several devices and of their parts") {
+  const uint8_t data[] = {9, 8, 7, 6, 5, 4};
+  check_length(api::ops::PeerEnable{{1}, 2});
+  check_length(api::ops::PeerDisable{{1}});
+  check_length(api::ops::CopyPeer{1, {2}, 3, {4}, 5, 6, {7}});
+  check_length(api::ops::CopyPeerSync{1, {2}, 3, {4}, 5, 6, {7}});
+  check_length(api::ops::Copy3dPeer{1, 2, {3}, 4, 5, 6, 7, 8, {9}, 10, 11, 12, 13, 14, 15, 16, {17}});
+  check_length(api::ops::DeviceResource{1, 2});
+  check_length(api::ops::DeviceResourceReply{1, data});
+  check_length(api::ops::ContextResource{{1}, 2});
+  check_length(api::ops::ContextResourceReply{1, data});
+  check_length(api::ops::ResourceSplit{1, 2, 3, 4, 5});
+  check_length(api::ops::ResourceSplitReply{1, 2, data});
+  check_length(api::ops::ResourceDescribe{data});
+  check_length(api::ops::ResourceDescribeReply{1});
+  check_length(api::ops::GreenCreate{1, 2, 3, {4}});
+  check_length(api::ops::GreenDestroy{{1}});
+  check_length(api::ops::GreenStreamCreate{{1}, 2, 3, {4}});
+  check_length(api::ops::ContextRecordEvent{{1}, {2}});
+  check_length(api::ops::ContextWaitEvent{{1}, {2}});
 }

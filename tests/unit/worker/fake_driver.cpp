@@ -103,6 +103,9 @@ CUresult instantiate(CUgraphExec* exec, CUgraph, unsigned long long) {
 CUresult launch_graph(CUgraphExec, CUstream) { return CUDA_SUCCESS; }
 CUresult destroy_graph(CUgraph) { return CUDA_SUCCESS; }
 CUresult destroy_exec(CUgraphExec) { return CUDA_SUCCESS; }
+CUresult write_value(CUstream, CUdeviceptr, cuuint32_t, unsigned) { return CUDA_SUCCESS; }
+CUresult write_wide_value(CUstream, CUdeviceptr, cuuint64_t, unsigned) { return CUDA_SUCCESS; }
+CUresult run_batch(CUstream, unsigned, CUstreamBatchMemOpParams*, unsigned) { return CUDA_SUCCESS; }
 CUresult load_module(CUmodule* module, const void*, unsigned, CUjit_option*, void**) {
   ++state().images_loaded;
   *module = make<CUmodule>();
@@ -163,6 +166,9 @@ vgpu::worker::DriverLibrary open() {
   table.cuGraphExecDestroy = destroy_exec;
   table.cuModuleLoadDataEx = load_module;
   table.cuLibraryLoadData = load_library;
+  table.cuStreamWriteValue32_v2 = write_value;
+  table.cuStreamWriteValue64_v2 = write_wide_value;
+  table.cuStreamBatchMemOp_v2 = run_batch;
   return library;
 }
 

@@ -2,6 +2,7 @@
 #include "worker/sim/api/enqueue.hpp"
 
 using namespace vgpu::sim::api;
+using vgpu::sim::device::Device;
 
 VGPU_SIM_EXPORT(cuCtxCreate);
 VGPU_SIM_EXPORT(cuCtxCreate_v2);
@@ -51,8 +52,8 @@ bool are_valid_flags(unsigned flags) {
   return (flags & ~CU_CTX_FLAGS_MASK) == 0 && (schedule & (schedule - 1)) == 0;
 }
 
-std::shared_ptr<Context> new_context(std::uint64_t handle, unsigned flags, bool primary) {
-  auto context = std::make_shared<Context>(handle, flags, primary);
+std::shared_ptr<Context> new_context(std::uint64_t handle, unsigned flags, bool primary, CUdevice device) {
+  auto context = std::make_shared<Context>(handle, flags, primary, device);
   context->open();
   Simulator::get().contexts.add(handle, context);
   return context;
@@ -61,8 +62,8 @@ std::shared_ptr<Context> new_context(std::uint64_t handle, unsigned flags, bool 
 CUresult create(CUcontext* out, unsigned flags, CUdevice device) {
   return without_context([&] {
     if (out == nullptr || !are_valid_flags(flags)) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    const auto context = new_context(vgpu::sim::device::next_handle(), flags, false);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    const auto context = new_context(vgpu::sim::device::next_handle(), flags, false, device);
     thread_state().contexts.push_back(context->handle());
     *out = as_handle<CUcontext>(context->handle());
     return CUDA_SUCCESS;
@@ -77,9 +78,12 @@ CUresult synchronize(const ContextPtr& context) {
 }
 
 template <typename Body>
-CUresult of_device(CUdevice device, Body body) {
-  return without_context(
-      [&] { return device == 0 ? static_cast<CUresult>(body(Simulator::get())) : CUDA_ERROR_INVALID_DEVICE; });
+CUresult of_device(CUdevice number, Body body) {
+  return without_context([&] {
+    Simulator& sim = Simulator::get();
+    return sim.has(number) ? static_cast<CUresult>(body(*sim.devices[static_cast<std::size_t>(number)]))
+                           : CUDA_ERROR_INVALID_DEVICE;
+  });
 }
 
 /// The context named by a handle, or the current one for null.
@@ -176,7 +180,7 @@ CUresult cuCtxGetDevice_v2(CUdevice* device, CUcontext handle) {
     ContextPtr context;
     if (const CUresult result = named_or_current(handle, context); result != CUDA_SUCCESS) return result;
     if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *device = 0;
+    *device = context->device();
     return CUDA_SUCCESS;
   });
 }
@@ -294,26 +298,26 @@ CUresult cuCtxSynchronize_v2(CUcontext handle) {
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice device) {
-  return of_device(device, [&](Simulator& sim) {
+  return of_device(device, [&](Device& of) {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    const std::lock_guard lock(sim.primary_mutex);
-    if (sim.primary_error != CUDA_SUCCESS) return sim.primary_error;
-    if (sim.primary == nullptr) sim.primary = new_context(sim.primary_handle, sim.primary_flags, true);
-    ++sim.primary_users;
-    *out = as_handle<CUcontext>(sim.primary_handle);
+    const std::lock_guard lock(of.mutex);
+    if (of.primary_error != CUDA_SUCCESS) return of.primary_error;
+    if (of.primary == nullptr) of.primary = new_context(of.primary_handle, of.primary_flags, true, device);
+    ++of.primary_users;
+    *out = as_handle<CUcontext>(of.primary_handle);
     return CUDA_SUCCESS;
   });
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
-  return of_device(device, [&](Simulator& sim) {
+  return of_device(device, [&](Device& of) {
     ContextPtr ended;
     {
-      const std::lock_guard lock(sim.primary_mutex);
-      if (sim.primary_users == 0) return CUDA_ERROR_INVALID_CONTEXT;
-      if (--sim.primary_users == 0) ended.swap(sim.primary);
+      const std::lock_guard lock(of.mutex);
+      if (of.primary_users == 0) return CUDA_ERROR_INVALID_CONTEXT;
+      if (--of.primary_users == 0) ended.swap(of.primary);
     }
-    if (ended != nullptr) sim.destroy_context(ended);
+    if (ended != nullptr) Simulator::get().destroy_context(ended);
     return CUDA_SUCCESS;
   });
 }
@@ -321,25 +325,25 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device) { return cuDevicePrimaryCtxR
 
 // Whoever had retained it has to do so again. A reset does not heal a process with a sticky error.
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
-  return of_device(device, [&](Simulator& sim) {
+  return of_device(device, [&](Device& of) {
     ContextPtr ended;
-    const std::lock_guard lock(sim.primary_mutex);
-    ended.swap(sim.primary);
+    const std::lock_guard lock(of.mutex);
+    ended.swap(of.primary);
     if (ended == nullptr) return CUDA_SUCCESS;
-    sim.primary_error = ended->error();
-    sim.primary_users = 0;
-    sim.destroy_context(ended);
+    of.primary_error = ended->error();
+    of.primary_users = 0;
+    Simulator::get().destroy_context(ended);
     return CUDA_SUCCESS;
   });
 }
 CUresult cuDevicePrimaryCtxReset(CUdevice device) { return cuDevicePrimaryCtxReset_v2(device); }
 
 CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags) {
-  return of_device(device, [&](Simulator& sim) {
+  return of_device(device, [&](Device& of) {
     if (!are_valid_flags(flags)) return CUDA_ERROR_INVALID_VALUE;
-    const std::lock_guard lock(sim.primary_mutex);
-    sim.primary_flags = flags;
-    if (sim.primary != nullptr) sim.primary->flags = flags;
+    const std::lock_guard lock(of.mutex);
+    of.primary_flags = flags;
+    if (of.primary != nullptr) of.primary->flags = flags;
     return CUDA_SUCCESS;
   });
 }
@@ -348,11 +352,11 @@ CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned flags) {
 }
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
-  return of_device(device, [&](Simulator& sim) {
+  return of_device(device, [&](Device& of) {
     if (flags == nullptr || active == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    const std::lock_guard lock(sim.primary_mutex);
-    *flags = sim.primary_flags;
-    *active = sim.primary != nullptr ? 1 : 0;
+    const std::lock_guard lock(of.mutex);
+    *flags = of.primary_flags;
+    *active = of.primary != nullptr ? 1 : 0;
     return CUDA_SUCCESS;
   });
 }

@@ -14,8 +14,6 @@ using vgpu::sim::device::place_of;
 
 VGPU_SIM_EXPORT(cuMemcpy);
 VGPU_SIM_EXPORT(cuMemcpyAsync);
-VGPU_SIM_EXPORT(cuMemcpyPeer);
-VGPU_SIM_EXPORT(cuMemcpyPeerAsync);
 VGPU_SIM_EXPORT(cuMemcpyHtoD_v2);
 VGPU_SIM_EXPORT(cuMemcpyDtoH_v2);
 VGPU_SIM_EXPORT(cuMemcpyDtoD_v2);
@@ -202,16 +200,6 @@ CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, std::size_t size) {
 }
 CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, std::size_t size, CUstream stream) {
   return copy_later(plain(to, from, size), stream, Wanted::any, Wanted::any);
-}
-CUresult cuMemcpyPeer(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
-                      std::size_t size) {
-  if (find_context(to_context) == nullptr || find_context(from_context) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  return copy_now(plain(to, from, size), Wanted::device, Wanted::device);
-}
-CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
-                           std::size_t size, CUstream stream) {
-  if (find_context(to_context) == nullptr || find_context(from_context) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  return copy_later(plain(to, from, size), stream, Wanted::device, Wanted::device);
 }
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void* from, std::size_t size) {
   return copy_now(plain(to, address(from), size), Wanted::device, Wanted::any);

@@ -6,8 +6,11 @@
 
 #include "worker/sim/api/device_facts.hpp"
 #include "worker/sim/api/entry.hpp"
+#include "worker/sim/device/visible_devices.hpp"
 
 using namespace vgpu::sim::api;
+using vgpu::sim::device::bus_of;
+using vgpu::sim::device::uuid_of;
 
 VGPU_SIM_EXPORT(cuInit);
 VGPU_SIM_EXPORT(cuDriverGetVersion);
@@ -34,8 +37,6 @@ VGPU_SIM_EXPORT(cuProfilerStop);
 
 namespace {
 
-constexpr char bus_id[] = "0000:06:00.0";
-
 struct ErrorText {
   int code;
   const char* name;
@@ -55,9 +56,11 @@ const ErrorText* find_error(int code) {
 template <typename Body>
 CUresult of_device(CUdevice device, Body body) {
   if (const CUresult result = check_callable(); result != CUDA_SUCCESS) return result;
-  if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+  if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
   return body();
 }
+
+unsigned index_of(CUdevice device) { return Simulator::get().devices[static_cast<std::size_t>(device)]->index; }
 
 CUresult copy_text(char* out, int length, const char* text) {
   if (out == nullptr || length <= 0) return CUDA_ERROR_INVALID_VALUE;
@@ -81,8 +84,8 @@ CUresult cuDriverGetVersion(int* version) {
 CUresult cuDeviceGet(CUdevice* device, int ordinal) {
   return without_context([&] {
     if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *device = 0;
+    if (!Simulator::get().has(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
+    *device = ordinal;
     return CUDA_SUCCESS;
   });
 }
@@ -90,7 +93,7 @@ CUresult cuDeviceGet(CUdevice* device, int ordinal) {
 CUresult cuDeviceGetCount(int* count) {
   return without_context([&] {
     if (count == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *count = 1;
+    *count = static_cast<int>(Simulator::get().devices.size());
     return CUDA_SUCCESS;
   });
 }
@@ -102,7 +105,8 @@ CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
 CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
   return of_device(device, [&] {
     if (uuid == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    std::memcpy(uuid->bytes, facts::uuid, sizeof uuid->bytes);
+    const auto bytes = uuid_of(index_of(device));
+    std::memcpy(uuid->bytes, bytes.data(), sizeof uuid->bytes);
     return CUDA_SUCCESS;
   });
 }
@@ -117,7 +121,7 @@ CUresult cuDeviceGetLuid(char*, unsigned*, CUdevice device) {
 CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
   return of_device(device, [&] {
     if (bytes == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *bytes = Simulator::get().arena.size();
+    *bytes = Simulator::get().arena.capacity();
     return CUDA_SUCCESS;
   });
 }
@@ -134,7 +138,8 @@ CUresult cuDeviceTotalMem(unsigned* bytes, CUdevice device) {
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) {
   return of_device(device, [&] {
     if (value == nullptr || attribute == 0 || attribute >= facts::attribute_count) return CUDA_ERROR_INVALID_VALUE;
-    *value = facts::attributes[attribute];
+    *value = attribute == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID ? static_cast<int>(bus_of(index_of(device)))
+                                                         : facts::attributes[attribute];
     return CUDA_SUCCESS;
   });
 }
@@ -158,9 +163,12 @@ CUresult cuDeviceComputeCapability(int* major, int* minor, CUdevice device) {
 }
 
 CUresult cuDeviceGetPCIBusId(char* out, int length, CUdevice device) {
-  // Unlike a name, an identifier is not cut off.
-  const bool fits = length > 0 && static_cast<std::size_t>(length) > std::strlen(bus_id);
-  return of_device(device, [&] { return fits ? copy_text(out, length, bus_id) : CUDA_ERROR_INVALID_VALUE; });
+  return of_device(device, [&] {
+    char bus_id[16];
+    const int size = std::snprintf(bus_id, sizeof bus_id, "0000:%02X:00.0", bus_of(index_of(device)));
+    // Unlike a name, an identifier is not cut off.
+    return length > size ? copy_text(out, length, bus_id) : CUDA_ERROR_INVALID_VALUE;
+  });
 }
 
 CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* id) {
@@ -170,24 +178,33 @@ CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* id) {
     const bool parsed = std::sscanf(id, "%x:%x:%x.%x", &domain, &bus, &slot, &function) >= 3 ||
                         (domain = 0, std::sscanf(id, "%x:%x.%x", &bus, &slot, &function) >= 2);
     if (!parsed) return CUDA_ERROR_INVALID_VALUE;
-    if (domain != 0 || bus != 6 || slot != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *device = 0;
-    return CUDA_SUCCESS;
+    const int count = static_cast<int>(Simulator::get().devices.size());
+    for (int known = 0; known < count; ++known) {
+      if (domain != 0 || bus != bus_of(index_of(known)) || slot != 0) continue;
+      *device = known;
+      return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_INVALID_DEVICE;
   });
 }
 
 CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer) {
   return of_device(device, [&] {
     if (can == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (peer != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *can = 0;
+    if (!Simulator::get().has(peer)) return CUDA_ERROR_INVALID_DEVICE;
+    *can = device != peer ? 1 : 0;
     return CUDA_SUCCESS;
   });
 }
 
-CUresult cuDeviceGetP2PAttribute(int*, CUdevice_P2PAttribute, CUdevice device, CUdevice) {
-  // There is no pair of different devices.
-  return of_device(device, [] { return CUDA_ERROR_INVALID_DEVICE; });
+CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute, CUdevice device, CUdevice peer) {
+  constexpr unsigned kRank = 1, kAccess = 2, kAtomics = 3, kArrays = 4;
+  return of_device(device, [&] {
+    if (!Simulator::get().has(peer) || device == peer) return CUDA_ERROR_INVALID_DEVICE;
+    if (value == nullptr || attribute < kRank || attribute > kArrays) return CUDA_ERROR_INVALID_VALUE;
+    *value = attribute == kAccess || attribute == kAtomics ? 1 : 0;
+    return CUDA_SUCCESS;
+  });
 }
 
 CUresult cuGetErrorName(CUresult error, const char** out) {

@@ -7,8 +7,6 @@ namespace vgpu::sim::api::facts {
 
 constexpr int driver_version = 13000;
 constexpr char device_name[] = "vGPU Software GPU";
-constexpr std::uint8_t uuid[16] = {0x76, 0x67, 0x70, 0x75, 0x2d, 0x73, 0x69, 0x6d,
-                                   0x2d, 0x30, 0x30, 0x30, 0x30, 0x30, 0x30, 0x31};
 
 /// By attribute number. Off: managed and pageable memory (83, 88, 89, 100, 101),
 /// sharing by fabric (128, 129), RDMA (116, 117, 124), clusters (120), multicast (132), tensor
@@ -25,7 +23,7 @@ constexpr int attributes[attribute_count] = {
     0,        0,         0,        2,     0,     0,          1,     1,         0,         0,         0,      1,
     1,        232448,    0,        1,     0,     0,          1,     1,         0,         0,         32,     1,
     39321600, 134217728, 0,        1024,  1,     1,          0,     1,         0,         0,         100,    1,
-    0,        1,         1,        0,     0,     1,          4,     0,         0,         0,         0,      -1,
+    0,        1,         1,        1,     0,     1,          4,     0,         0,         0,         0,      -1,
     0,        0,         0,        0,     0,     0,          0,     590680286, 415174878, 0,         0,      0,
     0,        0,         0,        0,
 };

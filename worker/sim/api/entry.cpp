@@ -49,6 +49,7 @@ CUresult initialise() {
   });
   static_cast<void>(registered);
   if (!Simulator::get().arena.is_open()) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (Simulator::get().devices.empty()) return CUDA_ERROR_NO_DEVICE;
   initialised.store(true, std::memory_order_release);
   return CUDA_SUCCESS;
 }

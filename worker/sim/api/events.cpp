@@ -204,6 +204,7 @@ CUresult cuEventElapsedTime_v2(float* out, CUevent start_handle, CUevent end_han
   return with_event(start_handle, [&](const ContextPtr&, const EventPtr& start) {
     const EventPtr end = Simulator::get().events.find(end_handle);
     if (end == nullptr || out == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (start->context->device() != end->context->device()) return CUDA_ERROR_INVALID_HANDLE;
     if (((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
     const auto from = start->current_marks(), to = end->current_marks();
     if (from.empty() || to.empty()) return CUDA_ERROR_INVALID_HANDLE;

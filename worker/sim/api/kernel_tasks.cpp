@@ -99,7 +99,8 @@ Task finish(std::shared_ptr<KernelParameters> made) {
   const std::shared_ptr<const KernelParameters> kernel = std::move(made);
   const Work work = [kernel](Context& running) {
     Simulator& sim = Simulator::get();
-    const exec::Fault fault = exec::run(kernel->launch, {sim.arena, sim.host, running.output, running.stop_kernels});
+    const exec::Machine machine{sim.arena, sim.host, running.output, running.stop_kernels, running.reach()};
+    const exec::Fault fault = exec::run(kernel->launch, machine);
     if (fault.code != exec::FaultCode::none) running.fail(fault);
   };
   return {NodeType::kernel, work, kernel};

@@ -63,6 +63,7 @@ CUresult read_attributes(const CUlaunchConfig& config, Request& request) {
       case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
       case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
         request.completion_event = value_at<CUevent>(attribute, 0);
+        if (Simulator::get().events.find(request.completion_event) == nullptr) return CUDA_ERROR_INVALID_HANDLE;
         break;
       case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
         if (value_at<int>(attribute, 0) != 0) return CUDA_ERROR_NOT_SUPPORTED;

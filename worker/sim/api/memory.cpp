@@ -38,7 +38,7 @@ CUresult allocate(const ContextPtr& context, CUdeviceptr* out, std::uint64_t siz
   if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
   const AllocationTurn turn;
   memory::DeviceArena& arena = Simulator::get().arena;
-  const auto allocation = arena.allocate(size, context->id(), false);
+  const auto allocation = arena.allocate(size, context->id(), false, static_cast<unsigned>(context->device()));
   if (!allocation) return CUDA_ERROR_OUT_OF_MEMORY;
   arena.set_live(*allocation, true);
   *out = allocation->address;
@@ -123,10 +123,10 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
 }
 
 CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
-  return with_context([&](const ContextPtr&) {
+  return with_context([&](const ContextPtr& context) {
     const memory::DeviceArena& arena = Simulator::get().arena;
-    if (total != nullptr) *total = arena.size();
-    if (free != nullptr) *free = arena.size() - arena.used();
+    if (total != nullptr) *total = arena.capacity();
+    if (free != nullptr) *free = arena.capacity() - arena.used(static_cast<unsigned>(context->device()));
     return CUDA_SUCCESS;
   });
 }

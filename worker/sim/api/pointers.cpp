@@ -17,6 +17,7 @@ struct Known {
   bool found = false;
   bool on_device = false;
   std::uint64_t start = 0, size = 0, id = 0, context = 0, pool = 0;
+  int device = 0;
 };
 
 Known look_up(CUdeviceptr pointer) {
@@ -25,6 +26,7 @@ Known look_up(CUdeviceptr pointer) {
   known.pointer = pointer;
   if (const auto allocation = sim.arena.find(pointer)) {
     known = {pointer, true, true, allocation->address, allocation->size, allocation->id, allocation->owner, 0};
+    known.device = static_cast<int>(allocation->device);
     if (allocation->stream_ordered) known.pool = allocation->owner;
     if (allocation->stream_ordered || allocation->mapped) known.context = 0;
     if (const auto reservation = sim.arena.reservation_of(pointer); allocation->mapped && reservation) {
@@ -33,6 +35,9 @@ Known look_up(CUdeviceptr pointer) {
     }
   } else if (const auto range = sim.host.find(pointer)) {
     known = {pointer, true, false, range->address, range->size, range->id, range->context, 0};
+    Simulator::get().contexts.for_each([&](Context& context) {
+      if (context.id() == range->context) known.device = context.device();
+    });
   }
   return known;
 }
@@ -101,7 +106,7 @@ CUresult answer(const Known& known, CUpointer_attribute attribute, void* out) {
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
       return give(out, false);
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-      return give<int>(out, 0);
+      return give<int>(out, known.device);
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
       return give(out, false);
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:

@@ -5,6 +5,7 @@
 #include "worker/sim/api/tasks.hpp"
 
 using namespace vgpu::sim::api;
+using vgpu::sim::device::Device;
 using vgpu::sim::device::MemoryPool;
 namespace memory = vgpu::sim::memory;
 
@@ -35,11 +36,18 @@ CUresult with_pool(CUmemoryPool handle, Body body) {
   });
 }
 
+Device& device_of(CUdevice number) { return *Simulator::get().devices[static_cast<std::size_t>(number)]; }
+
+PoolPtr current_pool(Device& device) {
+  const std::lock_guard lock(device.mutex);
+  return device.current_pool;
+}
+
 /// The graph under capture will allocate each time it runs.
-CUresult capture_allocation(const StreamPtr& stream, CUdeviceptr* out, std::size_t size) {
+CUresult capture_allocation(const StreamPtr& stream, const MemoryPool& pool, CUdeviceptr* out, std::size_t size) {
   CUDA_MEM_ALLOC_NODE_PARAMS parameters{};
   parameters.poolProps.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
-  parameters.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  parameters.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, static_cast<int>(pool.device)};
   parameters.bytesize = size;
   Task task;
   if (const CUresult result = allocation_task(parameters, task); result != CUDA_SUCCESS) return result;
@@ -70,10 +78,10 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
       *out = 0;
       return CUDA_SUCCESS;
     }
-    if (is_capturing(*stream)) return capture_allocation(stream, out, size);
+    if (is_capturing(*stream)) return capture_allocation(stream, *pool, out, size);
     if (pool->imported_from != 0) return CUDA_ERROR_INVALID_VALUE;
     if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
-    const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true);
+    const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true, pool->device);
     if (!allocation) {
       pool->discharge(size);
       return CUDA_ERROR_OUT_OF_MEMORY;
@@ -123,13 +131,11 @@ CUresult check_place(const CUmemLocation* location, CUmemAllocationType type) {
 }  // namespace
 
 CUresult cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
-  PoolPtr pool;
-  {
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    pool = sim.current_pool;
-  }
-  return allocate(pool, out, size, stream);
+  return with_context([&](const ContextPtr& context) {
+    StreamPtr found;
+    if (const CUresult result = find_stream(context, stream, found); result != CUDA_SUCCESS) return result;
+    return allocate(current_pool(device_of(found->context()->device())), out, size, stream);
+  });
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool pool_handle, CUstream stream) {
@@ -165,10 +171,12 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
   return without_context([&] {
     if (out == nullptr || props == nullptr || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
       return CUDA_ERROR_INVALID_VALUE;
-    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || props->location.id != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(props->location.id))
+      return CUDA_ERROR_INVALID_VALUE;
     if ((props->handleTypes & ~unsigned{CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR}) != 0)
       return CUDA_ERROR_NOT_SUPPORTED;
-    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize);
+    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), props->maxSize,
+                                             static_cast<unsigned>(props->location.id));
     pool->shareable = props->handleTypes != CU_MEM_HANDLE_TYPE_NONE;
     Simulator::get().pools.add(pool->handle, pool);
     *out = as_handle<CUmemoryPool>(pool->handle);
@@ -178,13 +186,13 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
 
 CUresult cuMemPoolDestroy(CUmemoryPool handle) {
   return with_pool(handle, [&](const PoolPtr& pool) {
-    Simulator& sim = Simulator::get();
-    if (pool == sim.default_pool) return CUDA_ERROR_INVALID_VALUE;
+    Device& device = device_of(static_cast<CUdevice>(pool->device));
+    if (pool == device.default_pool) return CUDA_ERROR_INVALID_VALUE;
     {
-      const std::lock_guard lock(sim.primary_mutex);
-      if (sim.current_pool == pool) sim.current_pool = sim.default_pool;
+      const std::lock_guard lock(device.mutex);
+      if (device.current_pool == pool) device.current_pool = device.default_pool;
     }
-    sim.pools.take(handle);
+    Simulator::get().pools.take(handle);
     return CUDA_SUCCESS;
   });
 }
@@ -238,8 +246,8 @@ CUresult cuMemPoolTrimTo(CUmemoryPool handle, std::size_t keep) {
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
   return without_context([&] {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *out = as_handle<CUmemoryPool>(Simulator::get().default_pool->handle);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    *out = as_handle<CUmemoryPool>(device_of(device).default_pool->handle);
     return CUDA_SUCCESS;
   });
 }
@@ -247,20 +255,18 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
 CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) {
   return without_context([&] {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    *out = as_handle<CUmemoryPool>(sim.current_pool->handle);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    *out = as_handle<CUmemoryPool>(current_pool(device_of(device))->handle);
     return CUDA_SUCCESS;
   });
 }
 
 CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool handle) {
   return with_pool(handle, [&](const PoolPtr& pool) {
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    Simulator& sim = Simulator::get();
-    const std::lock_guard lock(sim.primary_mutex);
-    sim.current_pool = pool;
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    Device& of = device_of(device);
+    const std::lock_guard lock(of.mutex);
+    of.current_pool = pool;
     return CUDA_SUCCESS;
   });
 }

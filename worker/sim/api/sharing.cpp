@@ -27,8 +27,17 @@ struct MemoryHandle {
   ForeignFile file;
   std::uint64_t offset = 0;  ///< of the allocation in it
   std::uint64_t size = 0;
+  std::uint32_t index = 0;  ///< of its device, among all there are
 };
 static_assert(sizeof(MemoryHandle) <= sizeof(CUipcMemHandle));
+
+/// The device of what another process gave; the context's, where this process does not see that one.
+unsigned device_of(const MemoryHandle& handle, const Context& context) {
+  const auto& devices = Simulator::get().devices;
+  for (unsigned device = 0; device < devices.size(); ++device)
+    if (devices[device]->index == handle.index) return device;
+  return static_cast<unsigned>(context.device());
+}
 
 }  // namespace
 
@@ -38,7 +47,8 @@ CUresult cuIpcGetMemHandle(CUipcMemHandle* out, CUdeviceptr address) {
     const auto allocation = arena.find(address);
     if (out == nullptr || !allocation || allocation->mapped || allocation->stream_ordered)
       return CUDA_ERROR_INVALID_VALUE;
-    const MemoryHandle handle{ForeignFile::of(arena.file()), arena.offset_of(allocation->address), allocation->size};
+    const MemoryHandle handle{ForeignFile::of(arena.file()), arena.offset_of(allocation->address), allocation->size,
+                              Simulator::get().devices[allocation->device]->index};
     *out = {};
     std::memcpy(out->reserved, &handle, sizeof handle);
     return CUDA_SUCCESS;
@@ -53,7 +63,8 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* out, CUipcMemHandle bytes, unsigned 
     if (handle.file.is_ours()) return CUDA_ERROR_INVALID_CONTEXT;
     const int file = handle.file.open();
     if (file < 0) return CUDA_ERROR_INVALID_VALUE;
-    const auto address = Simulator::get().arena.import(file, handle.offset, handle.size, context->id());
+    const auto address =
+        Simulator::get().arena.import(file, handle.offset, handle.size, context->id(), device_of(handle, *context));
     ::close(file);
     if (!address) return CUDA_ERROR_MAP_FAILED;
     *out = *address;

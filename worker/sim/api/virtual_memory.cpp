@@ -1,4 +1,6 @@
 // Memory that the program maps itself. None of these calls waits for the device, and none needs a context.
+#include <span>
+
 #include "worker/sim/api/entry.hpp"
 
 using namespace vgpu::sim::api;
@@ -23,10 +25,12 @@ constexpr std::uint64_t kGranule = memory::DeviceArena::physical_granule;
 
 bool is_whole(std::uint64_t size) { return size != 0 && size % kGranule == 0; }
 
+unsigned device_of(const PhysicalMemory& memory) { return static_cast<unsigned>(memory.properties().location.id); }
+
 CUresult check(const CUmemAllocationProp* properties) {
   if (properties == nullptr || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
   if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_INVALID_VALUE;
-  if (properties->location.id != 0) return CUDA_ERROR_INVALID_DEVICE;
+  if (!Simulator::get().has(properties->location.id)) return CUDA_ERROR_INVALID_DEVICE;
   const bool shareable = (properties->requestedHandleTypes & ~unsigned{CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR}) == 0;
   return shareable ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
@@ -90,7 +94,7 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset, CUm
     // Only whole pieces can be mapped (measured).
     if (offset != 0 || (memory != nullptr && size != memory->size())) return CUDA_ERROR_NOT_SUPPORTED;
     if (memory == nullptr || flags != 0 || !is_whole(size) || address % kGranule != 0) return CUDA_ERROR_INVALID_VALUE;
-    if (!sim.arena.map(address, size, memory->file())) return CUDA_ERROR_INVALID_VALUE;
+    if (!sim.arena.map(address, size, memory->file(), device_of(*memory))) return CUDA_ERROR_INVALID_VALUE;
     sim.physical.note_mapping(address, memory);
     return CUDA_SUCCESS;
   });
@@ -110,18 +114,23 @@ CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
 
 CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* access, std::size_t count) {
   return without_context([&] {
-    if (access == nullptr || count != 1) return CUDA_ERROR_INVALID_VALUE;
-    if (access->location.type != CU_MEM_LOCATION_TYPE_DEVICE || access->location.id != 0)
-      return CUDA_ERROR_INVALID_VALUE;
-    const bool open = access->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-    if (!open && access->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE) return CUDA_ERROR_INVALID_VALUE;
+    if (access == nullptr || count == 0) return CUDA_ERROR_INVALID_VALUE;
+    unsigned opened = 0, closed = 0;
+    for (const CUmemAccessDesc& one : std::span(access, count)) {
+      if (one.location.type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(one.location.id))
+        return CUDA_ERROR_INVALID_VALUE;
+      const bool open = one.flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+      if (!open && one.flags != CU_MEM_ACCESS_FLAGS_PROT_NONE) return CUDA_ERROR_INVALID_VALUE;
+      (open ? opened : closed) |= 1u << one.location.id;
+    }
     memory::DeviceArena& arena = Simulator::get().arena;
     const auto mappings = arena.mappings_in(address, size);
     std::uint64_t mapped = 0;
     for (const memory::Allocation& mapping : mappings.value_or(std::vector<memory::Allocation>()))
       mapped += mapping.size;
     if (mapped != size) return CUDA_ERROR_INVALID_VALUE;
-    for (const memory::Allocation& mapping : *mappings) arena.set_live(mapping, open);
+    for (const memory::Allocation& mapping : *mappings)
+      arena.set_access(mapping, (arena.access(mapping) & ~closed) | opened);
     return CUDA_SUCCESS;
   });
 }
@@ -131,8 +140,9 @@ CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location
     memory::DeviceArena& arena = Simulator::get().arena;
     const auto mapping = arena.find(address);
     if (flags == nullptr || location == nullptr || !mapping || !mapping->mapped) return CUDA_ERROR_INVALID_VALUE;
-    if (location->type != CU_MEM_LOCATION_TYPE_DEVICE || location->id != 0) return CUDA_ERROR_INVALID_DEVICE;
-    const bool open = arena.resolve(mapping->address, 1) != nullptr;
+    if (location->type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(location->id))
+      return CUDA_ERROR_INVALID_DEVICE;
+    const bool open = (arena.access(*mapping) >> location->id & 1) != 0;
     *flags = open ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
     return CUDA_SUCCESS;
   });

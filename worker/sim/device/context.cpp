@@ -19,8 +19,8 @@ std::uint64_t next_context_id() {
 
 }  // namespace
 
-Context::Context(std::uint64_t handle, unsigned wanted_flags, bool primary)
-    : flags(wanted_flags), handle_(handle), id_(next_context_id()), primary_(primary) {
+Context::Context(std::uint64_t handle, unsigned wanted_flags, bool primary, int device)
+    : flags(wanted_flags), handle_(handle), id_(next_context_id()), primary_(primary), device_(device) {
   constexpr std::size_t defaults[] = {1024, 7u << 20, 8u << 20, 0, 0, 64, 0};
   for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = defaults[i];
 }
@@ -44,6 +44,32 @@ std::shared_ptr<Stream> Context::create_stream(Stream::Kind kind, int priority) 
 }
 
 void Context::destroy_stream(const std::shared_ptr<Stream>& stream) { stream->close(); }
+
+cuda::CUresult Context::enable_peer(const Context& peer) {
+  const std::lock_guard lock(mutex);
+  if (!peers_.emplace(peer.id(), peer.device()).second) return cuda::CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+  peer_devices_ |= 1u << peer.device();
+  return cuda::CUDA_SUCCESS;
+}
+
+cuda::CUresult Context::disable_peer(const Context& peer) {
+  const std::lock_guard lock(mutex);
+  if (peers_.erase(peer.id()) == 0) return cuda::CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+  unsigned devices = 0;
+  for (const auto& [id, device] : peers_) devices |= 1u << device;
+  peer_devices_ = devices;
+  return cuda::CUDA_SUCCESS;
+}
+
+void Context::forget_peer(std::uint64_t id) {
+  const std::lock_guard lock(mutex);
+  if (peers_.erase(id) == 0) return;
+  unsigned devices = 0;
+  for (const auto& [peer, device] : peers_) devices |= 1u << device;
+  peer_devices_ = devices;
+}
+
+memory::Reach Context::reach() const { return {1u << device_, peer_devices_.load()}; }
 
 void Context::fail(const exec::Fault& fault) {
   int none = 0;

@@ -12,12 +12,13 @@
 #include "worker/sim/device/stream.hpp"
 #include "worker/sim/exec/fault.hpp"
 #include "worker/sim/exec/output.hpp"
+#include "worker/sim/memory/device_arena.hpp"
 
 namespace vgpu::sim::device {
 
 class Context : public std::enable_shared_from_this<Context> {
  public:
-  Context(std::uint64_t handle, unsigned flags, bool primary);
+  Context(std::uint64_t handle, unsigned flags, bool primary, int device = 0);
 
   /// Creates the legacy stream; to be called once the context is owned by a shared_ptr.
   void open();
@@ -44,6 +45,14 @@ class Context : public std::enable_shared_from_this<Context> {
   std::uint64_t handle() const { return handle_; }
   std::uint64_t id() const { return id_; }
   bool is_primary() const { return primary_; }
+  int device() const { return device_; }
+
+  /// Access to the memory of other devices' contexts: CUDA_SUCCESS, or what the driver says of doing it twice.
+  cuda::CUresult enable_peer(const Context& peer);
+  cuda::CUresult disable_peer(const Context& peer);
+  void forget_peer(std::uint64_t id);
+  /// What its kernels may touch now.
+  memory::Reach reach() const;
   std::atomic<unsigned> flags;
   exec::Output output;
   std::atomic<bool> stop_kernels{false};
@@ -60,10 +69,13 @@ class Context : public std::enable_shared_from_this<Context> {
   const std::uint64_t handle_;
   const std::uint64_t id_;
   const bool primary_;
+  const int device_;
   std::atomic<int> error_{0};
+  std::atomic<unsigned> peer_devices_{0};  ///< bits
   // Guarded by mutex.
   std::shared_ptr<Stream> legacy_;
   std::vector<std::shared_ptr<Stream>> streams_;
+  std::map<std::uint64_t, int> peers_;  ///< id -> device
   std::uint64_t counted_ = 0;
   std::uint64_t staging_ = 0;
   bool closed_ = false;

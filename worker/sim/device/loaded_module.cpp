@@ -33,7 +33,8 @@ CUresult LoadedModule::load(const std::shared_ptr<const ptx::Module>& module) {
                    variable.name.c_str());
       return cuda::CUDA_ERROR_INVALID_PTX;
     }
-    const auto allocation = sim.arena.allocate(std::max<std::uint64_t>(1, variable.size), context_->id(), false);
+    const auto allocation = sim.arena.allocate(std::max<std::uint64_t>(1, variable.size), context_->id(), false,
+                                               static_cast<unsigned>(context_->device()));
     if (!allocation) return cuda::CUDA_ERROR_OUT_OF_MEMORY;
     allocations_.push_back(*allocation);
     sim.arena.set_live(*allocation, true);

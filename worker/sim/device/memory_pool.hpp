@@ -9,7 +9,8 @@ namespace vgpu::sim::device {
 
 class MemoryPool {
  public:
-  explicit MemoryPool(std::uint64_t pool_handle, std::uint64_t limit) : handle(pool_handle), limit_(limit) {}
+  MemoryPool(std::uint64_t pool_handle, std::uint64_t limit, unsigned pool_device)
+      : handle(pool_handle), device(pool_device), limit_(limit) {}
 
   /// False if the pool's own limit would be passed.
   bool charge(std::uint64_t bytes) {
@@ -50,6 +51,7 @@ class MemoryPool {
   }
 
   const std::uint64_t handle;
+  const unsigned device;            ///< whose memory it gives
   bool shareable = false;           ///< with other processes
   std::uint64_t imported_from = 0;  ///< handle of the pool in its own process
   int reuse[3] = {1, 1, 1};         ///< the three reuse switches; kept, without effect

@@ -11,11 +11,12 @@ namespace vgpu::sim::device {
 
 std::shared_ptr<PhysicalMemory> PhysicalMemory::make(memory::DeviceArena& arena, std::uint64_t size,
                                                      const cuda::CUmemAllocationProp& properties) {
-  if (!arena.charge(size)) return nullptr;
+  const auto device = static_cast<unsigned>(properties.location.id);
+  if (!arena.charge(size, device)) return nullptr;
   const int file = ::memfd_create("vgpu-sim", MFD_CLOEXEC);
   if (file < 0 || ::ftruncate(file, static_cast<off_t>(size)) != 0) {
     if (file >= 0) ::close(file);
-    arena.discharge(size);
+    arena.discharge(size, device);
     return nullptr;
   }
   return std::shared_ptr<PhysicalMemory>(new PhysicalMemory(arena, file, size, size, properties));
@@ -40,7 +41,7 @@ PhysicalMemory::PhysicalMemory(memory::DeviceArena& arena, int file, std::uint64
 
 PhysicalMemory::~PhysicalMemory() {
   ::close(file_);
-  arena_.discharge(charged_);
+  arena_.discharge(charged_, static_cast<unsigned>(properties_.location.id));
 }
 
 void PhysicalMemories::retain(const Pointer& memory) {

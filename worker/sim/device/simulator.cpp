@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "worker/sim/device/visible_devices.hpp"
+
 namespace vgpu::sim::device {
 namespace {
 
@@ -30,6 +32,8 @@ Settings read_settings() {
   constexpr std::uint64_t least = 64ull << 20, most = 64ull << 30;
   Settings settings;
   settings.seed = from_environment("VGPU_SIM_SEED", settings.seed);
+  settings.devices =
+      static_cast<unsigned>(std::clamp<std::uint64_t>(from_environment("VGPU_SIM_DEVICES", 1), 1, memory::max_devices));
   settings.memory_bytes = std::clamp(from_environment("VGPU_SIM_MEMORY", settings.memory_bytes), least, most);
   return settings;
 }
@@ -41,11 +45,16 @@ Simulator& Simulator::get() {
   return *instance;
 }
 
-Simulator::Simulator(Settings settings)
-    : arena(settings.memory_bytes), primary_handle(next_handle()), settings_(settings) {
-  default_pool = std::make_shared<MemoryPool>(next_handle(), 0);
-  current_pool = default_pool;
-  pools.add(default_pool->handle, default_pool);
+Simulator::Simulator(Settings settings) : arena(settings.memory_bytes, settings.devices), settings_(settings) {
+  for (const unsigned index : visible_devices(settings.devices, ::getenv("CUDA_VISIBLE_DEVICES"))) {
+    auto device = std::make_unique<Device>();
+    device->index = index;
+    device->primary_handle = next_handle();
+    device->default_pool = std::make_shared<MemoryPool>(next_handle(), 0, static_cast<unsigned>(devices.size()));
+    device->current_pool = device->default_pool;
+    pools.add(device->default_pool->handle, device->default_pool);
+    devices.push_back(std::move(device));
+  }
 }
 
 void Simulator::destroy_context(const std::shared_ptr<Context>& context) {
@@ -61,6 +70,8 @@ void Simulator::destroy_context(const std::shared_ptr<Context>& context) {
   functions.remove_if([&](const FunctionObject& function) { return function.context_id == id; });
   modules.remove_if([&](const LoadedModule& module) { return module.context()->id() == id; });
   libraries.for_each([&](Library& library) { library.forget(id); });
+  // Nobody has a peer that is gone.
+  contexts.for_each([&](Context& other) { other.forget_peer(id); });
   arena.release_owned(id);
   for (const memory::HostRange& range : host.remove_owned(id)) {
     if (range.allocated) memory::free_host(range);

@@ -1,4 +1,4 @@
-// The one device of the process and everything that hangs on it. Created at the first use and never destroyed: threads
+// The devices of the process and everything that hangs on them. Created at the first use and never destroyed: threads
 // of streams may run until the process ends.
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "worker/sim/device/loaded_module.hpp"
 #include "worker/sim/device/memory_pool.hpp"
 #include "worker/sim/device/physical_memory.hpp"
+#include "worker/sim/device/ptx_link.hpp"
 #include "worker/sim/memory/device_arena.hpp"
 #include "worker/sim/memory/host_ranges.hpp"
 
@@ -22,7 +23,25 @@ namespace vgpu::sim::device {
 
 struct Settings {
   std::uint64_t seed = 1;                   ///< VGPU_SIM_SEED; 0: no delays, no reordering
-  std::uint64_t memory_bytes = 4ull << 30;  ///< VGPU_SIM_MEMORY, in bytes or with K, M, G
+  std::uint64_t memory_bytes = 4ull << 30;  ///< VGPU_SIM_MEMORY, in bytes or with K, M, G; of each device
+  unsigned devices = 1;                     ///< VGPU_SIM_DEVICES
+};
+
+/// A device that the process sees. Its number is its place in Simulator::devices.
+struct Device {
+  unsigned index = 0;  ///< among all there are: its address and UUID come of it
+
+  // The primary context: its handle is the same for ever, the context behind it comes and goes.
+  std::mutex mutex;
+  std::shared_ptr<Context> primary;
+  std::uint64_t primary_handle = 0;
+  unsigned primary_flags = 0;
+  int primary_users = 0;
+  cuda::CUresult primary_error =
+      cuda::CUDA_SUCCESS;  ///< sticky error of one that was reset: there is no other any more
+
+  std::shared_ptr<MemoryPool> default_pool;
+  std::shared_ptr<MemoryPool> current_pool;  ///< guarded by mutex
 };
 
 class Simulator {
@@ -30,6 +49,10 @@ class Simulator {
   static Simulator& get();
 
   const Settings& settings() const { return settings_; }
+
+  /// Those that CUDA_VISIBLE_DEVICES leaves, in its order.
+  std::vector<std::unique_ptr<Device>> devices;
+  bool has(int device) const { return device >= 0 && static_cast<std::size_t>(device) < devices.size(); }
 
   memory::DeviceArena arena;
   memory::HostRanges host;
@@ -55,18 +78,7 @@ class Simulator {
   HandleTable<GraphExec> graph_execs;
   HandleTable<GraphNode> graph_nodes;
   HandleTable<MemoryPool> pools;
-
-  // The primary context: its handle is the same for ever, the context behind it comes and goes.
-  std::mutex primary_mutex;
-  std::shared_ptr<Context> primary;
-  std::uint64_t primary_handle = 0;
-  unsigned primary_flags = 0;
-  int primary_users = 0;
-  cuda::CUresult primary_error =
-      cuda::CUDA_SUCCESS;  ///< sticky error of one that was reset: there is no other any more
-
-  std::shared_ptr<MemoryPool> default_pool;
-  std::shared_ptr<MemoryPool> current_pool;  ///< guarded by primary_mutex
+  HandleTable<PtxLink> links;
 
   /// Gives back everything that belongs to a context, and ends it.
   void destroy_context(const std::shared_ptr<Context>& context);

@@ -163,8 +163,15 @@ void Stream::run() {
       if (!mark->done) return false;
     return true;
   };
+  const auto has_news = [&] { return stopping_ || may_begin() || (closing_ && queue_.empty()); };
   while (true) {
-    context_->changed.wait(lock, [&] { return stopping_ || may_begin() || (closing_ && queue_.empty()); });
+    // Other contexts' marks wake nobody here: while it waits for any, the stream looks by itself.
+    while (!has_news()) {
+      if (queue_.empty())
+        context_->changed.wait(lock);
+      else
+        context_->changed.wait_for(lock, std::chrono::milliseconds(1));
+    }
     if (stopping_ || queue_.empty()) break;
     Command command = std::move(queue_.front());
     queue_.pop_front();

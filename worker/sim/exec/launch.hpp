@@ -57,6 +57,7 @@ struct Machine {
   const memory::HostRanges& host;
   Output& output;
   const std::atomic<bool>& cancelled;
+  memory::Reach reach{};
 };
 
 /// Runs the launch to its end, its fault or its cancellation (then without fault).

@@ -162,7 +162,7 @@ std::byte* Warp::resolve(std::uint32_t lane, std::uint64_t address, std::uint32_
       break;
     default: {
       const Machine& machine = block_.running().machine;
-      at = machine.arena.resolve(address, size);
+      at = machine.arena.resolve(address, size, machine.reach);
       if (at == nullptr && !machine.arena.contains(address)) {
         if (!last_host_.contains(address, size)) last_host_ = machine.host.find(address).value_or(memory::HostRange{});
         if (last_host_.contains(address, size)) at = reinterpret_cast<std::byte*>(address);

@@ -50,8 +50,9 @@ Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-DeviceArena::DeviceArena(std::uint64_t size)
-    : size_(size / page * page),
+DeviceArena::DeviceArena(std::uint64_t size, unsigned devices)
+    : capacity_(size / page * page),
+      size_(capacity_ * devices),
       file_(make_file(size_)),
       window_(size_, false),
       bytes_(size_, true, file_),
@@ -63,21 +64,23 @@ DeviceArena::~DeviceArena() {
   if (file_ >= 0) ::close(file_);
 }
 
-std::uint64_t DeviceArena::used() const {
+std::uint64_t DeviceArena::used(unsigned device) const {
   const std::lock_guard lock(mutex_);
-  return used_;
+  return used_[device];
 }
 
-std::optional<Allocation> DeviceArena::allocate(std::uint64_t size, std::uint64_t owner, bool stream_ordered) {
-  if (size == 0 || size > size_) return std::nullopt;
+std::optional<Allocation> DeviceArena::allocate(std::uint64_t size, std::uint64_t owner, bool stream_ordered,
+                                                unsigned device) {
+  if (size == 0 || size > capacity_) return std::nullopt;
   const std::uint64_t length = rounded(size);
   const std::lock_guard lock(mutex_);
-  if (length > size_ - used_) return std::nullopt;
+  if (length > capacity_ - used_[device]) return std::nullopt;
   const std::uint64_t address = take(length, alignment, 0);
   if (address == 0) return std::nullopt;
-  const Allocation allocation{address, size, next_id_++, owner, stream_ordered};
+  Allocation allocation{address, size, next_id_++, owner, stream_ordered};
+  allocation.device = device;
   allocations_[address] = allocation;
-  used_ += length;
+  used_[device] += length;
   std::memset(bytes_.data() + (address - base()), fresh_pattern, std::min(size, filled_bytes));
   return allocation;
 }
@@ -96,7 +99,7 @@ bool DeviceArena::release(std::uint64_t address) {
     give_back(begin, pages);
     return true;
   }
-  used_ -= length;
+  used_[gone.device] -= length;
   const std::uint64_t first_page = (address - base() + page - 1) / page * page;
   const std::uint64_t end_page = (address - base() + length) / page * page;
   if (end_page > first_page) ::madvise(bytes_.data() + first_page, end_page - first_page, MADV_REMOVE);
@@ -170,10 +173,24 @@ bool DeviceArena::claim(std::uint64_t address) {
 }
 
 void DeviceArena::set_live(const Allocation& allocation, bool live) {
-  auto* valid = reinterpret_cast<std::uint16_t*>(valid_.data()) + (allocation.address - base()) / granule;
+  // What another process gave is for all: whoever opened it may have any device.
+  const unsigned devices = allocation.imported ? device_mask : 1u << allocation.device;
+  mark(allocation, live ? devices << device_shift : 0);
+}
+
+void DeviceArena::set_access(const Allocation& mapping, unsigned devices) {
+  mark(mapping, devices == 0 ? 0 : (devices & device_mask) << device_shift | by_mapping);
+}
+
+unsigned DeviceArena::access(const Allocation& mapping) const {
+  return __atomic_load_n(valid_at(mapping.address), __ATOMIC_RELAXED) >> device_shift & device_mask;
+}
+
+void DeviceArena::mark(const Allocation& allocation, unsigned who) {
+  auto* valid = const_cast<std::uint16_t*>(valid_at(allocation.address));
   for (std::uint64_t left = allocation.size; left > 0; ++valid) {
     const std::uint64_t here = std::min(left, granule);
-    __atomic_store_n(valid, live ? static_cast<std::uint16_t>(here) : std::uint16_t{0}, __ATOMIC_RELAXED);
+    __atomic_store_n(valid, who == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(here | who), __ATOMIC_RELAXED);
     left -= here;
   }
 }
@@ -187,10 +204,10 @@ std::optional<Allocation> DeviceArena::find(std::uint64_t address) const {
   return allocation;
 }
 
-std::byte* DeviceArena::resolve_range(std::uint64_t address, std::uint64_t size) const {
+std::byte* DeviceArena::resolve_range(std::uint64_t address, std::uint64_t size, Reach reach) const {
   if (size == 0) return contains(address) ? bytes_.data() + (address - base()) : nullptr;
   if (!covers(address, size)) return nullptr;
-  if (resolve(address, 1) == nullptr || resolve(address + size - 1, 1) == nullptr) return nullptr;
+  if (resolve(address, 1, reach) == nullptr || resolve(address + size - 1, 1, reach) == nullptr) return nullptr;
   return bytes_.data() + (address - base());
 }
 

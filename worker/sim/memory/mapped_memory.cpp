@@ -25,7 +25,7 @@ bool DeviceArena::unreserve(std::uint64_t address, std::uint64_t size) {
   return true;
 }
 
-bool DeviceArena::map(std::uint64_t address, std::uint64_t size, int file) {
+bool DeviceArena::map(std::uint64_t address, std::uint64_t size, int file, unsigned device) {
   const std::lock_guard lock(mutex_);
   auto reservation = reserved_.upper_bound(address);
   if (reservation == reserved_.begin()) return false;
@@ -39,6 +39,7 @@ bool DeviceArena::map(std::uint64_t address, std::uint64_t size, int file) {
   if (::mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) return false;
   Allocation mapping{address, size, next_id_++, reservation->first};
   mapping.mapped = true;
+  mapping.device = device;
   allocations_[address] = mapping;
   return true;
 }
@@ -84,7 +85,7 @@ void DeviceArena::restore(std::uint64_t address, std::uint64_t size) {
 }
 
 std::optional<std::uint64_t> DeviceArena::import(int file, std::uint64_t offset, std::uint64_t size,
-                                                 std::uint64_t owner) {
+                                                 std::uint64_t owner, unsigned device) {
   constexpr std::uint64_t page = 4096;
   const std::uint64_t skipped = offset % page;
   const std::uint64_t length = (skipped + size + page - 1) / page * page;
@@ -102,6 +103,7 @@ std::optional<std::uint64_t> DeviceArena::import(int file, std::uint64_t offset,
     }
     allocation = {begin + skipped, size, next_id_++, owner};
     allocation.imported = true;
+    allocation.device = device;
     allocations_[allocation.address] = allocation;
   }
   set_live(allocation, true);
@@ -124,16 +126,16 @@ bool DeviceArena::covers(std::uint64_t address, std::uint64_t size) const {
   return covered >= size;
 }
 
-bool DeviceArena::charge(std::uint64_t size) {
+bool DeviceArena::charge(std::uint64_t size, unsigned device) {
   const std::lock_guard lock(mutex_);
-  if (size > size_ - used_) return false;
-  used_ += size;
+  if (size > capacity_ - used_[device]) return false;
+  used_[device] += size;
   return true;
 }
 
-void DeviceArena::discharge(std::uint64_t size) {
+void DeviceArena::discharge(std::uint64_t size, unsigned device) {
   const std::lock_guard lock(mutex_);
-  used_ -= size;
+  used_[device] -= size;
 }
 
 }  // namespace vgpu::sim::memory

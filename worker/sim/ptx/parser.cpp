@@ -40,6 +40,7 @@ class ModuleParser {
   void parse_header() {
     if (!tokens_.take_if(".version")) fail(tokens_.line(), "a module begins with '.version'", tokens_.peek().text);
     const Token version = tokens_.take();
+    module_.version = 0;
     const std::size_t dot = version.text.find('.');
     if (version.kind != TokenKind::float64 || dot == std::string_view::npos || dot > 3 ||
         version.text.size() != dot + 2) {
@@ -69,6 +70,8 @@ class ModuleParser {
 
   void parse_directive() {
     bool external = false;
+    // What the linker has made: several modules, one behind the other, each with its header.
+    if (tokens_.peek().is_word(".version")) return parse_header();
     while (tokens_.take_if(".visible") || tokens_.take_if(".weak") || tokens_.take_if(".common") ||
            tokens_.peek().is_word(".extern")) {
       if (tokens_.take_if(".extern")) external = true;
