@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two processes that share device memory: by IPC handles of memory and events, and by the descriptor of physical
- * memory. The parent writes, the child reads what the parent wrote and writes in turn, the parent reads that. Status 0
+ * Two processes that share device memory: by IPC handles of memory and events, by the descriptor of physical memory,
+ * and by that of a pool with the data of a pointer. The parent writes, the child reads what the parent wrote and writes in turn, the parent reads that. Status 0
  * if all went as it should, 1 if not, 64 for a wrong command line.
  */
 #include <dlfcn.h>
@@ -43,6 +43,13 @@ struct access {
   struct place place;
   unsigned flags;
 };
+struct pool_properties {
+  unsigned type, handle_types;
+  struct place place;
+  void* windows;
+  size_t most;
+  unsigned char rest[56];
+};
 
 /* Calls that only this program uses. */
 #define SHARING_CALLS(X)                                                                                      \
@@ -68,7 +75,18 @@ struct access {
   X(cuMemSetAccess, set_access, (cu_address address, size_t size, const struct access* access, size_t count)) \
   X(cuMemExportToShareableHandle, export_memory,                                                              \
     (void* handle, unsigned long long memory, unsigned type, unsigned long long flags))                       \
-  X(cuMemImportFromShareableHandle, import_memory, (unsigned long long* memory, void* handle, unsigned type))
+  X(cuMemImportFromShareableHandle, import_memory, (unsigned long long* memory, void* handle, unsigned type)) \
+  X(cuMemPoolCreate, pool_create, (cu_handle * pool, const struct pool_properties* how))                      \
+  X(cuMemPoolDestroy, pool_destroy, (cu_handle pool))                                                         \
+  X(cuMemAllocFromPoolAsync, pool_allocate,                                                                   \
+    (cu_address * address, size_t size, cu_handle pool, cu_handle stream))                                    \
+  X(cuMemFreeAsync, free_later, (cu_address address, cu_handle stream))                                       \
+  X(cuMemPoolExportToShareableHandle, export_pool,                                                            \
+    (void* handle, cu_handle pool, unsigned type, unsigned long long flags))                                  \
+  X(cuMemPoolImportFromShareableHandle, import_pool,                                                          \
+    (cu_handle * pool, void* handle, unsigned type, unsigned long long flags))                                \
+  X(cuMemPoolExportPointer, export_pointer, (struct ipc_handle * data, cu_address address))                   \
+  X(cuMemPoolImportPointer, import_pointer, (cu_address * address, cu_handle pool, struct ipc_handle* data))
 
 static struct driver driver;
 static struct {
@@ -226,6 +244,47 @@ static void take_by_descriptor(int socket) {
   say(socket, "", 1);
 }
 
+/* The importer frees first, as documented. */
+static void give_by_pool(int socket) {
+  const struct pool_properties how = {.type = PINNED, .handle_types = POSIX_DESCRIPTOR, .place = {ON_DEVICE, 0}};
+  cu_handle pool = NULL;
+  cu_address memory = 0;
+  struct ipc_handle data;
+  int descriptor = -1;
+  char done;
+  MUST(sharing.pool_create(&pool, &how));
+  MUST(sharing.pool_allocate(&memory, BYTES, pool, NULL));
+  MUST(driver.set_words(memory, FROM_PARENT, WORDS));
+  MUST(driver.synchronize());
+  MUST(sharing.export_pool(&descriptor, pool, POSIX_DESCRIPTOR, 0));
+  MUST(sharing.export_pointer(&data, memory));
+  send_descriptor(socket, descriptor);
+  close(descriptor);
+  say(socket, &data, sizeof data);
+  hear(socket, &done, 1);
+  check_words(memory, FROM_CHILD);
+  MUST(sharing.free_later(memory, NULL));
+  MUST(driver.synchronize());
+  MUST(sharing.pool_destroy(pool));
+}
+static void take_by_pool(int socket) {
+  cu_handle pool = NULL;
+  cu_address memory = 0;
+  struct ipc_handle data;
+  const int descriptor = receive_descriptor(socket);
+  hear(socket, &data, sizeof data);
+  MUST(sharing.import_pool(&pool, (void*)(intptr_t)descriptor, POSIX_DESCRIPTOR, 0));
+  close(descriptor);
+  MUST(sharing.import_pointer(&memory, pool, &data));
+  check_words(memory, FROM_PARENT);
+  MUST(driver.set_words(memory, FROM_CHILD, WORDS));
+  MUST(driver.synchronize());
+  MUST(sharing.free_later(memory, NULL));
+  MUST(driver.synchronize());
+  MUST(sharing.pool_destroy(pool));
+  say(socket, "", 1);
+}
+
 /* A child of another VM gets the handles, and must get nothing by them. */
 static void give_to_stranger(int socket) {
   cu_address memory = 0;
@@ -260,6 +319,7 @@ static void run_child(int socket, long stranger) {
   } else {
     take_by_handle(socket);
     take_by_descriptor(socket);
+    take_by_pool(socket);
   }
   _exit(0);
 }
@@ -285,6 +345,7 @@ int main(int count, char** arguments) {
   } else {
     give_by_handle(sockets[0]);
     give_by_descriptor(sockets[0]);
+    give_by_pool(sockets[0]);
   }
   waitpid(child, &status, 0);
   puts(status == 0 ? "share: all results are right" : "share: THE CHILD FAILED");

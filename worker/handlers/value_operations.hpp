@@ -1,5 +1,5 @@
-// Operations on values in memory, as they travel: repeated CUstreamBatchMemOpParams, whose `alias` says that the address
-// is an offset in the window.
+// Operations on values in memory, as they travel: repeated CUstreamBatchMemOpParams, whose `alias` says that the
+// address is an offset in the window.
 #pragma once
 
 #include <vector>

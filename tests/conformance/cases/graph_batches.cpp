@@ -35,7 +35,8 @@ CASE(graph_batch, writes_and_waits) {
   const DeviceMemory memory(8);
   memory.write_word(0, 0), memory.write_word(0, 1);
   const Graph graph(new_graph());
-  const CUgraphNode first = add_batch(graph.get(), {}, {write_word(memory.at(0), 5), write_word(memory.at(4), 6)}, context);
+  const CUgraphNode first =
+      add_batch(graph.get(), {}, {write_word(memory.at(0), 5), write_word(memory.at(4), 6)}, context);
   add_batch(graph.get(), {first},
             {word_operation(CU_STREAM_MEM_OP_WAIT_VALUE_32, memory.at(4), 6, CU_STREAM_WAIT_VALUE_EQ),
              write_word(memory.at(0), 7)},

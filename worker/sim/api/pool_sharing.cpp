@@ -106,7 +106,8 @@ CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData* out, CUdeviceptr address
     if (out == nullptr || !block || !block->stream_ordered) return CUDA_ERROR_INVALID_VALUE;
     const PoolPtr pool = Simulator::get().pools.find(as_handle<const void*>(block->owner));
     if (pool == nullptr || !pool->shareable) return CUDA_ERROR_INVALID_VALUE;
-    const BlockName name{{ForeignFile::of(arena.file()), pool->handle, pool->device}, arena.offset_of(block->address), block->size};
+    const BlockName name{
+        {ForeignFile::of(arena.file()), pool->handle, pool->device}, arena.offset_of(block->address), block->size};
     *out = {};
     std::memcpy(out->reserved, &name, sizeof name);
     return CUDA_SUCCESS;

@@ -81,9 +81,10 @@ struct BatchParameters {
   std::vector<cuda::CUstreamBatchMemOpParams> operations;
 };
 
-using NodeParameters = std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
-                                    cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters,
-                                    ChildParameters, std::shared_ptr<const AllocationParameters>, FreeParameters, std::shared_ptr<const BatchParameters>>;
+using NodeParameters =
+    std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
+                 cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters, ChildParameters,
+                 std::shared_ptr<const AllocationParameters>, FreeParameters, std::shared_ptr<const BatchParameters>>;
 
 /// Never changed once a node has it, but replaced: whoever else holds it, such as a launch in flight, keeps the old
 /// one.
