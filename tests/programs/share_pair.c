@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Two processes that share device memory: by IPC handles of memory and events, by the descriptor of physical memory,
- * and by that of a pool with the data of a pointer. The parent writes, the child reads what the parent wrote and writes in turn, the parent reads that. Status 0
- * if all went as it should, 1 if not, 64 for a wrong command line.
+ * and by that of a pool with the data of a pointer. The parent writes, the child reads what the parent wrote and writes
+ * in turn, the parent reads that. Status 0 if all went as it should, 1 if not, 64 for a wrong command line.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -52,41 +52,40 @@ struct pool_properties {
 };
 
 /* Calls that only this program uses. */
-#define SHARING_CALLS(X)                                                                                      \
-  X(cuEventCreate, event_create, (cu_handle * event, unsigned flags))                                         \
-  X(cuEventRecord, event_record, (cu_handle event, cu_handle stream))                                         \
-  X(cuEventSynchronize, event_synchronize, (cu_handle event))                                                 \
-  X(cuEventDestroy_v2, event_destroy, (cu_handle event))                                                      \
-  X(cuStreamWaitEvent, stream_wait, (cu_handle stream, cu_handle event, unsigned flags))                      \
-  X(cuIpcGetMemHandle, get_memory, (struct ipc_handle * handle, cu_address address))                          \
-  X(cuIpcOpenMemHandle_v2, open_memory, (cu_address * address, struct ipc_handle handle, unsigned flags))     \
-  X(cuIpcCloseMemHandle, close_memory, (cu_address address))                                                  \
-  X(cuIpcGetEventHandle, get_event, (struct ipc_handle * handle, cu_handle event))                            \
-  X(cuIpcOpenEventHandle, open_event, (cu_handle * event, struct ipc_handle handle))                          \
-  X(cuMemAddressReserve, reserve,                                                                             \
-    (cu_address * address, size_t size, size_t alignment, cu_address hint, unsigned long long flags))         \
-  X(cuMemAddressFree, unreserve, (cu_address address, size_t size))                                           \
-  X(cuMemCreate, create,                                                                                      \
-    (unsigned long long* memory, size_t size, const struct properties* how, unsigned long long flags))        \
-  X(cuMemRelease, let_go, (unsigned long long memory))                                                        \
-  X(cuMemMap, map,                                                                                            \
-    (cu_address address, size_t size, size_t offset, unsigned long long memory, unsigned long long flags))    \
-  X(cuMemUnmap, unmap, (cu_address address, size_t size))                                                     \
-  X(cuMemSetAccess, set_access, (cu_address address, size_t size, const struct access* access, size_t count)) \
-  X(cuMemExportToShareableHandle, export_memory,                                                              \
-    (void* handle, unsigned long long memory, unsigned type, unsigned long long flags))                       \
-  X(cuMemImportFromShareableHandle, import_memory, (unsigned long long* memory, void* handle, unsigned type)) \
-  X(cuMemPoolCreate, pool_create, (cu_handle * pool, const struct pool_properties* how))                      \
-  X(cuMemPoolDestroy, pool_destroy, (cu_handle pool))                                                         \
-  X(cuMemAllocFromPoolAsync, pool_allocate,                                                                   \
-    (cu_address * address, size_t size, cu_handle pool, cu_handle stream))                                    \
-  X(cuMemFreeAsync, free_later, (cu_address address, cu_handle stream))                                       \
-  X(cuMemPoolExportToShareableHandle, export_pool,                                                            \
-    (void* handle, cu_handle pool, unsigned type, unsigned long long flags))                                  \
-  X(cuMemPoolImportFromShareableHandle, import_pool,                                                          \
-    (cu_handle * pool, void* handle, unsigned type, unsigned long long flags))                                \
-  X(cuMemPoolExportPointer, export_pointer, (struct ipc_handle * data, cu_address address))                   \
-  X(cuMemPoolImportPointer, import_pointer, (cu_address * address, cu_handle pool, struct ipc_handle* data))
+#define SHARING_CALLS(X)                                                                                           \
+  X(cuEventCreate, event_create, (cu_handle * event, unsigned flags))                                              \
+  X(cuEventRecord, event_record, (cu_handle event, cu_handle stream))                                              \
+  X(cuEventSynchronize, event_synchronize, (cu_handle event))                                                      \
+  X(cuEventDestroy_v2, event_destroy, (cu_handle event))                                                           \
+  X(cuStreamWaitEvent, stream_wait, (cu_handle stream, cu_handle event, unsigned flags))                           \
+  X(cuIpcGetMemHandle, get_memory, (struct ipc_handle * handle, cu_address address))                               \
+  X(cuIpcOpenMemHandle_v2, open_memory, (cu_address * address, struct ipc_handle handle, unsigned flags))          \
+  X(cuIpcCloseMemHandle, close_memory, (cu_address address))                                                       \
+  X(cuIpcGetEventHandle, get_event, (struct ipc_handle * handle, cu_handle event))                                 \
+  X(cuIpcOpenEventHandle, open_event, (cu_handle * event, struct ipc_handle handle))                               \
+  X(cuMemAddressReserve, reserve,                                                                                  \
+    (cu_address * address, size_t size, size_t alignment, cu_address hint, unsigned long long flags))              \
+  X(cuMemAddressFree, unreserve, (cu_address address, size_t size))                                                \
+  X(cuMemCreate, create,                                                                                           \
+    (unsigned long long* memory, size_t size, const struct properties* how, unsigned long long flags))             \
+  X(cuMemRelease, let_go, (unsigned long long memory))                                                             \
+  X(cuMemMap, map,                                                                                                 \
+    (cu_address address, size_t size, size_t offset, unsigned long long memory, unsigned long long flags))         \
+  X(cuMemUnmap, unmap, (cu_address address, size_t size))                                                          \
+  X(cuMemSetAccess, set_access, (cu_address address, size_t size, const struct access* access, size_t count))      \
+  X(cuMemExportToShareableHandle, export_memory,                                                                   \
+    (void* handle, unsigned long long memory, unsigned type, unsigned long long flags))                            \
+  X(cuMemImportFromShareableHandle, import_memory, (unsigned long long* memory, void* handle, unsigned type))      \
+  X(cuMemPoolCreate, pool_create, (cu_handle * pool, const struct pool_properties* how))                           \
+  X(cuMemPoolDestroy, pool_destroy, (cu_handle pool))                                                              \
+  X(cuMemAllocFromPoolAsync, pool_allocate, (cu_address * address, size_t size, cu_handle pool, cu_handle stream)) \
+  X(cuMemFreeAsync, free_later, (cu_address address, cu_handle stream))                                            \
+  X(cuMemPoolExportToShareableHandle, export_pool,                                                                 \
+    (void* handle, cu_handle pool, unsigned type, unsigned long long flags))                                       \
+  X(cuMemPoolImportFromShareableHandle, import_pool,                                                               \
+    (cu_handle * pool, void* handle, unsigned type, unsigned long long flags))                                     \
+  X(cuMemPoolExportPointer, export_pointer, (struct ipc_handle * data, cu_address address))                        \
+  X(cuMemPoolImportPointer, import_pointer, (cu_address * address, cu_handle pool, struct ipc_handle * data))
 
 static struct driver driver;
 static struct {
