@@ -149,6 +149,28 @@ CUresult first_version(CUstream handle) {
 
 }  // namespace
 
+namespace vgpu::sim::api {
+
+CUresult batch_task(const CUDA_BATCH_MEM_OP_NODE_PARAMS& given, Task& out) {
+  constexpr unsigned limit = 256;
+  if (given.flags != 0 || given.count >= limit || (given.paramArray == nullptr && given.count != 0))
+    return CUDA_ERROR_INVALID_VALUE;
+  const auto parameters = std::make_shared<device::BatchParameters>();
+  if (given.count != 0) parameters->operations.assign(given.paramArray, given.paramArray + given.count);
+  parameters->given = given;
+  parameters->given.paramArray = parameters->operations.data();
+  std::vector<Work> steps(given.count);
+  for (unsigned i = 0; i < given.count; ++i)
+    if (const CUresult result = batch_work(given.paramArray[i], steps[i]); result != CUDA_SUCCESS) return result;
+  const Work work = [steps = std::move(steps)](Context& context) {
+    for (const Work& step : steps) step(context);
+  };
+  out = {NodeType::memory_operation, work, std::shared_ptr<const device::BatchParameters>(parameters)};
+  return CUDA_SUCCESS;
+}
+
+}  // namespace vgpu::sim::api
+
 CUresult cuStreamCreateWithPriority(CUstream* out, unsigned flags, int priority) {
   return with_context([&](const ContextPtr& context) {
     if (out == nullptr || (flags & ~CU_STREAM_NON_BLOCKING) != 0) return CUDA_ERROR_INVALID_VALUE;
