@@ -301,6 +301,7 @@ bool read_sheet(wire::Bytes bytes, CUdeviceptr& address) {
 bool read_sheet(wire::Bytes bytes, BatchSheet& batch) {
   const Channel* channel = open_channel();
   wire::Reader in(bytes);
+  batch.context = reinterpret_cast<CUcontext>(in.take<uint64_t>());
   batch.flags = in.take<uint32_t>();
   const wire::Bytes operations = in.bytes(VGPU_SLOT_DATA);
   batch.operations.resize(operations.size() / sizeof(CUstreamBatchMemOpParams));

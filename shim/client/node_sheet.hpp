@@ -67,6 +67,7 @@ struct AllocationSheet {
 };
 bool read_sheet(wire::Bytes bytes, AllocationSheet& allocation);
 struct BatchSheet {
+  CUcontext context = nullptr;
   unsigned flags = 0;
   std::vector<CUstreamBatchMemOpParams> operations;
 };

@@ -3,7 +3,6 @@
 #include <mutex>
 #include <vector>
 
-#include "shim/client/contexts.hpp"
 #include "shim/client/node_requests.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
@@ -18,11 +17,6 @@ CUstreamBatchMemOpParams* hand_out(CUgraphNode node, std::vector<CUstreamBatchMe
   auto& mine = (*all)[node];
   mine = std::move(operations);
   return mine.data();
-}
-
-CUcontext current_context_handle() {
-  const Context* context = current_context();
-  return context == nullptr ? nullptr : handle_of(*context);
 }
 
 }  // namespace
@@ -46,7 +40,7 @@ CUresult cuGraphBatchMemOpNodeGetParams(CUgraphNode hNode, CUDA_BATCH_MEM_OP_NOD
   const CUresult result = get_described(hNode, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, sheet);
   if (result != CUDA_SUCCESS) return result;
   const auto count = static_cast<unsigned>(sheet.operations.size());
-  *nodeParams_out = {current_context_handle(), count, hand_out(hNode, std::move(sheet.operations)), sheet.flags};
+  *nodeParams_out = {sheet.context, count, hand_out(hNode, std::move(sheet.operations)), sheet.flags};
   return CUDA_SUCCESS;
 }
 

@@ -424,6 +424,7 @@ CUresult write_batch(Session& session, CUgraphNode node, wire::Writer& out) {
   if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   CUDA_BATCH_MEM_OP_NODE_PARAMS batch{};
   if (const CUresult result = get(node, &batch); result != CUDA_SUCCESS) return result;
+  out.put(session.contexts().handle_of(batch.ctx));
   out.put(uint32_t{batch.flags});
   out.put(static_cast<uint32_t>(batch.count * sizeof(CUstreamBatchMemOpParams)));
   for (unsigned i = 0; i < batch.count; ++i) {

@@ -57,13 +57,20 @@ CUresult read_operations(Session& session, wire::Bytes bytes, std::vector<CUstre
   return CUDA_SUCCESS;
 }
 
-CUstreamBatchMemOpParams as_told(Session& session, CUstreamBatchMemOpParams operation) {
-  if (width_of(operation.operation) == 0) return operation;
+CUstreamBatchMemOpParams as_told(Session& session, const CUstreamBatchMemOpParams& operation) {
+  CUstreamBatchMemOpParams told{};  // the driver's own part stays here
+  told.operation = operation.operation;
+  if (width_of(operation.operation) == 0) {
+    told.head.flags = operation.head.flags;
+    return told;
+  }
   const uint64_t offset = operation.value.address - session.window().base();
   const bool in_window = offset < session.window().size();
-  if (in_window) operation.value.address = offset;
-  operation.value.alias = in_window ? 1 : 0;
-  return operation;
+  told.value.address = in_window ? offset : operation.value.address;
+  told.value.value = operation.value.value;
+  told.value.flags = operation.value.flags;
+  told.value.alias = in_window ? 1 : 0;
+  return told;
 }
 
 }  // namespace vgpu::worker::handlers

@@ -13,6 +13,6 @@ CUresult find_word(Session& session, uint64_t address, bool in_window, size_t wi
 /// A batch as the driver may have it.
 CUresult read_operations(Session& session, wire::Bytes bytes, std::vector<CUstreamBatchMemOpParams>& out);
 /// The other way round, of one operation.
-CUstreamBatchMemOpParams as_told(Session& session, CUstreamBatchMemOpParams operation);
+CUstreamBatchMemOpParams as_told(Session& session, const CUstreamBatchMemOpParams& operation);
 
 }  // namespace vgpu::worker::handlers
