@@ -7,6 +7,7 @@
 #include "shim/client/functions.hpp"
 #include "shim/client/host_steps.hpp"
 #include "shim/client/parameter_block.hpp"
+#include "shim/client/value_words.hpp"
 #include "shim/staging/staged_copy.hpp"
 
 namespace vgpu::shim {
@@ -158,8 +159,26 @@ CUresult NodeSheet::describe(const CUDA_MEM_ALLOC_NODE_PARAMS& allocation) {
   return CUDA_SUCCESS;
 }
 
-/// Not known yet: operations on values in memory have no way to the worker.
-CUresult NodeSheet::describe(const CUDA_BATCH_MEM_OP_NODE_PARAMS&) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult NodeSheet::describe(const CUDA_BATCH_MEM_OP_NODE_PARAMS& batch) {
+  constexpr unsigned kBatchLimit = 256;
+  type_ = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP;
+  if (batch.flags != 0 || batch.count >= kBatchLimit || (batch.paramArray == nullptr && batch.count != 0))
+    return CUDA_ERROR_INVALID_VALUE;
+  put(uint32_t{batch.flags});
+  put(static_cast<uint32_t>(batch.count * sizeof(CUstreamBatchMemOpParams)));
+  for (unsigned i = 0; i < batch.count; ++i) {
+    CUstreamBatchMemOpParams operation = batch.paramArray[i];
+    if (const size_t width = width_of(operation); width != 0) {
+      uint64_t word = operation.value.address;
+      bool in_window = false;
+      if (const CUresult found = find_word(word, width, in_window); found != CUDA_SUCCESS) return found;
+      operation.value.address = word;
+      operation.value.alias = in_window ? 1 : 0;
+    }
+    put(operation);
+  }
+  return CUDA_SUCCESS;
+}
 
 CUresult NodeSheet::describe_free(CUdeviceptr address) {
   type_ = CU_GRAPH_NODE_TYPE_MEM_FREE;
@@ -276,6 +295,22 @@ bool read_sheet(wire::Bytes bytes, AllocationSheet& allocation) {
 bool read_sheet(wire::Bytes bytes, CUdeviceptr& address) {
   wire::Reader in(bytes);
   address = in.take<uint64_t>();
+  return in.complete();
+}
+
+bool read_sheet(wire::Bytes bytes, BatchSheet& batch) {
+  const Channel* channel = open_channel();
+  wire::Reader in(bytes);
+  batch.context = reinterpret_cast<CUcontext>(in.take<uint64_t>());
+  batch.flags = in.take<uint32_t>();
+  const wire::Bytes operations = in.bytes(VGPU_SLOT_DATA);
+  batch.operations.resize(operations.size() / sizeof(CUstreamBatchMemOpParams));
+  if (!batch.operations.empty()) std::memcpy(batch.operations.data(), operations.data(), operations.size());
+  for (CUstreamBatchMemOpParams& operation : batch.operations) {
+    if (width_of(operation) == 0 || operation.value.alias == 0 || channel == nullptr) continue;
+    operation.value.address += channel->window().base();
+    operation.value.alias = 0;
+  }
   return in.complete();
 }
 

@@ -66,6 +66,12 @@ struct AllocationSheet {
   std::vector<CUmemAccessDesc> access;
 };
 bool read_sheet(wire::Bytes bytes, AllocationSheet& allocation);
+struct BatchSheet {
+  CUcontext context = nullptr;
+  unsigned flags = 0;
+  std::vector<CUstreamBatchMemOpParams> operations;
+};
+bool read_sheet(wire::Bytes bytes, BatchSheet& batch);
 /// The address that a node frees.
 bool read_sheet(wire::Bytes bytes, CUdeviceptr& address);
 

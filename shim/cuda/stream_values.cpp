@@ -7,6 +7,7 @@
 #include "shim/client/device_facts.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/request.hpp"
+#include "shim/client/value_words.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
@@ -35,15 +36,6 @@ bool is_offered(uint32_t kind) {
 /// Nothing that the driver could refuse: such an operation is not waited for.
 bool is_plain(uint32_t kind, unsigned flags) {
   return (kind & kWrite) != 0 ? flags == CU_STREAM_WRITE_VALUE_DEFAULT : flags <= CU_STREAM_WAIT_VALUE_AND;
-}
-
-/// Replaces the address of pinned memory by its offset in the window.
-CUresult find_word(uint64_t& address, size_t width, bool& in_window) {
-  if (address == 0 || address % width != 0 || !is_program_memory(address, width)) return CUDA_ERROR_INVALID_VALUE;
-  const Where where = locate(address);
-  in_window = where.place == Place::pinned;
-  if (in_window) address = where.offset;
-  return CUDA_SUCCESS;
 }
 
 CUresult submit(uint32_t kind, CUstream stream, CUdeviceptr address, uint64_t value, unsigned flags) {

@@ -112,6 +112,8 @@ CUresult set_node(Session& session, CUgraphNode node, CUgraphNodeParams& params)
     return driver.cuGraphKernelNodeSetParams_v2(node, &params.kernel);
   if (params.type == CU_GRAPH_NODE_TYPE_MEMCPY && driver.cuGraphMemcpyNodeSetParams != nullptr)
     return driver.cuGraphMemcpyNodeSetParams(node, &params.memcpy.copyParams);
+  if (params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP && driver.cuGraphBatchMemOpNodeSetParams != nullptr)
+    return driver.cuGraphBatchMemOpNodeSetParams(node, &params.memOp);
   return driver.cuGraphNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED : driver.cuGraphNodeSetParams(node, &params);
 }
 
@@ -126,6 +128,8 @@ CUresult set_node(Session& session, CUgraphExec exec, CUgraphNode node, CUgraphN
     const CUDA_MEMSET_NODE_PARAMS old{fill.dst, fill.pitch, fill.value, fill.elementSize, fill.width, fill.height};
     return driver.cuGraphExecMemsetNodeSetParams(exec, node, &old, fill.ctx);
   }
+  if (params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP && driver.cuGraphExecBatchMemOpNodeSetParams != nullptr)
+    return driver.cuGraphExecBatchMemOpNodeSetParams(exec, node, &params.memOp);
   return driver.cuGraphExecNodeSetParams == nullptr ? CUDA_ERROR_NOT_SUPPORTED
                                                     : driver.cuGraphExecNodeSetParams(exec, node, &params);
 }

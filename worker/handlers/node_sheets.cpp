@@ -6,6 +6,7 @@
 #include "worker/handlers/access_list.hpp"
 #include "worker/handlers/check_in.hpp"
 #include "worker/handlers/copy_steps.hpp"
+#include "worker/handlers/value_operations.hpp"
 
 namespace vgpu::worker::handlers {
 namespace {
@@ -87,6 +88,9 @@ CUresult NodeSheet::read(Session& session, unsigned type, wire::Bytes bytes) {
       break;
     case CU_GRAPH_NODE_TYPE_MEM_FREE:
       result = read_free(session, in);
+      break;
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+      result = read_batch(session, in);
       break;
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
       result = read_conditional(session, in);
@@ -199,6 +203,17 @@ CUresult NodeSheet::read_free(Session& session, wire::Reader& in) {
   params_.free.dptr = in.take<uint64_t>();
   const Allocations::Range* range = session.allocations().at(params_.free.dptr);
   return range != nullptr && range->kind == Memory::graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult NodeSheet::read_batch(Session& session, wire::Reader& in) {
+  constexpr size_t kMostBytes = 12240;  // as a batch in a stream
+  auto& batch = params_.memOp;
+  batch.ctx = session.context().real;
+  batch.flags = in.take<uint32_t>();
+  const CUresult result = read_operations(session, in.bytes(kMostBytes), operations_);
+  batch.count = static_cast<unsigned>(operations_.size());
+  batch.paramArray = operations_.data();
+  return result;
 }
 
 CUresult NodeSheet::read_fill(Session& session, wire::Reader& in) {
@@ -404,6 +419,21 @@ CUresult write_free(Session& session, CUgraphNode node, wire::Writer& out) {
   return result;
 }
 
+CUresult write_batch(Session& session, CUgraphNode node, wire::Writer& out) {
+  const auto get = session.driver().cuGraphBatchMemOpNodeGetParams;
+  if (get == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+  CUDA_BATCH_MEM_OP_NODE_PARAMS batch{};
+  if (const CUresult result = get(node, &batch); result != CUDA_SUCCESS) return result;
+  out.put(session.contexts().handle_of(batch.ctx));
+  out.put(uint32_t{batch.flags});
+  out.put(static_cast<uint32_t>(batch.count * sizeof(CUstreamBatchMemOpParams)));
+  for (unsigned i = 0; i < batch.count; ++i) {
+    const CUstreamBatchMemOpParams told = as_told(session, batch.paramArray[i]);
+    out.raw(&told, sizeof told);
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult write_event(Session& session, CUgraphNode node, bool is_record, wire::Writer& out) {
   const DriverTable& driver = session.driver();
   const auto get = is_record ? driver.cuGraphEventRecordNodeGetEvent : driver.cuGraphEventWaitNodeGetEvent;
@@ -443,6 +473,7 @@ CUresult write_sheet(Session& session, CUgraphNode node, unsigned& type, wire::W
   if (type == CU_GRAPH_NODE_TYPE_MEMCPY) result = write_copy(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEMSET) result = write_fill(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) result = write_allocation(session, node, out);
+  if (type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP) result = write_batch(session, node, out);
   if (type == CU_GRAPH_NODE_TYPE_MEM_FREE) result = write_free(session, node, out);
   return result == CUDA_SUCCESS && out.failed() ? CUDA_ERROR_NOT_SUPPORTED : result;
 }

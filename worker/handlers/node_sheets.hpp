@@ -43,6 +43,7 @@ class NodeSheet {
   CUresult read_copy_step(Session& session, wire::Reader& in);
   CUresult read_allocation(Session& session, wire::Reader& in);
   CUresult read_free(Session& session, wire::Reader& in);
+  CUresult read_batch(Session& session, wire::Reader& in);
   CUresult read_event(Session& session, wire::Reader& in, CUevent& event);
   CUresult read_conditional(Session& session, wire::Reader& in);
 
@@ -56,6 +57,7 @@ class NodeSheet {
   const Graph* child_ = nullptr;
   uint64_t moved_ = 0;
   std::vector<CUmemAccessDesc> access_;
+  std::vector<CUstreamBatchMemOpParams> operations_;
   std::vector<uint64_t> bodies_;
   HostSteps* steps_ = nullptr;
   HostSteps::Step* step_ = nullptr;

@@ -79,7 +79,7 @@ void pool_import_pointer(Session& session, const api::ops::PoolImportPointer& op
     return call.finish(result);
   }
   // Whoever allocated it is charged for it.
-  session.allocations().add(address, {size - (address - base), Memory::pool_imported, session.context_handle(), 0});
+  session.allocations().add(address, {size - (address - base), Memory::pool_imported, session.memory_owner(), 0});
   session.note_pool();
   api::ops::PoolImportPointerReply{address, size - (address - base)}.encode(call.reply());
   call.finish(CUDA_SUCCESS);

@@ -1,25 +1,12 @@
 // Values that streams write and wait for. The driver takes the place in memory on trust, so it must be the client's. A
 // wait that nobody fulfils stays in its stream, as natively, and goes with the client.
-#include <cstring>
-#include <vector>
-
 #include "worker/handlers/handlers.gen.hpp"
-#include "worker/session.hpp"
+#include "worker/handlers/value_operations.hpp"
 
 namespace vgpu::worker::handlers {
 namespace {
 
 constexpr uint32_t kWrite = 1, k64Bits = 2, kFirstVersion = 4, kKinds = 8;
-
-/// The address of a word of the client's memory, as the driver wants it.
-CUresult find_word(Session& session, uint64_t address, bool in_window, size_t width, CUdeviceptr& word) {
-  word = address;
-  if (in_window) {
-    if (!session.window().heap_contains(address, width)) return session.violation("a value outside the window's heap");
-    word = reinterpret_cast<uint64_t>(session.window().bytes(address, width));
-  }
-  return session.allocations().covers(word, width) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
 
 template <typename Function, typename... Arguments>
 CUresult call_if_there(Function* function, Arguments... arguments) {
@@ -49,37 +36,6 @@ CUresult submit(const DriverTable& driver, uint32_t kind, CUstream stream, CUdev
   }
 }
 
-size_t width_of(CUstreamBatchMemOpType operation) {
-  switch (operation) {
-    case CU_STREAM_MEM_OP_WAIT_VALUE_32:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_32:
-      return 4;
-    case CU_STREAM_MEM_OP_WAIT_VALUE_64:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-/// One operation of a batch as the driver may have it: its place in memory checked, nothing else in it but what it is
-/// made of.
-CUresult check(Session& session, CUstreamBatchMemOpParams& operation) {
-  const CUstreamBatchMemOpParams given = operation;
-  operation = {};
-  operation.operation = given.operation;
-  const size_t width = width_of(given.operation);
-  if (width == 0) {
-    operation.head.flags = given.head.flags;
-    const bool known =
-        given.operation == CU_STREAM_MEM_OP_BARRIER || given.operation == CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES;
-    return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-  }
-  operation.value.value = given.value.value;
-  operation.value.flags = given.value.flags;
-  return find_word(session, given.value.address, given.value.alias != 0, width, operation.value.address);
-}
-
 }  // namespace
 
 void stream_value(Session& session, const api::ops::StreamValue& op, Call& call) {
@@ -94,19 +50,15 @@ void stream_value(Session& session, const api::ops::StreamValue& op, Call& call)
 }
 
 void stream_batch(Session& session, const api::ops::StreamBatch& op, Call& call) {
-  static_assert(sizeof(CUstreamBatchMemOpParams) == 48);
   const auto batch =
       op.first_version != 0 ? session.driver().cuStreamBatchMemOp : session.driver().cuStreamBatchMemOp_v2;
   CUstream stream = nullptr;
   if (batch == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (op.operations.size() % sizeof(CUstreamBatchMemOpParams) != 0)
-    return call.finish(session.violation("a batch of a wrong size"));
-  std::vector<CUstreamBatchMemOpParams> operations(op.operations.size() / sizeof(CUstreamBatchMemOpParams));
-  if (!operations.empty()) std::memcpy(operations.data(), op.operations.data(), op.operations.size());
-  for (CUstreamBatchMemOpParams& operation : operations)
-    if (const CUresult checked = check(session, operation); checked != CUDA_SUCCESS) return call.finish(checked);
-  const CUresult result = batch(stream, static_cast<unsigned>(operations.size()), operations.data(), op.flags);
+  std::vector<CUstreamBatchMemOpParams> operations;
+  CUresult result = read_operations(session, op.operations, operations);
+  if (result != CUDA_SUCCESS) return call.finish(result);
+  result = batch(stream, static_cast<unsigned>(operations.size()), operations.data(), op.flags);
   if (result == CUDA_SUCCESS) session.dispatcher().count(op.on.value);
   call.finish(result);
 }

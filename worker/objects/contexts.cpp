@@ -15,6 +15,14 @@ uint64_t Contexts::primary(int device) {
   return found;
 }
 
+uint64_t Contexts::handle_of(CUcontext real) {
+  uint64_t found = 0;
+  table_.for_each([&](uint64_t handle, const ContextState& state) {
+    if (state.real == real) found = handle;
+  });
+  return found;
+}
+
 CUresult Contexts::make_current(uint64_t handle) {
   if (handle == current_ && handle != 0) return CUDA_SUCCESS;
   const ContextState* context = find(handle);

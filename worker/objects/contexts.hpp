@@ -50,6 +50,8 @@ class Contexts {
   void drop(uint64_t handle);
   /// Handle of a device's primary context, 0 if it is not retained.
   uint64_t primary(int device);
+  /// Handle of the driver's context, 0 if the client has none such.
+  uint64_t handle_of(CUcontext real);
 
   template <typename Visit>
   void for_each(Visit visit) {

@@ -2,7 +2,7 @@
 // Values that streams write to memory and wait for.
 #include <chrono>
 
-#include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/fixtures/release.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
@@ -26,18 +26,6 @@ bool comes_to_rest(CUstream stream) {
   }
   return false;
 }
-
-/// Fulfils whatever a stream waits for, when a case ends early.
-class Release {
- public:
-  explicit Release(const PinnedMemory& word) : word_(word) {}
-  Release(const Release&) = delete;
-  Release& operator=(const Release&) = delete;
-  ~Release() { word_.set_word(1); }
-
- private:
-  const PinnedMemory& word_;
-};
 
 CASE(stream_value, written_to_device_memory) {
   const Context context;

@@ -96,6 +96,14 @@ CUresult count_nodes(CUgraph, CUgraphNode*, size_t* count) {
   *count = state().graph_nodes;
   return CUDA_SUCCESS;
 }
+CUresult create_graph(CUgraph* graph, unsigned) {
+  *graph = make<CUgraph>();
+  return CUDA_SUCCESS;
+}
+CUresult add_node(CUgraphNode* node, CUgraph, const CUgraphNode*, const CUgraphEdgeData*, size_t, CUgraphNodeParams*) {
+  *node = make<CUgraphNode>();
+  return CUDA_SUCCESS;
+}
 CUresult instantiate(CUgraphExec* exec, CUgraph, unsigned long long) {
   *exec = make<CUgraphExec>();
   return CUDA_SUCCESS;
@@ -160,6 +168,8 @@ vgpu::worker::DriverLibrary open() {
   table.cuStreamBeginCapture_v2 = begin_capture;
   table.cuStreamEndCapture = end_capture;
   table.cuGraphGetNodes = count_nodes;
+  table.cuGraphCreate = create_graph;
+  table.cuGraphAddNode_v2 = add_node;
   table.cuGraphInstantiateWithFlags = instantiate;
   table.cuGraphLaunch = launch_graph;
   table.cuGraphDestroy = destroy_graph;

@@ -1,6 +1,8 @@
-// Values in streams, asked for by a client that means harm: the driver would write wherever it is told to.
+// Values in streams and graphs, asked for by a client that means harm: the driver would write wherever it is told to.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <vector>
 
 #include "common/abi/window_layout.h"
 #include "running_worker.hpp"
@@ -17,10 +19,24 @@ constexpr uint32_t kMine = 3;
 constexpr uint32_t kWrite = 1, k64Bits = 2;
 const uint64_t kContext = make_handle(Kind::context, 1, 0);
 const uint64_t kStream = make_handle(Kind::stream, 1, 0);
+const uint64_t kGraph = make_handle(Kind::graph, 1, 0);
 
 /// The bytes are the argument's.
 ops::StreamBatch batch_of(const CUstreamBatchMemOpParams& operation) {
   return {{kStream}, 0, 0, {reinterpret_cast<const uint8_t*>(&operation), sizeof operation}};
+}
+
+/// As a batch node's description travels: flags, and the operations behind their length.
+std::vector<uint8_t> sheet_of(const CUstreamBatchMemOpParams& operation, uint32_t size = sizeof operation) {
+  const uint32_t head[] = {0, size};
+  std::vector<uint8_t> sheet(sizeof head + size);
+  std::memcpy(sheet.data(), head, sizeof head);
+  std::memcpy(sheet.data() + sizeof head, &operation, std::min<size_t>(size, sizeof operation));
+  return sheet;
+}
+
+ops::GraphAddNode node_of(const std::vector<uint8_t>& sheet) {
+  return {{kGraph}, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, {}, sheet};
 }
 
 struct Worker : RunningWorker {
@@ -79,5 +95,30 @@ TEST_CASE("a batch is checked operation by operation") {
   CHECK(worker.batch(operation) == CUDA_SUCCESS);
   operation.value.alias = 1;  // now an offset, which that address is not
   worker.send(kMine, batch_of(operation));
+  CHECK(worker.end() == End::violation);
+}
+
+TEST_CASE("a node's batch is checked operation by operation") {
+  Worker worker;
+  REQUIRE(worker.call(kMine, ops::GraphCreate{{kGraph}, 0}).result == CUDA_SUCCESS);
+  const auto add = [&](const auto& operation) { return worker.call(kMine, node_of(sheet_of(operation))).result; };
+  CUstreamBatchMemOpParams operation{};
+  operation.operation = 99;
+  CHECK(add(operation) == CUDA_ERROR_INVALID_VALUE);
+  operation.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
+  operation.value.address = 0x1000;
+  CHECK(add(operation) == CUDA_ERROR_INVALID_VALUE);
+  operation.value.address = worker.allocate();
+  CHECK(add(operation) == CUDA_SUCCESS);
+  SECTION("an offset outside the heap") {
+    operation.value.alias = 1;
+    worker.send(kMine, node_of(sheet_of(operation)));
+  }
+  SECTION("half an operation") { worker.send(kMine, node_of(sheet_of(operation, sizeof operation / 2))); }
+  SECTION("something behind the batch") {
+    auto sheet = sheet_of(operation);
+    sheet.push_back(0);
+    worker.send(kMine, node_of(sheet));
+  }
   CHECK(worker.end() == End::violation);
 }

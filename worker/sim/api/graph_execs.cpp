@@ -23,6 +23,7 @@ VGPU_SIM_EXPORT(cuGraphExecKernelNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphExecKernelNodeSetParams_v2);
 VGPU_SIM_EXPORT(cuGraphExecMemcpyNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphExecMemsetNodeSetParams);
+VGPU_SIM_EXPORT(cuGraphExecBatchMemOpNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphExecHostNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphExecChildGraphNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphExecEventRecordNodeSetEvent);
@@ -281,6 +282,11 @@ CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node, cons
     return context != nullptr && find_context(context) == nullptr ? CUDA_ERROR_INVALID_CONTEXT
                                                                   : fill_task(*parameters, task);
   });
+}
+CUresult cuGraphExecBatchMemOpNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                            const CUDA_BATCH_MEM_OP_NODE_PARAMS* parameters) {
+  if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return set_node(exec, node, [&](Task& task) { return batch_task(*parameters, task); });
 }
 CUresult cuGraphExecHostNodeSetParams(CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS* parameters) {
   if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;

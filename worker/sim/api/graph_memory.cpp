@@ -20,9 +20,9 @@ CUresult allocation_task(CUDA_MEM_ALLOC_NODE_PARAMS& given, Task& out) {
   const CUmemPoolProps& pool = given.poolProps;
   if (given.bytesize == 0 || pool.allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
       pool.handleTypes != CU_MEM_HANDLE_TYPE_NONE || pool.location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-      pool.location.id != 0 || (given.accessDescs == nullptr && given.accessDescCount != 0))
+      !Simulator::get().has(pool.location.id) || (given.accessDescs == nullptr && given.accessDescCount != 0))
     return CUDA_ERROR_INVALID_VALUE;
-  auto address = Simulator::get().graph_memory.make(given.bytesize);
+  auto address = Simulator::get().graph_memory.make(given.bytesize, static_cast<unsigned>(pool.location.id));
   if (address == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
   given.dptr = address->address;
   auto parameters = std::make_shared<AllocationParameters>();
@@ -56,7 +56,7 @@ CUresult with_parameters(CUgraphNode handle, Body body) {
 }
 
 CUresult check(CUdevice device, CUgraphMem_attribute attribute, const void* value) {
-  if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+  if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
   return value != nullptr && attribute <= CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -81,7 +81,7 @@ CUresult cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr* out) {
 CUresult cuDeviceGetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attribute, void* value) {
   return without_context([&] {
     if (const CUresult result = check(device, attribute, value); result != CUDA_SUCCESS) return result;
-    const auto state = Simulator::get().graph_memory.account.state();
+    const auto state = Simulator::get().graph_memory.account(static_cast<unsigned>(device)).state();
     const std::uint64_t values[] = {state.used, state.used_high, state.reserved, state.reserved_high};
     std::memcpy(value, &values[attribute], sizeof values[0]);
     return CUDA_SUCCESS;
@@ -95,14 +95,14 @@ CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attr
     const bool is_high =
         attribute == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH || attribute == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH;
     if (!is_high || number != 0) return CUDA_ERROR_INVALID_VALUE;
-    Simulator::get().graph_memory.account.reset_high();
+    Simulator::get().graph_memory.account(static_cast<unsigned>(device)).reset_high();
     return CUDA_SUCCESS;
   });
 }
 CUresult cuDeviceGraphMemTrim(CUdevice device) {
   return without_context([&] {
-    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    Simulator::get().graph_memory.account.trim(0);
+    if (!Simulator::get().has(device)) return CUDA_ERROR_INVALID_DEVICE;
+    Simulator::get().graph_memory.account(static_cast<unsigned>(device)).trim(0);
     return CUDA_SUCCESS;
   });
 }

@@ -17,6 +17,9 @@ VGPU_SIM_EXPORT(cuGraphAddHostNode);
 VGPU_SIM_EXPORT(cuGraphAddChildGraphNode);
 VGPU_SIM_EXPORT(cuGraphAddEventRecordNode);
 VGPU_SIM_EXPORT(cuGraphAddEventWaitNode);
+VGPU_SIM_EXPORT(cuGraphAddBatchMemOpNode);
+VGPU_SIM_EXPORT(cuGraphBatchMemOpNodeGetParams);
+VGPU_SIM_EXPORT(cuGraphBatchMemOpNodeSetParams);
 VGPU_SIM_EXPORT(cuGraphAddMemAllocNode);
 VGPU_SIM_EXPORT(cuGraphAddMemFreeNode);
 VGPU_SIM_EXPORT(cuGraphAddNode);
@@ -218,6 +221,27 @@ CUresult cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph, const CUgraphNo
 CUresult cuGraphAddMemFreeNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
                                CUdeviceptr address) {
   return add_node(out, graph, {after, count}, [&](Task& task) { return free_task(address, task); });
+}
+CUresult cuGraphAddBatchMemOpNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, std::size_t count,
+                                  const CUDA_BATCH_MEM_OP_NODE_PARAMS* parameters) {
+  return add_node(out, graph, {after, count}, [&](Task& task) {
+    if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const CUresult result = need_context(parameters->ctx);
+    return result != CUDA_SUCCESS ? result : batch_task(*parameters, task);
+  });
+}
+CUresult cuGraphBatchMemOpNodeGetParams(CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS* out) {
+  using Pointer = std::shared_ptr<const vgpu::sim::device::BatchParameters>;
+  return with_parameters<Pointer>(node, [&](const NodePtr&, const Pointer& parameters) {
+    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    *out = parameters->given;
+    return CUDA_SUCCESS;
+  });
+}
+CUresult cuGraphBatchMemOpNodeSetParams(CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS* parameters) {
+  return set_node(node, [&](Task& task) {
+    return parameters == nullptr ? CUDA_ERROR_INVALID_VALUE : batch_task(*parameters, task);
+  });
 }
 CUresult cuGraphAddNode_v2(CUgraphNode* out, CUgraph graph, const CUgraphNode* after, const CUgraphEdgeData* edges,
                            std::size_t count, CUgraphNodeParams* parameters) {

@@ -26,6 +26,7 @@ using PoolPtr = std::shared_ptr<MemoryPool>;
 struct PoolName {
   ForeignFile memory;
   std::uint64_t handle = 0;
+  unsigned device = 0;
 };
 /// A block of a pool.
 struct BlockName {
@@ -48,8 +49,8 @@ CUresult cuMemPoolSetAccess(CUmemoryPool handle, const CUmemAccessDesc* access, 
   return with_pool(handle, [&](const PoolPtr&) {
     if (access == nullptr && count != 0) return CUDA_ERROR_INVALID_VALUE;
     for (std::size_t i = 0; i < count; ++i) {
-      // The one device always reads and writes its own memory.
-      if (access[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE || access[i].location.id != 0 ||
+      // All devices read and write all memory.
+      if (access[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE || !Simulator::get().has(access[i].location.id) ||
           access[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -58,7 +59,8 @@ CUresult cuMemPoolSetAccess(CUmemoryPool handle, const CUmemAccessDesc* access, 
 }
 CUresult cuMemPoolGetAccess(CUmemAccess_flags* out, CUmemoryPool handle, CUmemLocation* location) {
   return with_pool(handle, [&](const PoolPtr&) {
-    if (out == nullptr || location == nullptr || location->type != CU_MEM_LOCATION_TYPE_DEVICE || location->id != 0)
+    if (out == nullptr || location == nullptr || location->type != CU_MEM_LOCATION_TYPE_DEVICE ||
+        !Simulator::get().has(location->id))
       return CUDA_ERROR_INVALID_VALUE;
     *out = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     return CUDA_SUCCESS;
@@ -70,7 +72,7 @@ CUresult cuMemPoolExportToShareableHandle(void* out, CUmemoryPool handle, CUmemA
   return with_pool(handle, [&](const PoolPtr& pool) {
     if (out == nullptr || flags != 0 || !pool->shareable || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
       return CUDA_ERROR_INVALID_VALUE;
-    const PoolName name{ForeignFile::of(Simulator::get().arena.file()), pool->handle};
+    const PoolName name{ForeignFile::of(Simulator::get().arena.file()), pool->handle, pool->device};
     const int file = ::memfd_create("vgpu-sim-pool", MFD_CLOEXEC);
     if (file < 0 || ::pwrite(file, &name, sizeof name, 0) != sizeof name) {
       if (file >= 0) ::close(file);
@@ -86,9 +88,10 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool* out, void* os_handle, 
     PoolName name;
     const int file = static_cast<int>(reinterpret_cast<std::intptr_t>(os_handle));
     if (out == nullptr || flags != 0 || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ||
-        ::pread(file, &name, sizeof name, 0) != sizeof name || name.memory.magic != ForeignFile::kMagic)
+        ::pread(file, &name, sizeof name, 0) != sizeof name || name.memory.magic != ForeignFile::kMagic ||
+        !Simulator::get().has(static_cast<int>(name.device)))
       return CUDA_ERROR_INVALID_VALUE;
-    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), 0, 0U);
+    auto pool = std::make_shared<MemoryPool>(vgpu::sim::device::next_handle(), 0, name.device);
     pool->imported_from = name.handle;
     Simulator::get().pools.add(pool->handle, pool);
     *out = as_handle<CUmemoryPool>(pool->handle);
@@ -103,7 +106,8 @@ CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData* out, CUdeviceptr address
     if (out == nullptr || !block || !block->stream_ordered) return CUDA_ERROR_INVALID_VALUE;
     const PoolPtr pool = Simulator::get().pools.find(as_handle<const void*>(block->owner));
     if (pool == nullptr || !pool->shareable) return CUDA_ERROR_INVALID_VALUE;
-    const BlockName name{{ForeignFile::of(arena.file()), pool->handle}, arena.offset_of(block->address), block->size};
+    const BlockName name{
+        {ForeignFile::of(arena.file()), pool->handle, pool->device}, arena.offset_of(block->address), block->size};
     *out = {};
     std::memcpy(out->reserved, &name, sizeof name);
     return CUDA_SUCCESS;
@@ -117,7 +121,7 @@ CUresult cuMemPoolImportPointer(CUdeviceptr* out, CUmemoryPool handle, CUmemPool
     if (pool->imported_from == 0 || name.pool.handle != pool->imported_from) return CUDA_ERROR_INVALID_VALUE;
     const int file = name.pool.memory.open();
     if (file < 0) return CUDA_ERROR_INVALID_VALUE;
-    const auto address = Simulator::get().arena.import(file, name.offset, name.size, pool->handle);
+    const auto address = Simulator::get().arena.import(file, name.offset, name.size, pool->handle, pool->device);
     ::close(file);
     if (!address) return CUDA_ERROR_MAP_FAILED;
     *out = *address;

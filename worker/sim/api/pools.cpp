@@ -44,10 +44,10 @@ PoolPtr current_pool(Device& device) {
 }
 
 /// The graph under capture will allocate each time it runs.
-CUresult capture_allocation(const StreamPtr& stream, CUdeviceptr* out, std::size_t size) {
+CUresult capture_allocation(const StreamPtr& stream, const MemoryPool& pool, CUdeviceptr* out, std::size_t size) {
   CUDA_MEM_ALLOC_NODE_PARAMS parameters{};
   parameters.poolProps.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
-  parameters.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  parameters.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, static_cast<int>(pool.device)};
   parameters.bytesize = size;
   Task task;
   if (const CUresult result = allocation_task(parameters, task); result != CUDA_SUCCESS) return result;
@@ -78,7 +78,7 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
       *out = 0;
       return CUDA_SUCCESS;
     }
-    if (is_capturing(*stream)) return capture_allocation(stream, out, size);
+    if (is_capturing(*stream)) return capture_allocation(stream, *pool, out, size);
     if (pool->imported_from != 0) return CUDA_ERROR_INVALID_VALUE;
     if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
     const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true, pool->device);

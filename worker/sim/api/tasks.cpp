@@ -185,6 +185,9 @@ CUresult task_of(CUgraphNodeParams& given, Task& out) {
       return allocation_task(given.alloc, out);
     case CU_GRAPH_NODE_TYPE_MEM_FREE:
       return free_task(given.free.dptr, out);
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+      if (const CUresult result = check_context(given.memOp.ctx); result != CUDA_SUCCESS) return result;
+      return batch_task(given.memOp, out);
     case CU_GRAPH_NODE_TYPE_EMPTY:
       out = {};
       return CUDA_SUCCESS;

@@ -47,6 +47,7 @@ CUresult child_task(CUgraph graph, bool moves, Task& out);
 /// Tells the address in `given`.
 CUresult allocation_task(CUDA_MEM_ALLOC_NODE_PARAMS& given, Task& out);
 CUresult free_task(CUdeviceptr address, Task& out);
+CUresult batch_task(const CUDA_BATCH_MEM_OP_NODE_PARAMS& given, Task& out);
 /// Any of them. What they share with stream calls needs a current context only where that is said above.
 CUresult task_of(CUgraphNodeParams& given, Task& out);
 

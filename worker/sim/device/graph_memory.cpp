@@ -4,11 +4,25 @@ namespace vgpu::sim::device {
 
 GraphAddress::~GraphAddress() { memory_.let_go(address); }
 
-std::shared_ptr<GraphAddress> GraphMemory::make(std::uint64_t size) {
-  const auto block = arena_.allocate(size, 0, true);
+MemoryPool& GraphMemory::account(unsigned device) {
+  const std::lock_guard lock(mutex_);
+  return locked_account(device);
+}
+
+MemoryPool& GraphMemory::locked_account(unsigned device) {
+  auto& found = accounts_[device];
+  if (found == nullptr) {
+    found = std::make_unique<MemoryPool>(0, 0, device);
+    found->set_release_threshold(~0ull);  // kept until it is trimmed
+  }
+  return *found;
+}
+
+std::shared_ptr<GraphAddress> GraphMemory::make(std::uint64_t size, unsigned device) {
+  const auto block = arena_.allocate(size, 0, true, device);
   if (!block) return nullptr;
   const std::lock_guard lock(mutex_);
-  entries_[block->address] = {*block};
+  entries_[block->address] = {*block, device};
   return std::make_shared<GraphAddress>(*this, block->address);
 }
 
@@ -39,7 +53,7 @@ void GraphMemory::allocate(std::uint64_t address) {
   if (entry.live) end(entry);
   entry.live = true;
   arena_.set_live(entry.block, true);
-  account.charge(entry.block.size);
+  locked_account(entry.device).charge(entry.block.size);
 }
 
 void GraphMemory::free(std::uint64_t address) {
@@ -53,7 +67,7 @@ void GraphMemory::free(std::uint64_t address) {
 void GraphMemory::end(Entry& entry) {
   entry.live = false;
   arena_.set_live(entry.block, false);
-  account.discharge(entry.block.size);
+  locked_account(entry.device).discharge(entry.block.size);
 }
 
 void GraphMemory::drop_unless_used(Entries::iterator entry) {

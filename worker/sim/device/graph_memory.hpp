@@ -30,10 +30,10 @@ class GraphAddress {
 
 class GraphMemory {
  public:
-  explicit GraphMemory(memory::DeviceArena& arena) : arena_(arena) { account.set_release_threshold(~0ull); }
+  explicit GraphMemory(memory::DeviceArena& arena) : arena_(arena) {}
 
   /// Null if there is no room.
-  std::shared_ptr<GraphAddress> make(std::uint64_t size);
+  std::shared_ptr<GraphAddress> make(std::uint64_t size, unsigned device);
   bool is_address(std::uint64_t address) const;
 
   // In the order of the program's calls: whether something is allocated there once all that was submitted has run.
@@ -44,15 +44,18 @@ class GraphMemory {
   void allocate(std::uint64_t address);
   void free(std::uint64_t address);
 
-  MemoryPool account{0, 0, 0};  ///< of all graphs
+  /// Of all graphs that allocate on this device.
+  MemoryPool& account(unsigned device);
 
  private:
   friend class GraphAddress;
   struct Entry {
     memory::Allocation block;
+    unsigned device = 0;
     bool held = true, outstanding = false, live = false;
   };
   using Entries = std::map<std::uint64_t, Entry>;
+  MemoryPool& locked_account(unsigned device);
   void end(Entry& entry);
   void drop_unless_used(Entries::iterator entry);
   void let_go(std::uint64_t address);
@@ -60,6 +63,7 @@ class GraphMemory {
   memory::DeviceArena& arena_;
   mutable std::mutex mutex_;
   Entries entries_;
+  std::map<unsigned, std::unique_ptr<MemoryPool>> accounts_;
 };
 
 }  // namespace vgpu::sim::device

@@ -71,9 +71,20 @@ struct FreeParameters {
   std::uint64_t address;
 };
 
-using NodeParameters = std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
-                                    cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters,
-                                    ChildParameters, std::shared_ptr<const AllocationParameters>, FreeParameters>;
+/// `given.paramArray` leads to `operations`: not copied, not moved.
+struct BatchParameters {
+  BatchParameters() = default;
+  BatchParameters(const BatchParameters&) = delete;
+  BatchParameters& operator=(const BatchParameters&) = delete;
+
+  cuda::CUDA_BATCH_MEM_OP_NODE_PARAMS given{};
+  std::vector<cuda::CUstreamBatchMemOpParams> operations;
+};
+
+using NodeParameters =
+    std::variant<std::monostate, std::shared_ptr<const KernelParameters>, cuda::CUDA_MEMCPY3D,
+                 cuda::CUDA_MEMSET_NODE_PARAMS, cuda::CUDA_HOST_NODE_PARAMS, EventParameters, ChildParameters,
+                 std::shared_ptr<const AllocationParameters>, FreeParameters, std::shared_ptr<const BatchParameters>>;
 
 /// Never changed once a node has it, but replaced: whoever else holds it, such as a launch in flight, keeps the old
 /// one.
