@@ -12,13 +12,13 @@ namespace vgpu::shim::calls {
 namespace {
 
 /// The list that is handed out with a node's parameters: it stays as long as the program may read it.
-const CUmemAccessDesc* hand_out(CUgraphNode node, std::vector<CUmemAccessDesc> access) {
+const CUmemAccessDesc* hand_out(CUgraphNode node, const std::vector<CUmemAccessDesc>& access) {
   static constinit std::mutex mutex;
   static auto* const all = new std::map<CUgraphNode, std::vector<CUmemAccessDesc>>;  // never destroyed
   if (access.empty()) return nullptr;
   const std::lock_guard lock(mutex);
   // What a node allocates never changes, so the first list is right for ever.
-  return all->try_emplace(node, std::move(access)).first->second.data();
+  return all->try_emplace(node, access).first->second.data();
 }
 
 CUresult check_attribute(CUdevice device, CUgraphMem_attribute attribute, const void* value) {
@@ -45,7 +45,7 @@ CUresult cuGraphMemAllocNodeGetParams(CUgraphNode hNode, CUDA_MEM_ALLOC_NODE_PAR
   const CUresult result = get_described(hNode, CU_GRAPH_NODE_TYPE_MEM_ALLOC, sheet);
   if (result != CUDA_SUCCESS) return result;
   *params_out = sheet.params;
-  params_out->accessDescs = hand_out(hNode, std::move(sheet.access));
+  params_out->accessDescs = hand_out(hNode, sheet.access);
   return CUDA_SUCCESS;
 }
 CUresult cuGraphMemFreeNodeGetParams(CUgraphNode hNode, CUdeviceptr* dptr_out) {

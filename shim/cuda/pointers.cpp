@@ -3,6 +3,7 @@
 
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_memory.hpp"
+#include "shim/client/handles.hpp"
 #include "shim/client/registered_memory.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/startup.hpp"
@@ -82,7 +83,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
   const auto result = [applies](CUresult stored) { return applies != CUDA_SUCCESS ? applies : stored; };
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_CONTEXT:
-      return result(store(data, facts.context == nullptr ? nullptr : handle_of(*facts.context)));
+      return result(store(data, number(facts.context == nullptr ? nullptr : handle_of(*facts.context))));
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
       return result(store<uint32_t>(data, facts.type));
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
@@ -112,7 +113,7 @@ CUresult attribute_of(const PointerFacts& facts, CUpointer_attribute attribute, 
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
       return result(store<uint32_t>(data, facts.known ? unsigned{CU_MEM_ACCESS_FLAGS_PROT_READWRITE} : 0u));
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-      return result(store(data, facts.pool));
+      return result(store(data, number(facts.pool)));
     default:
       return CUDA_ERROR_INVALID_VALUE;
   }

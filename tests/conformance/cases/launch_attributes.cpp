@@ -73,7 +73,7 @@ void launch_with_event(CUlaunchAttributeID id) {
   void* parameters[] = {&address};
   auto with_event = attribute(id, {});
   const CUevent handle = event;
-  std::memcpy(with_event.value.bytes, &handle, sizeof handle);
+  std::memcpy(with_event.value.bytes, &handle, sizeof(CUevent));
   const auto config = config_of({4}, {32}, &with_event, 1, stream);
   // Loads what is to be loaded, so that nothing waits for the spinner.
   expect_ok(CU(cuLaunchKernelEx, &config, module.function("count_threads"), parameters, nullptr));

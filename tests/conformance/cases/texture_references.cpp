@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Texture and surface references. A library may lack them: they are deprecated.
+#include <algorithm>
 #include <cstring>
 
 #include "tests/conformance/fixtures/arrays.hpp"
@@ -72,7 +73,7 @@ CASE(texture_reference, settings) {
   float color[4] = {0.5F, 0, 0, 1}, found[4] = {};
   expect_ok(CU(cuTexRefSetBorderColor, reference, color));
   expect_ok(CU(cuTexRefGetBorderColor, found, reference));
-  require(std::memcmp(color, found, sizeof color) == 0, "the border colour is the same");
+  require(std::equal(color, color + 4, found), "the border colour is the same");
 }
 CASE(texture_reference, array) {
   const Context context;

@@ -28,6 +28,7 @@ sys.path.insert(0, str(FOLDER))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import stacks  # noqa: E402
 
 POISONED = 3
 # A warm program is repeated for this long, and the quickest run counts.
@@ -161,7 +162,7 @@ def main() -> int:
     if options.list:
         print(json.dumps({module: literals(module)["groups"] for module in options.modules}))
         return 0
-    name = options.modules[0]
+    watcher, name = stacks.Watcher(), options.modules[0]
     facts, recorder = literals(name), Recorder(options.out)
     os.environ.update(facts["ENVIRONMENT"].get(options.group, {}))
     module = imported(name, facts, recorder, options.limit)
@@ -174,6 +175,7 @@ def main() -> int:
     if status == 0:
         recorder.write(ended=True)
     # What a framework does as its process ends may hang, too.
+    watcher.expect_end_within(EXIT_SECONDS - 5)
     faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)
     return status
 

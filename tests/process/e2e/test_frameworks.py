@@ -64,7 +64,7 @@ class NoBroker:
 class Frameworks(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        for name in ("harness.py", "run_programs.py"):
+        for name in ("harness.py", "run_programs.py", "stacks.py"):
             shutil.copy(PROGRAMS / name, self.folder)
         (self.folder / "fake.py").write_text(MODULE)
         self.context = Context(None, NoBroker(), os.environ | {"WAY": "native"}, self.folder, time.monotonic() + 100, False)

@@ -19,7 +19,7 @@ from harness.private_broker import PrivateBroker  # noqa: E402
 LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)))
 FETCH_SECONDS, SECONDS = 240, 60
 FOLDER = ROOT / "build" / "cuda-runtimes"
-PARTS = {"versions", "device", "memory", "kernel", "kernel_by_driver", "streams_and_events", "stream_ordered_memory", "graph", "errors", "ending"}
+PARTS = {"versions", "device", "memory", "kernel", "kernel_by_driver", "streams_and_events", "stream_ordered_memory", "graph", "arrays", "errors", "ending"}
 SKIPPED = 77  # to ctest
 
 

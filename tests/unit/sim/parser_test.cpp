@@ -32,7 +32,7 @@ TEST_CASE("an unknown instruction is named") {
   CHECK_THAT(refusal(kernel("wgmma.fence.sync.aligned;")), Contains("wgmma.fence.sync.aligned") && Contains("line 6"));
   CHECK_THAT(refusal(kernel("add.strange.s32 %r1, %r2, %r3;")), Contains("add.strange.s32"));
   CHECK_THAT(refusal(kernel("add.pred %p1, %p1, %p1;")), Contains("add.pred"));
-  CHECK_THAT(refusal(kernel("tex.1d.v4.f32.f32 {%f1,%f1,%f1,%f1}, [a, {%f1}];")), Contains("tex.1d"));
+  CHECK_THAT(refusal(kernel("tld4.r.2d.v4.f32.f32 {%f1,%f1,%f1,%f1}, [%rd1, {%f1,%f1}];")), Contains("tld4.r.2d"));
 }
 
 TEST_CASE("what is not declared is named") {
@@ -40,6 +40,7 @@ TEST_CASE("what is not declared is named") {
   CHECK_THAT(refusal(kernel("bra nowhere;")), Contains("nowhere"));
   CHECK_THAT(refusal(kernel("call nobody, ();")), Contains("nobody"));
   CHECK_THAT(refusal(kernel("ld.param.u64 %rd1, [b];")), Contains("'b'"));
+  CHECK_THAT(refusal(kernel("tex.1d.v4.f32.f32 {%f1,%f1,%f1,%f1}, [b, {%f1}];")), Contains("'b'"));
 }
 
 TEST_CASE("versions and targets beyond the device") {

@@ -65,7 +65,7 @@ CUresult read_attributes(const CUlaunchConfig& config, Request& request) {
       }
       case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
       case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
-        request.completion_event = value_at<CUevent>(attribute, 0);
+        request.completion_event = reinterpret_cast<CUevent>(value_at<std::uint64_t>(attribute, 0));
         if (Simulator::get().events.find(request.completion_event) == nullptr) return CUDA_ERROR_INVALID_HANDLE;
         break;
       case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:

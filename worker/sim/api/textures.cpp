@@ -144,8 +144,8 @@ CUresult cuSurfObjectCreate(CUsurfObject* out, const CUDA_RESOURCE_DESC* resourc
     const auto array = Simulator::get().arrays.find(resource->res.array);
     if (array == nullptr) return resource->res.array == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
     if ((array->shape.Flags & CUDA_ARRAY3D_SURFACE_LDST) == 0) return CUDA_ERROR_INVALID_VALUE;
-    exec::Surface surface{array->texels, *resource};
-    *out = Simulator::get().images.surfaces.add(context->id(), std::move(surface));
+    const exec::Surface surface{array->texels, *resource};
+    *out = Simulator::get().images.surfaces.add(context->id(), surface);
     return CUDA_SUCCESS;
   });
 }
