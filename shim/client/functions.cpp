@@ -53,6 +53,7 @@ std::unique_ptr<FunctionInfo> fresh(functions::Description&& description) {
   info->parameters.clear();
   info->parameter_bytes = 0;
   info->layout_known.store(false, std::memory_order_relaxed);
+  info->counts_as_loaded.store(false, std::memory_order_relaxed);
   for (auto& cache : info->per_device) cache.forget();
   for (auto& context : info->loaded) context.store(0, std::memory_order_relaxed);
   return info;

@@ -48,6 +48,9 @@ struct FunctionInfo {
   std::vector<Parameter> parameters;
   size_t parameter_bytes = 0;  // size of the packed parameter block
   std::atomic<bool> layout_known{false};
+  /// For the program its code is loaded: it was asked for by name, or visited. For the worker's driver it may not be
+  /// yet where an enumeration made it known first.
+  std::atomic<bool> counts_as_loaded{false};
 
   bool is_kernel() const { return wire::kind_of(handle) == wire::Kind::kernel; }
   /// Its code is loaded on demand, which may wait for running work.

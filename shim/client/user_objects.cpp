@@ -159,12 +159,13 @@ CUresult release_of_graph(uint64_t graph, CUuserObject object, unsigned count) {
   std::vector<Destructor> due;
   const std::lock_guard lock(g_mutex);
   const auto found = tables().graphs.find(graph);
-  if (found == tables().graphs.end()) return CUDA_ERROR_INVALID_VALUE;
+  if (found == tables().graphs.end()) return CUDA_SUCCESS;
   References& held = found->second.held;
   const auto own = held.find(object);
-  if (own == held.end() || own->second < count) return CUDA_ERROR_INVALID_VALUE;
-  if ((own->second -= count) == 0) held.erase(own);
-  give_back(object, count, due);
+  if (own == held.end()) return CUDA_SUCCESS;
+  const uint64_t released = std::min<uint64_t>(own->second, count);
+  if ((own->second -= released) == 0) held.erase(own);
+  give_back(object, released, due);
   run_destructors(std::move(due));
   return CUDA_SUCCESS;
 }

@@ -20,6 +20,7 @@ CUresult release(CUuserObject object, unsigned count);
 
 /// `move`: the references are the caller's and become the graph's.
 CUresult retain_for_graph(uint64_t graph, CUuserObject object, unsigned count, bool move);
+/// What the graph does not hold is left alone, without an error: so the driver has it.
 CUresult release_of_graph(uint64_t graph, CUuserObject object, unsigned count);
 
 // What becomes of graphs (handles). All of these cost one relaxed load while no graph holds a reference.

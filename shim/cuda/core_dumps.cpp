@@ -23,10 +23,10 @@ using Settings = std::map<CUcoredumpSettings, Value>;
 /// Of a path, its final zero included.
 constexpr size_t kMostOfPath = 1024;
 
-std::string default_path(const char* prefix) {
+std::string default_pipe() {
   char host[256] = {};
   if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return prefix + std::string(".") + host + "." + std::to_string(::getpid());
+  return std::string("corepipe.cuda.") + host + "." + std::to_string(::getpid());
 }
 
 /// What is set for the whole process, and what for single contexts.
@@ -42,8 +42,8 @@ Store& store() {
                                                 {CU_COREDUMP_TRIGGER_HOST, true},
                                                 {CU_COREDUMP_LIGHTWEIGHT, false},
                                                 {CU_COREDUMP_ENABLE_USER_TRIGGER, false},
-                                                {CU_COREDUMP_FILE, default_path("core.cuda")},
-                                                {CU_COREDUMP_PIPE, default_path("corepipe.cuda")},
+                                                {CU_COREDUMP_FILE, std::string()},
+                                                {CU_COREDUMP_PIPE, default_pipe()},
                                                 {CU_COREDUMP_GENERATION_FLAGS, 0u}},
                                      .contexts = {}};
   return *one;

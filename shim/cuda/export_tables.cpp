@@ -10,6 +10,7 @@
 #include "shim/client/context_storage.hpp"
 #include "shim/client/default_stream.hpp"
 #include "shim/client/diagnostics.hpp"
+#include "shim/client/functions.hpp"
 #include "shim/client/nvml_link.hpp"
 #include "shim/cuda/calls.gen.hpp"
 #include "shim/cuda/integrity.hpp"
@@ -173,6 +174,8 @@ size_t visit_functions(CUcontext context, CUmodule module, FunctionVisitor visit
   const bool lent = current_context() == nullptr && calls::cuCtxPushCurrent_v2(context) == CUDA_SUCCESS;
   const std::vector<CUfunction> found = functions_of(module);
   if (lent) calls::cuCtxPopCurrent_v2(nullptr);
+  for (const CUfunction function : found)
+    if (FunctionInfo* info = functions::find(function)) info->counts_as_loaded = true;
   if (visit != nullptr)
     for (const CUfunction function : found) visit(user, function, nullptr);
   return found.size();

@@ -38,13 +38,22 @@ CUresult fetch_kernel_attribute(const FunctionInfo& info, CUfunction_attribute a
   return result;
 }
 
-CUresult fetch_function_attribute(const FunctionInfo& info, CUfunction_attribute attribute, int& value) {
+CUresult ask_function_attribute(const FunctionInfo& info, CUfunction_attribute attribute, int& value) {
   Request request(api::Op::function_get_attribute, true);
   api::ops::FunctionGetAttributeReply reply;
   const CUresult result =
       call(request, api::ops::FunctionGetAttribute{.id = {info.handle}, .attribute = attribute}, reply);
   if (result == CUDA_SUCCESS) value = reply.value;
   return result;
+}
+
+/// A few attributes need the code: what was only enumerated the driver refuses to tell them of. To load waits for the
+/// context, so it is left until somebody asks.
+CUresult fetch_function_attribute(const FunctionInfo& info, CUfunction_attribute attribute, int& value) {
+  const CUresult result = ask_function_attribute(info, attribute, value);
+  if (result != CUDA_ERROR_FUNCTION_NOT_LOADED || !info.counts_as_loaded) return result;
+  const CUresult loaded = cuFuncLoad(reinterpret_cast<CUfunction>(info.handle));
+  return loaded != CUDA_SUCCESS ? loaded : ask_function_attribute(info, attribute, value);
 }
 
 /// From the cache, or else from the worker.

@@ -228,7 +228,7 @@ CUresult cuStreamGetCtx_v2(CUstream hStream, CUcontext* pCtx, CUgreenCtx* pGreen
   const Context* context = nullptr;
   if (const CUresult result = context_of(hStream, context); result != CUDA_SUCCESS) return result;
   if (pCtx == nullptr || pGreenCtx == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *pCtx = context->green ? nullptr : handle_of(*context);
+  *pCtx = context->green ? primary_context(device_of(*context)) : handle_of(*context);
   *pGreenCtx = context->green ? reinterpret_cast<CUgreenCtx>(handle_of(*context)) : nullptr;
   return CUDA_SUCCESS;
 }

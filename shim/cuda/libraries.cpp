@@ -233,11 +233,12 @@ CUresult cuLibraryGetManaged(CUdeviceptr* dptr, size_t* bytes, CUlibrary library
   return is_library(library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
 }
 
-/// Nor functions that are the same for host and device: the attribute UNIFIED_FUNCTION_POINTERS is 0.
+/// Nor functions that are the same for host and device: the attribute UNIFIED_FUNCTION_POINTERS is 0. The driver calls
+/// what it does not find there an invalid value.
 CUresult cuLibraryGetUnifiedFunction(void** fptr, CUlibrary library, const char* symbol) {
   if (fptr == nullptr || symbol == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult ready = initialized(); ready != CUDA_SUCCESS) return ready;
-  return is_library(library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+  return is_library(library) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
 }
 
 }  // namespace vgpu::shim::calls

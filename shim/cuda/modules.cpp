@@ -106,6 +106,7 @@ CUresult cuModuleGetFunction(CUfunction* hfunc, CUmodule hmod, const char* name)
   if (!is_module(hmod)) return CUDA_ERROR_INVALID_HANDLE;
   const auto module = reinterpret_cast<uint64_t>(hmod);
   if (const uint64_t known = code_objects::function_named(module, name); known != 0) {
+    if (FunctionInfo* info = functions::find(known)) info->counts_as_loaded = true;
     *hfunc = reinterpret_cast<CUfunction>(known);
     return CUDA_SUCCESS;
   }

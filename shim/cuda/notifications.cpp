@@ -59,8 +59,8 @@ CUresult cuLogsUnregisterCallback(CUlogsCallbackHandle callback) {
   return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult cuLogsCurrent(CUlogIterator* iterator_out, unsigned flags) {
-  if (iterator_out == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+CUresult cuLogsCurrent(CUlogIterator* iterator_out, unsigned) {
+  if (iterator_out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *iterator_out = 0;
   return CUDA_SUCCESS;
 }

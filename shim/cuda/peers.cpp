@@ -14,6 +14,9 @@ bool is_live_context(CUcontext handle) {
   return found != nullptr && is_alive(*found);
 }
 
+/// By a copy, to which the addresses say enough: the driver does not miss a context that is left out.
+bool may_be_named(CUcontext handle) { return handle == nullptr || is_live_context(handle); }
+
 /// A call that waits is in order with all that the contexts of both sides do; on the thread's own stream it is not.
 bool is_serial(CUstream stream, bool posted) { return !posted && means_legacy(stream); }
 
@@ -24,7 +27,7 @@ CUresult copy(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext 
   const bool sends = posted && is_program_memory(to, size) && is_program_memory(from, size);
   Request request(sends ? api::Op::copy_peer : api::Op::copy_peer_sync, true);
   if (request.refusal() != CUDA_SUCCESS) return request.refusal();
-  if (!is_live_context(to_context) || !is_live_context(from_context)) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!may_be_named(to_context) || !may_be_named(from_context)) return CUDA_ERROR_INVALID_CONTEXT;
   if (size == 0) return CUDA_SUCCESS;
   if (to == 0 || from == 0) return CUDA_ERROR_INVALID_VALUE;
   request.body().put(to);

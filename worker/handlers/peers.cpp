@@ -43,12 +43,21 @@ void count_copy(Session& session, const Op& op) {
   session.dispatcher().count_in(op.from_context.value, kLegacy);
 }
 
+/// The context that a copy names, or if the program left it out, that of the memory.
+uint64_t context_meant(Session& session, uint64_t named, uint64_t address) {
+  if (named != 0) return named;
+  const Allocations::Range* range = session.allocations().holding(address);
+  return range != nullptr && range->context != 0 ? range->context : session.context_handle();
+}
+
 template <typename Op>
-CUresult copy(Session& session, const Op& op) {
+CUresult copy(Session& session, Op op) {
   const DriverTable& driver = session.driver();
   CUstream stream = nullptr;
   if (driver.cuMemcpyPeer == nullptr || driver.cuMemcpyPeerAsync == nullptr) return CUDA_ERROR_NOT_SUPPORTED;
   if (!session.objects().find(op.on.value, stream)) return CUDA_ERROR_INVALID_HANDLE;
+  op.to_context.value = context_meant(session, op.to_context.value, op.to);
+  op.from_context.value = context_meant(session, op.from_context.value, op.from);
   const CUcontext to = real_context(session, op.to_context.value);
   const CUcontext from = real_context(session, op.from_context.value);
   if (to == nullptr || from == nullptr) return CUDA_ERROR_INVALID_CONTEXT;

@@ -162,9 +162,10 @@ def run_conformance(context: Context, expected) -> Result:
     if not program.exists():
         return Result(skipped="vgpu-conformance was not built")
     result, tables = Result(), {}
+    jobs = str(min(8, max(2, (os.cpu_count() or 2) // 2)))  # the other half is for the workers
     for way in (NATIVE, REMOTED):
         tsv = context.out / f"conformance.{way}.tsv"
-        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", "2", "--tsv", tsv], "suite")
+        run = context.run(way, [program, "--libcuda", "libcuda.so.1", "--group", "--jobs", jobs, "--tsv", tsv], "suite")
         if run.status not in (0, 1):
             result.fail(f"{way}: the suite broke off: {run.complaint()}")
         tables[way] = read_tsv(tsv) if tsv.exists() else {}

@@ -164,6 +164,21 @@ CASE(function, load) {
   expect_ok(CU(cuFuncIsLoaded, &state, module.function("fill")));
   expect_equal(state, 1U, "the state (loaded)");
 }
+/// What was only enumerated has no code yet, and some attributes need it; to ask by name loads it.
+CASE(function, attributes_of_one_enumerated) {
+  const Context context;
+  const Module module(kNoop);
+  CUfunction function = nullptr;
+  int threads = 0;
+  expect_ok(CU(cuModuleEnumerateFunctions, &function, 1, module.get()));
+  expect_one_of(CU(cuFuncGetAttribute, &threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function),
+                {CUDA_ERROR_FUNCTION_NOT_LOADED, CUDA_SUCCESS});
+  const char* name = nullptr;
+  expect_ok(CU(cuFuncGetName, &name, function));
+  require(module.function(name) == function, "it is the one of its name");
+  expect_ok(CU(cuFuncGetAttribute, &threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function));
+  require(threads > 0, "there is room for a thread");
+}
 
 }  // namespace
 }  // namespace conformance

@@ -130,16 +130,6 @@ CASE(graph_moved_child, many_one_after_the_other) {
     move_into(graph.get(), child);
   }
 }
-CASE(graph_moved_child, unknown_ownership) {
-  const Context context;
-  const Graph graph(new_graph()), child(new_graph());
-  CUgraphNodeParams params = {};
-  params.type = CU_GRAPH_NODE_TYPE_GRAPH;
-  params.graph.graph = child.get();
-  params.graph.ownership = 2;
-  CUgraphNode node = nullptr;
-  expect(CU(cuGraphAddNode_v2, &node, graph.get(), nullptr, nullptr, 0, &params), CUDA_ERROR_INVALID_VALUE);
-}
 
 }  // namespace
 }  // namespace conformance

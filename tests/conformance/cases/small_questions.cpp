@@ -31,7 +31,7 @@ CASE(driver_log, nothing_new_behind_its_end) {
   expect_ok(CU(cuLogsDumpToMemory, &end, text, &size, 0));
   expect_equal(size, size_t{0}, "the size of what came since");
   expect(CU(cuLogsCurrent, nullptr, 0), CUDA_ERROR_INVALID_VALUE);
-  expect(CU(cuLogsCurrent, &end, 1), CUDA_ERROR_INVALID_VALUE);
+  expect_ok(CU(cuLogsCurrent, &end, 1));  // the flags, which must be 0, are not looked at
 }
 CASE(driver_log, into_a_file) {
   NEEDS(cuLogsDumpToFile);
@@ -55,7 +55,7 @@ CASE(core_dump, defaults) {
   char path[1024] = {};
   size = sizeof path;
   expect_ok(CU(cuCoredumpGetAttribute, CU_COREDUMP_FILE, path, &size));
-  require(std::string(path).find("core") != std::string::npos, std::string("a file name is proposed: ") + path);
+  require(path[0] == '\0', std::string("no file name is proposed: ") + path);
 }
 CASE(core_dump, settings_are_kept) {
   NEEDS(cuCoredumpSetAttributeGlobal);
@@ -139,7 +139,7 @@ CASE(ability, of_libraries) {
   size_t size = 0;
   void* function = nullptr;
   expect(CU(cuLibraryGetManaged, &address, &size, library.get(), "missing"), CUDA_ERROR_NOT_FOUND);
-  expect(CU(cuLibraryGetUnifiedFunction, &function, library.get(), "missing"), CUDA_ERROR_NOT_FOUND);
+  expect(CU(cuLibraryGetUnifiedFunction, &function, library.get(), "missing"), CUDA_ERROR_INVALID_VALUE);
 }
 
 CASE(sync_memops, set_and_asked_for) {

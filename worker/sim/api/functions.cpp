@@ -54,13 +54,14 @@ struct Target {
   FunctionSettings* settings = nullptr;
   int version = 0;
   std::shared_ptr<const void> keep;  ///< what owns the two
+  bool loaded = true;
 };
 
 /// A CUfunction or CUkernel, without loading anything.
 CUresult find_target(const void* handle, Target& out) {
   if (const auto function = Simulator::get().functions.find(handle)) {
     out = {&function->function(), function->settings.get(), static_cast<int>(function->program->module->version),
-           function};
+           function, function->loaded};
     return CUDA_SUCCESS;
   }
   if (const auto kernel = Simulator::get().kernels.find(handle)) {
@@ -79,8 +80,14 @@ CUresult with_target(const void* handle, Body body) {
   });
 }
 
+bool needs_code(CUfunction_attribute attribute) {
+  return attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK || attribute == CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES ||
+         attribute == CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES;
+}
+
 CUresult get_attribute(int* out, CUfunction_attribute attribute, const Target& target) {
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (!target.loaded && needs_code(attribute)) return CUDA_ERROR_FUNCTION_NOT_LOADED;
   const ptx::Function& function = *target.function;
   switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
@@ -271,16 +278,18 @@ CUresult cuKernelGetParamInfo(CUkernel handle, std::size_t index, std::size_t* o
 }
 
 CUresult cuFuncIsLoaded(CUfunctionLoadingState* state, CUfunction handle) {
-  return with_target(handle, [&](const Target&) {
+  return with_target(handle, [&](const Target& target) {
     if (state == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *state = 1;
+    *state = target.loaded ? 1 : 0;
     return CUDA_SUCCESS;
   });
 }
 CUresult cuFuncLoad(CUfunction handle) {
   return with_context([&](const ContextPtr& context) {
     FunctionPtr function;
-    return find_function(context, handle, function);
+    const CUresult result = find_function(context, handle, function);
+    if (result == CUDA_SUCCESS) function->loaded = true;
+    return result;
   });
 }
 CUresult cuFuncSetCacheConfig(CUfunction handle, CUfunc_cache config) {

@@ -260,7 +260,8 @@ CUresult cuStreamGetCtx_v2(CUstream stream, CUcontext* out, CUgreenCtx* green) {
   ContextPtr context;
   if (const CUresult result = context_of(stream, context); result != CUDA_SUCCESS) return result;
   if (out == nullptr || green == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *out = context->is_green() ? nullptr : as_handle<CUcontext>(context->handle());
+  const auto& device = Simulator::get().devices[static_cast<std::size_t>(context->device())];
+  *out = as_handle<CUcontext>(context->is_green() ? device->primary_handle : context->handle());
   *green = context->is_green() ? as_handle<CUgreenCtx>(context->handle()) : nullptr;
   return CUDA_SUCCESS;
 }

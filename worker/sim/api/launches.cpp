@@ -30,6 +30,7 @@ CUresult launch(Request request) {
     const Context& where = *stream->context();
     const bool is_relative = context->id() == function->context_id && context->family() == where.family();
     if (where.id() != function->context_id && !is_relative) return CUDA_ERROR_INVALID_HANDLE;
+    function->loaded = true;
     request.kernel.func = as_handle<CUfunction>(function->handle);
     Submission submission;
     if (const CUresult result = kernel_task(function, request.kernel, std::move(request.attributes), submission.task);

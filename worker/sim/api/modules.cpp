@@ -171,6 +171,7 @@ CUresult find_function(const ContextPtr& context, const void* handle, FunctionPt
   ModulePtr module;
   if (const CUresult result = load_here(library, context, module); result != CUDA_SUCCESS) return result;
   out = module->function(module, kernel->index, kernel->settings);
+  out->loaded = true;
   return CUDA_SUCCESS;
 }
 
@@ -214,7 +215,9 @@ CUresult cuModuleGetFunction(CUfunction* out, CUmodule handle, const char* name)
     const ptx::Module& code = *module->program()->module;
     const auto found = code.function_index.find(name);
     if (found == code.function_index.end() || !is_kernel(code.functions[found->second])) return CUDA_ERROR_NOT_FOUND;
-    *out = as_handle<CUfunction>(module->function(module, found->second)->handle);
+    const FunctionPtr function = module->function(module, found->second);
+    function->loaded = true;
+    *out = as_handle<CUfunction>(function->handle);
     return CUDA_SUCCESS;
   });
 }

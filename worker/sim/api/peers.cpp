@@ -15,10 +15,10 @@ VGPU_SIM_EXPORT(cuMemcpyDtoDAsync_v2);
 
 namespace {
 
-/// The peer named by a handle, which must not be the current context.
-CUresult find_peer(const ContextPtr& context, CUcontext handle, ContextPtr& out) {
+/// The peer named by a handle.
+CUresult find_peer(CUcontext handle, ContextPtr& out) {
   out = handle == nullptr ? nullptr : find_context(handle);
-  return out == nullptr || out == context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+  return out == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
 
 /// The contexts of both sides of a copy.
@@ -27,10 +27,12 @@ struct Sides {
   ContextPtr from;
 };
 
+/// A context that is not named is the current one: addresses say where they are.
 CUresult find_sides(CUcontext to, CUcontext from, Sides& out) {
-  if (const CUresult result = check_callable(); result != CUDA_SUCCESS) return result;
-  out = {to == nullptr ? nullptr : find_context(to), from == nullptr ? nullptr : find_context(from)};
-  return out.to == nullptr || out.from == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+  return with_context([&](const ContextPtr& context) {
+    out = {to == nullptr ? context : find_context(to), from == nullptr ? context : find_context(from)};
+    return out.to == nullptr || out.from == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+  });
 }
 
 /// Such a copy begins when all that the contexts of both sides do is done: their marks are waited for on the current
@@ -107,9 +109,9 @@ CUresult check(const CUDA_MEMCPY3D_PEER* copy, Sides& sides) {
 CUresult cuCtxEnablePeerAccess(CUcontext handle, unsigned flags) {
   return with_context([&](const ContextPtr& context) {
     ContextPtr peer;
-    if (const CUresult result = find_peer(context, handle, peer); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = find_peer(handle, peer); result != CUDA_SUCCESS) return result;
     if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
-    if (peer->device() == context->device()) return CUDA_ERROR_INVALID_DEVICE;
+    if (peer->device() == context->device()) return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
     return context->enable_peer(*peer);
   });
 }
@@ -117,7 +119,7 @@ CUresult cuCtxEnablePeerAccess(CUcontext handle, unsigned flags) {
 CUresult cuCtxDisablePeerAccess(CUcontext handle) {
   return with_context([&](const ContextPtr& context) {
     ContextPtr peer;
-    if (const CUresult result = find_peer(context, handle, peer); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = find_peer(handle, peer); result != CUDA_SUCCESS) return result;
     if (const CUresult result = wait_exclusively(context); result != CUDA_SUCCESS) return result;
     return context->disable_peer(*peer);
   });

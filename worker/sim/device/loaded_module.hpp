@@ -34,6 +34,7 @@ struct FunctionObject {
   std::uint32_t index = 0;
   std::shared_ptr<FunctionSettings> settings;
   std::uint64_t context_id = 0;
+  std::atomic<bool> loaded{false};  ///< asked for by name, launched or loaded; not if it was only enumerated
 
   const ptx::Function& function() const { return program->module->functions[index]; }
 };
