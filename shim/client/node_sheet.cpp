@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "common/api/value_width.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/functions.hpp"
@@ -168,7 +169,7 @@ CUresult NodeSheet::describe(const CUDA_BATCH_MEM_OP_NODE_PARAMS& batch) {
   put(static_cast<uint32_t>(batch.count * sizeof(CUstreamBatchMemOpParams)));
   for (unsigned i = 0; i < batch.count; ++i) {
     CUstreamBatchMemOpParams operation = batch.paramArray[i];
-    if (const size_t width = width_of(operation); width != 0) {
+    if (const size_t width = api::width_of(operation.operation); width != 0) {
       uint64_t word = operation.value.address;
       bool in_window = false;
       if (const CUresult found = find_word(word, width, in_window); found != CUDA_SUCCESS) return found;
@@ -307,7 +308,7 @@ bool read_sheet(wire::Bytes bytes, BatchSheet& batch) {
   batch.operations.resize(operations.size() / sizeof(CUstreamBatchMemOpParams));
   if (!batch.operations.empty()) std::memcpy(batch.operations.data(), operations.data(), operations.size());
   for (CUstreamBatchMemOpParams& operation : batch.operations) {
-    if (width_of(operation) == 0 || operation.value.alias == 0 || channel == nullptr) continue;
+    if (api::width_of(operation.operation) == 0 || operation.value.alias == 0 || channel == nullptr) continue;
     operation.value.address += channel->window().base();
     operation.value.alias = 0;
   }

@@ -14,18 +14,4 @@ inline CUresult find_word(uint64_t& address, size_t width, bool& in_window) {
   return CUDA_SUCCESS;
 }
 
-/// Bytes of the word that an operation of a batch is about; 0 if there is none.
-inline size_t width_of(const CUstreamBatchMemOpParams& operation) {
-  switch (operation.operation) {
-    case CU_STREAM_MEM_OP_WAIT_VALUE_32:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_32:
-      return 4;
-    case CU_STREAM_MEM_OP_WAIT_VALUE_64:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 }  // namespace vgpu::shim

@@ -1,33 +1,13 @@
 // Who may use a pool's memory: other devices of the client, and other processes of its VM.
-#include <algorithm>
 #include <cstring>
 
-#include "shim/client/asking.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/handles.hpp"
-#include "shim/client/share_tokens.hpp"
+#include "shim/client/share_offers.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
-namespace {
-
-constexpr uint64_t kLongestNs = 5'000'000'000;  // for the broker's answer
-
-wire::Bytes bytes_of(const ShareToken& token) { return {token.data(), token.size()}; }
-
-template <typename Reply, typename Op>
-CUresult offer(const Op& op, ShareToken& token) {
-  return ask_until_answered<Reply>(op, kLongestNs, [&](const Reply& reply) {
-    std::copy_n(reply.token.begin(), std::min(reply.token.size(), token.size()), token.begin());
-  });
-}
-
-/// A token that nobody of this VM offers is as good as a handle that is none.
-CUresult as_foreign(CUresult result) { return result == CUDA_ERROR_INVALID_HANDLE ? CUDA_ERROR_INVALID_VALUE : result; }
-
-}  // namespace
-
 CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc* map, size_t count) {
   using Op = api::ops::PoolSetAccess;
   constexpr size_t kMost = 64;  // of devices
@@ -65,7 +45,8 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool* pool_out, void* handle
     return CUDA_ERROR_INVALID_VALUE;
   const uint64_t made = handles(wire::Kind::pool).make();
   if (made == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult result = ask_until_answered<Nothing>(Op{bytes_of(token), {made}}, kLongestNs, [](const Nothing&) {});
+  const CUresult result =
+      ask_until_answered<Nothing>(Op{bytes_of(token), {made}}, kLongestShareNs, [](const Nothing&) {});
   if (result != CUDA_SUCCESS) {
     handles(wire::Kind::pool).discard(made);
     return as_foreign(result);
@@ -98,7 +79,7 @@ CUresult cuMemPoolImportPointer(CUdeviceptr* ptr_out, CUmemoryPool pool, CUmemPo
   ShareToken token{};
   if (!read_handle(Shared::pool_memory, bytes, token)) return CUDA_ERROR_INVALID_VALUE;
   const CUresult result = ask_until_answered<api::ops::PoolImportPointerReply>(
-      Op{{number(pool)}, bytes_of(token)}, kLongestNs, [&](const api::ops::PoolImportPointerReply& reply) {
+      Op{{number(pool)}, bytes_of(token)}, kLongestShareNs, [&](const api::ops::PoolImportPointerReply& reply) {
         remember_device_memory(reply.address, reply.size, DeviceMemoryKind::pool, pool);
         *ptr_out = reply.address;
       });

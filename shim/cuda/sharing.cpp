@@ -1,35 +1,13 @@
 // Memory and events that processes of one VM share: by handles of 64 bytes, or by descriptors.
-#include <algorithm>
-
-#include "shim/client/asking.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_memory.hpp"
 #include "shim/client/handles.hpp"
-#include "shim/client/share_tokens.hpp"
+#include "shim/client/share_offers.hpp"
 #include "shim/client/stream_table.hpp"
 #include "shim/client/virtual_memory.hpp"
 #include "shim/cuda/calls.gen.hpp"
 
 namespace vgpu::shim::calls {
-namespace {
-
-constexpr uint64_t kLongestNs = 5'000'000'000;  // for the broker's answer
-
-wire::Bytes bytes_of(const ShareToken& token) { return {token.data(), token.size()}; }
-
-/// Has the worker offer something, and takes the token by which others find it.
-template <typename Reply, typename Op>
-CUresult offer(const Op& op, ShareToken& token) {
-  return ask_until_answered<Reply>(op, kLongestNs, [&](const Reply& reply) {
-    std::copy_n(reply.token.begin(), std::min(reply.token.size(), token.size()), token.begin());
-  });
-}
-
-/// A token that nobody of this VM offers is as good as a handle that is none.
-CUresult as_foreign(CUresult result) { return result == CUDA_ERROR_INVALID_HANDLE ? CUDA_ERROR_INVALID_VALUE : result; }
-
-}  // namespace
-
 CUresult cuIpcGetMemHandle(CUipcMemHandle* pHandle, CUdeviceptr dptr) {
   using Op = api::ops::IpcMemoryGet;
   if (const CUresult refused = refusal<Op>(); refused != CUDA_SUCCESS) return refused;
@@ -49,7 +27,7 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* pdptr, CUipcMemHandle handle, unsign
       !read_handle(Shared::memory, handle.reserved, token))
     return CUDA_ERROR_INVALID_VALUE;
   const CUresult result = ask_until_answered<api::ops::IpcMemoryOpenReply>(
-      Op{bytes_of(token), Flags}, kLongestNs, [&](const api::ops::IpcMemoryOpenReply& reply) {
+      Op{bytes_of(token), Flags}, kLongestShareNs, [&](const api::ops::IpcMemoryOpenReply& reply) {
         remember_device_memory(reply.address, reply.size, DeviceMemoryKind::imported);
         *pdptr = reply.address;
       });
@@ -87,7 +65,8 @@ CUresult cuIpcOpenEventHandle(CUevent* phEvent, CUipcEventHandle handle) {
   if (phEvent == nullptr || !read_handle(Shared::event, handle.reserved, token)) return CUDA_ERROR_INVALID_VALUE;
   const uint64_t made = handles(wire::Kind::event).make();
   if (made == 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult result = ask_until_answered<Nothing>(Op{bytes_of(token), {made}}, kLongestNs, [](const Nothing&) {});
+  const CUresult result =
+      ask_until_answered<Nothing>(Op{bytes_of(token), {made}}, kLongestShareNs, [](const Nothing&) {});
   if (result != CUDA_SUCCESS) {
     handles(wire::Kind::event).discard(made);
     return as_foreign(result);
@@ -127,7 +106,7 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, vo
   const uint64_t made = handles(wire::Kind::memory).make();
   if (made == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   const CUresult result = ask_until_answered<api::ops::MemoryImportReply>(
-      Op{bytes_of(token), {made}}, kLongestNs, [&](const api::ops::MemoryImportReply& reply) {
+      Op{bytes_of(token), {made}}, kLongestShareNs, [&](const api::ops::MemoryImportReply& reply) {
         note_created(made, reply.device);
         *handle = made;
       });

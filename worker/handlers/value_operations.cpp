@@ -2,21 +2,10 @@
 
 #include <cstring>
 
+#include "common/api/value_width.hpp"
+
 namespace vgpu::worker::handlers {
 namespace {
-
-size_t width_of(CUstreamBatchMemOpType operation) {
-  switch (operation) {
-    case CU_STREAM_MEM_OP_WAIT_VALUE_32:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_32:
-      return 4;
-    case CU_STREAM_MEM_OP_WAIT_VALUE_64:
-    case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-      return 8;
-    default:
-      return 0;
-  }
-}
 
 /// One operation of a batch as the driver may have it: its place in memory checked, nothing else in it but what it is
 /// made of.
@@ -24,7 +13,7 @@ CUresult check(Session& session, CUstreamBatchMemOpParams& operation) {
   const CUstreamBatchMemOpParams given = operation;
   operation = {};
   operation.operation = given.operation;
-  const size_t width = width_of(given.operation);
+  const size_t width = api::width_of(given.operation);
   if (width == 0) {
     operation.head.flags = given.head.flags;
     const bool known =
@@ -60,7 +49,7 @@ CUresult read_operations(Session& session, wire::Bytes bytes, std::vector<CUstre
 CUstreamBatchMemOpParams as_told(Session& session, const CUstreamBatchMemOpParams& operation) {
   CUstreamBatchMemOpParams told{};  // the driver's own part stays here
   told.operation = operation.operation;
-  if (width_of(operation.operation) == 0) {
+  if (api::width_of(operation.operation) == 0) {
     told.head.flags = operation.head.flags;
     return told;
   }
