@@ -12,7 +12,6 @@
 namespace vgpu::worker::handlers {
 namespace {
 
-constexpr size_t kSizesOfOne = 6;     // three numbers of 16 bits
 constexpr unsigned kMostParts = 141;  // as many as a reply takes, besides what remains
 constexpr size_t kMostDescribed = 142;
 
