@@ -25,6 +25,12 @@ struct EventFacts {
 ObjectTable<StreamFacts>& streams();
 ObjectTable<EventFacts>& events();
 
+/// The context that a stream was made in; null for the special streams, which are the current one's.
+inline Context* owner_of(CUstream stream) {
+  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
+  return facts == nullptr ? nullptr : facts->context;
+}
+
 /// Streams of one context are gone with it, events as well.
 void forget_streams_of(Context& context);
 

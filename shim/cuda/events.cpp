@@ -15,8 +15,8 @@ EventFacts* find_event(CUevent event) { return events().find(reinterpret_cast<ui
 
 /// The context that a stream belongs to; the special streams are the current one's.
 const Context* context_of(CUstream stream) {
-  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
-  return facts != nullptr ? facts->context : current_context();
+  const Context* owner = owner_of(stream);
+  return owner != nullptr ? owner : current_context();
 }
 
 /// Calls that ask about one event.

@@ -8,7 +8,6 @@
 #include "shim/client/contexts.hpp"
 #include "shim/client/device_facts.hpp"
 #include "shim/client/functions.hpp"
-#include "shim/client/handles.hpp"
 #include "shim/client/launch_attributes.hpp"
 #include "shim/client/parameter_block.hpp"
 #include "shim/client/request.hpp"
@@ -152,8 +151,8 @@ CUresult wait_for(CUstream stream) {
 bool is_foreign(CUstream stream, const Context& context) {
   if (!has_several_contexts()) [[likely]]
     return false;
-  const StreamFacts* facts = streams().find(number(stream));
-  return facts != nullptr && !are_family(*facts->context, context);
+  const Context* owner = owner_of(stream);
+  return owner != nullptr && !are_family(*owner, context);
 }
 
 CUresult submit(FunctionInfo& info, const Shape& shape, const LaunchAttributes& attributes,

@@ -44,8 +44,8 @@ CUresult allocate_from(CUdeviceptr* dptr, size_t bytesize, CUmemoryPool pool, CU
 /// The context of a stream where that is not the current one; else null.
 Context* foreign_owner(CUstream stream) {
   if (!has_several_contexts()) return nullptr;
-  const StreamFacts* facts = streams().find(reinterpret_cast<uint64_t>(stream));
-  return facts == nullptr || facts->context == current_context() ? nullptr : facts->context;
+  Context* const owner = owner_of(stream);
+  return owner == current_context() ? nullptr : owner;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Kernel launches. The parameter block comes packed; the worker checks its size against its own knowledge of the
 // function.
+#include "worker/handlers/attribute_kinds.hpp"
 #include "worker/handlers/handlers.gen.hpp"
 #include "worker/session.hpp"
 
@@ -8,8 +9,6 @@ namespace {
 
 constexpr size_t kAttributeBytes = 72;  // id, zero, value
 constexpr size_t kMostAttributes = 2048 / kAttributeBytes;
-// Of these the values are known to hold no pointer but those treated below; what later drivers add may.
-constexpr unsigned kLastAttribute = 16;
 
 /// Launch attributes with the client's event handles replaced. False if one cannot be served; `why` says what to
 /// answer.
@@ -27,13 +26,11 @@ bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* att
     std::memcpy(&attribute.id, bytes.data() + i * kAttributeBytes, sizeof attribute.id);
     std::memcpy(attribute.value.bytes, bytes.data() + i * kAttributeBytes + 8, sizeof attribute.value.bytes);
     if (attribute.id > kLastAttribute) return false;
-    if (attribute.id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE) {
+    if (hands_out_handle(attribute.id)) {
       why = CUDA_ERROR_NOT_SUPPORTED;  // it hands out a handle of the driver's
       return false;
     }
-    if (attribute.id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT &&
-        attribute.id != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
-      continue;
+    if (!takes_event(attribute.id)) continue;
     uint64_t handle = 0;
     std::memcpy(&handle, attribute.value.bytes, sizeof handle);
     const Event* event = session.objects().events.find(handle);
@@ -41,7 +38,7 @@ bool read_attributes(Session& session, wire::Bytes bytes, CUlaunchAttribute* att
       why = CUDA_ERROR_INVALID_HANDLE;
       return false;
     }
-    std::memcpy(attribute.value.bytes, &event->real, sizeof event->real);
+    std::memcpy(attribute.value.bytes, &event->real, sizeof(CUevent));
   }
   return true;
 }

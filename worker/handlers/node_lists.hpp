@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "worker/handlers/attribute_kinds.hpp"
 #include "worker/session.hpp"
 
 namespace vgpu::worker::handlers {
@@ -38,16 +39,12 @@ class NodeList {
 
 /// Attributes whose values are known to hold no handle of the driver's.
 inline bool is_plain_attribute(unsigned attribute) {
-  constexpr unsigned kLastKnown = 16;
-  return attribute <= kLastKnown && attribute != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE &&
-         attribute != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT &&
-         attribute != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT;
+  return attribute <= kLastAttribute && !hands_out_handle(attribute) && !takes_event(attribute);
 }
 
 /// What is said to the others.
 inline CUresult refusal_of(unsigned attribute) {
-  return attribute == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE ? CUDA_ERROR_NOT_SUPPORTED
-                                                                       : CUDA_ERROR_INVALID_VALUE;
+  return hands_out_handle(attribute) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
 }
 
 }  // namespace vgpu::worker::handlers

@@ -38,24 +38,14 @@ bool Allocations::remove(uint64_t base) {
   return true;
 }
 
-const Allocations::Range* Allocations::holding(uint64_t address) const {
+const Allocations::Range* Allocations::holding(uint64_t address, uint64_t size) const {
   auto next = ranges_.upper_bound(address);
   for (unsigned looked = 0; next != ranges_.begin() && looked < kMostNested; ++looked) {
     const auto& [base, range] = *--next;
-    if (holds(base, range, address, 1)) return &range;
+    if (holds(base, range, address, size)) return &range;
     if (range.kind != Memory::graph) break;
   }
   return nullptr;
-}
-
-bool Allocations::covers(uint64_t address, uint64_t size) const {
-  auto next = ranges_.upper_bound(address);
-  for (unsigned looked = 0; next != ranges_.begin() && looked < kMostNested; ++looked) {
-    const auto& [base, range] = *--next;
-    if (holds(base, range, address, size)) return true;
-    if (range.kind != Memory::graph) return false;
-  }
-  return false;
 }
 
 bool Allocations::holds(uint64_t base, const Range& range, uint64_t address, uint64_t size) const {

@@ -30,12 +30,12 @@ class Allocations {
   bool is_full() const { return ranges_.size() >= kMostRanges; }
   /// The range that begins at `base`; null if none does.
   const Range* at(uint64_t base) const;
-  /// The range that the address lies in, of memory of graphs the nearest one; null if none.
-  const Range* holding(uint64_t address) const;
+  /// The range that [address, address + size) lies in, of memory of graphs the nearest one; null if none.
+  const Range* holding(uint64_t address, uint64_t size = 1) const;
   bool remove(uint64_t base);
   /// True if [address, address + size) lies inside one range. Two adjacent ranges are not one: the driver refuses such
   /// copies; but what is mapped side by side in one reservation is.
-  bool covers(uint64_t address, uint64_t size) const;
+  bool covers(uint64_t address, uint64_t size) const { return holding(address, size) != nullptr; }
   /// True if any byte of [address, address + size) belongs to a range.
   bool overlaps(uint64_t address, uint64_t size) const;
   template <typename Drop>
