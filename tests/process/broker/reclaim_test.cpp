@@ -104,7 +104,8 @@ TEST_CASE("idle, the broker sleeps: no wake-up without clients, one a second wit
     for (const auto end = control::Deadline::after(std::chrono::seconds(seconds)); !end.passed();) usleep(50'000);
     return wakeups() - before;
   };
-  CHECK(during(2) == 0);
+  // The first window may still see it go to sleep after its start; a timer of less than two seconds shows in every one.
+  CHECK(eventually([&] { return during(2) == 0; }));
   TestClient client(broker.socket);
   client.order_and_wait("ready");
   REQUIRE(broker.process.says("is ready"));
