@@ -10,11 +10,15 @@ def arguments(row):
     return ", ".join(p.name for p in row.params)
 
 
+def refusal(row):
+    return f"refusal_{row.symbol}"
+
+
 def entry(api, row, suffix):
     """One exported function. A per-thread variant differs in what stream 0 means to the call inside."""
     name = row.symbol + suffix
     if row.cls == "none":
-        return f'VGPU_ENTRY int {name}() {{ return vgpu::shim::not_supported("{row.symbol}"); }}'
+        return f"VGPU_ENTRY int {name}() {{ return vgpu::shim::refuse({refusal(row)}); }}"
     # Any lock of ours may have been held when the process forked: the child gets no further than this.
     guard = "" if row.symbol in ALWAYS else (
         "  if (vgpu::shim::is_fork_child()) return vgpu::cuda::CUDA_ERROR_NOT_INITIALIZED;\n"
@@ -95,6 +99,9 @@ def files(api):
     yield "shim/cuda/calls.gen.hpp", "\n".join(text)
 
     text = ['#include "shim/client/channel.hpp"', '#include "shim/client/memory_reserve.hpp"', '#include "shim/cuda/calls.gen.hpp"', '#include "shim/cuda/entry.hpp"', ""]
+    text += ["namespace {"]
+    text += [f'constinit vgpu::shim::Refusal {refusal(r)}{{"{r.symbol}", "{api.reasons[r.attrs["why"]]}"}};' for r in api.rows if r.cls == "none"]
+    text += ["}  // namespace", ""]
     for row in api.rows:
         for suffix in [""] + ["_" + v for v in row.variants]:
             text.append(entry(api, row, suffix))

@@ -79,6 +79,7 @@ class Op:
 class Api:
     def __init__(self):
         self.rows, self.ops, self.versions, self.errors, self.problems = [], [], [], [], []
+        self.reasons = {}  # of functions that are not supported: name -> words
         self.types = set()
 
     def prototype(self, row):
@@ -116,6 +117,9 @@ def load_calls(api, path, prefix="cu", classes=CLASSES, make=Row, parse=parse_pa
     pattern = re.compile(rf"^(\w+)(?: (\d+))? ({prefix}\w+)\((.*?)\)(?: (.*))?$")
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
+            continue
+        if line.startswith("reason "):
+            _, name, api.reasons[name] = line.split(maxsplit=2)
             continue
         match = pattern.match(line)
         if not match or match.group(1) not in classes:
@@ -169,6 +173,10 @@ def check(api):
     for row in api.rows:
         if row.cls == "forward":
             check_forward(api, row, say)
+        if (row.cls == "none") != (row.attrs.get("why") in api.reasons):
+            say(f"calls.table:{row.line}: {row.symbol}: a function that is not supported, and only such a one, has the name of a reason (why=)")
+    for name in api.reasons.keys() - {row.attrs.get("why") for row in api.rows}:
+        say(f"calls.table: no function is refused for the reason {name}")
     for op in api.ops:
         for field in op.request + op.reply:
             if field.type not in SCALARS and field.type not in KINDS and field.type not in ("bytes", "text"):

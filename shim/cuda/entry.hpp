@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/api/cuda_types.hpp"
+#include "shim/client/diagnostics.hpp"
 
 #define VGPU_ENTRY extern "C" __attribute__((visibility("default")))
 
@@ -29,7 +30,13 @@ inline cuda::CUresult told(const char* symbol, cuda::CUresult result) {
   return result;
 }
 
-/// CUDA_ERROR_NOT_SUPPORTED, and one line on standard error the first time `symbol` is called.
-int not_supported(const char* symbol);
+/// A function that is not supported, and why, in words for its user.
+struct Refusal {
+  const char* symbol;
+  const char* why;
+  Once said{};
+};
+/// CUDA_ERROR_NOT_SUPPORTED; one line on standard error the first time. Takes no lock: a forked child may call it.
+int refuse(Refusal& refusal);
 
 }  // namespace vgpu::shim

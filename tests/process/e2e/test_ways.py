@@ -90,6 +90,16 @@ class WithoutBroker(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot start: error", done.stderr)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer's library must come before what is loaded")
+    def test_what_is_not_supported_says_why_once(self):
+        environment = remoted_environment(LAYOUT, pathlib.Path("/nonexistent/broker.sock"))
+        call_thrice = "import ctypes; cuda = ctypes.CDLL('libcuda.so.1'); print(cuda.cuMemAllocManaged(), cuda.cuMemAllocManaged(), cuda.cuMulticastCreate())"
+        done = subprocess.run([sys.executable, "-c", call_thrice], env=environment, capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual(done.stdout, "801 801 801\n")
+        managed, multicast = done.stderr.splitlines()
+        self.assertRegex(managed, r"cuMemAllocManaged is not supported: .*page faults.*\(said once\)$")
+        self.assertRegex(multicast, r"cuMulticastCreate is not supported: .*several GPUs.*\(said once\)$")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
