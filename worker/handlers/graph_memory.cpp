@@ -34,8 +34,8 @@ bool is_allocated(Session& session, uint64_t address) {
 
 }  // namespace
 
-void note_graph_memory(Session& session, CUgraph graph, uint64_t address, uint64_t size) {
-  session.allocations().add(address, {size, Memory::graph, session.memory_owner(), number(graph)});
+void note_graph_memory(Session& session, CUgraph graph, uint64_t address, uint64_t size, unsigned device) {
+  session.allocations().add(address, {size, Memory::graph, session.memory_owner(), number(graph), device});
 }
 
 void forget_graph_memory(Session& session) {

@@ -95,8 +95,11 @@ void graph_add_node(Session& session, const api::ops::GraphAddNode& op, Call& ca
   const uint64_t number = objects.nodes.number_of(node, op.id.value);
   if (sheet.child() != nullptr) note_depth(objects, op.id.value, sheet.child()->depth);
   if (sheet.moved() != 0) move_inside(objects, sheet.moved(), op.id.value, number);
-  if (op.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
-    note_graph_memory(session, graph->real, sheet.params().alloc.dptr, sheet.params().alloc.bytesize);
+  if (op.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
+    const auto& made = sheet.params().alloc;
+    const auto device = static_cast<unsigned>(made.poolProps.location.id);
+    note_graph_memory(session, graph->real, made.dptr, made.bytesize, device);
+  }
   bind_bodies(session, sheet, op.id.value, number, graph->inside);  // the table may move: `graph` is stale from here
   api::ops::GraphAddNodeReply{{number}}.encode(call.reply());
   call.finish(CUDA_SUCCESS);

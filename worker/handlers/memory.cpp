@@ -99,7 +99,8 @@ void memory_alloc_async(Session& session, const api::ops::MemoryAllocAsync& op, 
                                           : driver.cuMemAllocAsync(&address, op.size, stream);
   if (result == CUDA_SUCCESS) {
     if (graph != nullptr)
-      note_graph_memory(session, graph, address, op.size);
+      note_graph_memory(session, graph, address, op.size,
+                        static_cast<unsigned>(session.context_of(op.on.value).device));
     else
       session.allocations().add(address,
                                 {op.size, Memory::pool, session.memory_owner(), 0, session.device_of(address)});

@@ -14,8 +14,8 @@ unsigned capture_status(Session& session, CUstream stream) {
   return status;
 }
 
-/// Only what holds no pointer of the driver's: the bytes come from the guest.
-bool is_plain_attribute(unsigned attribute) {
+/// What a stream has of the launch attributes; none of them holds a handle of the driver's.
+bool is_settable_of_stream(unsigned attribute) {
   constexpr unsigned kNvlinkScheduling = 16;  // a hint, of CUDA 13
   switch (attribute) {
     case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
@@ -147,7 +147,7 @@ void stream_set_attribute(Session& session, const api::ops::StreamSetAttribute& 
   const auto set = session.driver().cuStreamSetAttribute;
   if (set == nullptr) return call.finish(CUDA_ERROR_NOT_SUPPORTED);
   if (!session.objects().find(op.on.value, stream)) return call.finish(CUDA_ERROR_INVALID_HANDLE);
-  if (!is_plain_attribute(op.attribute)) return call.finish(CUDA_ERROR_INVALID_VALUE);
+  if (!is_settable_of_stream(op.attribute)) return call.finish(CUDA_ERROR_INVALID_VALUE);
   CUstreamAttrValue value{};
   if (op.value.size() != sizeof value.bytes) return call.finish(session.violation("an attribute of the wrong size"));
   std::memcpy(value.bytes, op.value.data(), sizeof value.bytes);

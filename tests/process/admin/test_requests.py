@@ -23,6 +23,20 @@ LAYOUT = Layout(pathlib.Path(sys.argv.pop(1)).resolve())
 SECONDS = 30
 VM = f"uid-{os.geteuid()}"  # ours, as a user of this host
 STRANGER = 54321
+GRAPH_BYTES = 8 << 20
+
+# A client that makes a graph which allocates, on its second device, and stays until it is told to end.
+MAKE_ALLOCATING_GRAPH = f"""
+import ctypes
+cuda = ctypes.CDLL("libcuda.so.1")
+context, stream, graph, memory = (ctypes.c_void_p() for _ in range(4))
+for result in (cuda.cuInit(0), cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 1), cuda.cuCtxSetCurrent(context),
+               cuda.cuStreamCreate(ctypes.byref(stream), 1), cuda.cuStreamBeginCapture_v2(stream, 0),
+               cuda.cuMemAllocAsync(ctypes.byref(memory), ctypes.c_size_t({GRAPH_BYTES}), stream),
+               cuda.cuMemFreeAsync(memory, stream), cuda.cuStreamEndCapture(stream, ctypes.byref(graph))):
+    assert result == 0, result
+input()
+"""
 
 
 class Requests(unittest.TestCase):
@@ -73,6 +87,14 @@ class ShowingTwoGpus(Requests):
         self.assertTrue(wait_until(lambda: {gpu["pci"]: (gpu["workers"], gpu["clients"]) for gpu in self.broker.list("gpus")} == counts, SECONDS))
         self.assertEqual(client.ask(), "right")
         self.assertIn(self.SECOND, self.broker.admin("list", "clients").stdout)
+
+    @unittest.skipIf("VGPU_TEST_SANITIZED" in os.environ, "a sanitizer's library must come before what is loaded")
+    def test_memory_of_a_graph_counts_where_it_is(self):
+        with subprocess.Popen([sys.executable, "-c", MAKE_ALLOCATING_GRAPH], env=self.broker.environment(), stdin=subprocess.PIPE, text=True) as client:
+            expected = {self.FIRST: 0, self.SECOND: GRAPH_BYTES}
+            self.assertTrue(wait_until(lambda: {gpu["pci"]: gpu["memory_bytes"] for gpu in self.broker.list("gpus")} == expected, SECONDS), self.broker.list("gpus"))
+            client.communicate("\n", timeout=SECONDS)
+        self.assertEqual(client.returncode, 0)
 
 
 class Showing(Requests):
