@@ -1,6 +1,7 @@
 #include "shim/client/contexts.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <mutex>
 #include <vector>
 
@@ -28,7 +29,7 @@ constinit std::array<std::atomic<Context*>, kMaxDevices> g_primary{};
 constinit std::atomic<unsigned long long> g_next_id{1};
 constinit std::atomic<unsigned> g_made{0};  // contexts
 constinit std::atomic<void (*)(CUcontext)> g_on_end{nullptr};
-constexpr size_t kMaxCallbacks = 8;
+constexpr size_t kMaxCallbacks = 16;  // one a module of ours that knows of contexts; more is our own mistake
 constinit std::array<void (*)(Context&), kMaxCallbacks> g_before{};
 constinit std::array<void (*)(Context&), kMaxCallbacks> g_after{};
 
@@ -41,6 +42,7 @@ void add(std::array<void (*)(Context&), kMaxCallbacks>& callbacks, void (*callba
       return;
     }
   }
+  std::abort();
 }
 
 Context* make_context(CUdevice device, bool primary) {

@@ -138,8 +138,13 @@ CUresult mark_new(Flow& flow, const Channel& channel) {
   return post_mark(flow, fresh.units, fresh.bytes);
 }
 
-/// Until some mark was passed; no deadline, for GPU work may be long.
+/// Until some mark was passed; no deadline, for GPU work may be long. Whoever ends the context waits for this lock, and
+/// no mark of the context comes any more.
 CUresult wait_for_progress(Flow& flow, Channel& channel) {
+  if (!is_alive(*flow.context)) {
+    forget_all(flow);
+    return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  }
   const auto passed = [&] {
     const uint32_t now = channel.word(flow.word).load(std::memory_order_acquire);
     return static_cast<int32_t>(now - flow.sent.front().mark) >= 0;
@@ -171,6 +176,11 @@ CUresult look(Flow& flow) {
   Channel* channel = open_channel();
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
   const std::lock_guard lock(flow.mutex);
+  if (flow.context == nullptr) {  // another thread has ended the stream or its context meanwhile
+    Flow::Sent fresh = take_new(flow);
+    forget(fresh);
+    return CUDA_SUCCESS;
+  }
   if (flow.allowance.load(std::memory_order_relaxed) > 0 &&
       flow.inline_bytes.load(std::memory_order_relaxed) < kInlinePeriod)
     return CUDA_SUCCESS;  // another thread has looked meanwhile
@@ -182,7 +192,8 @@ CUresult look(Flow& flow) {
   return CUDA_SUCCESS;
 }
 
-/// Looks at every stream. One whose lock is held is being looked at.
+/// Looks at every stream, those that are destroyed too, which may still have work. One whose lock is held is being
+/// looked at.
 CUresult look_at_all(Channel& channel) {
   std::vector<Flow*> flows;
   {
@@ -191,8 +202,9 @@ CUresult look_at_all(Channel& channel) {
   }
   for (Flow* flow : flows) {
     const std::unique_lock lock(flow->mutex, std::try_to_lock);
-    if (!lock.owns_lock() || flow->context == nullptr) continue;
-    if (const CUresult result = mark_new(*flow, channel); result != CUDA_SUCCESS) return result;
+    if (!lock.owns_lock()) continue;
+    if (flow->context != nullptr)
+      if (const CUresult result = mark_new(*flow, channel); result != CUDA_SUCCESS) return result;
     forget_passed(*flow, channel);
   }
   return CUDA_SUCCESS;
@@ -316,6 +328,8 @@ void close_flow(FlowPointer& pointer) {
 void drop_flow(FlowPointer& pointer) {
   Flow* flow = pointer.value.exchange(nullptr, std::memory_order_acq_rel);
   if (flow == nullptr) return;
+  // A thread that sleeps on it with the lock looks up, and finds the context gone.
+  if (const Channel* channel = open_channel()) channel->wake(flow->word);
   {
     const std::lock_guard lock(flow->mutex);
     Flow::Sent fresh = take_new(*flow);

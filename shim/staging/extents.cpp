@@ -22,6 +22,8 @@ std::vector<Extent*>& extents() {
 }
 
 CUresult register_extent(Extent& extent) {
+  const std::lock_guard lock(extent.mutex);
+  if (extent.open.load(std::memory_order_relaxed)) return CUDA_SUCCESS;  // another thread was faster
   Context* context = current_context();
   const CUresult result = call(api::ops::ExtentOpen{extent.offset, extent.size});
   if (result != CUDA_SUCCESS) return result;
@@ -31,25 +33,38 @@ CUresult register_extent(Extent& extent) {
 }
 
 CUresult unregister_extent(Extent& extent) {
+  const std::lock_guard lock(extent.mutex);
   if (!extent.open.exchange(false, std::memory_order_acq_rel)) return CUDA_SUCCESS;
   return call(api::ops::ExtentClose{extent.offset, extent.size});
 }
 
+std::vector<Extent*> extents_of(const Context& context) {
+  std::vector<Extent*> found;
+  const std::lock_guard lock(g_extents_mutex);
+  for (Extent* extent : extents())
+    if (extent->context.load(std::memory_order_relaxed) == &context) found.push_back(extent);
+  return found;
+}
+
 /// Memory that goes on being used (staging of threads) is registered again on its next use, in another context.
 void close_extents_of(Context& context) {
-  std::vector<Extent*> ending;
-  {
-    const std::lock_guard lock(g_extents_mutex);
-    for (Extent* extent : extents())
-      if (extent->context.load(std::memory_order_relaxed) == &context) ending.push_back(extent);
+  for (Extent* extent : extents_of(context)) unregister_extent(*extent);
+}
+
+/// Another thread may have registered one again while its context ended; the registration ended with it.
+void forget_extents_of(Context& context) {
+  for (Extent* extent : extents_of(context)) {
+    const std::lock_guard lock(extent->mutex);
+    if (extent->context.load(std::memory_order_relaxed) == &context)
+      extent->open.store(false, std::memory_order_release);
   }
-  for (Extent* extent : ending) unregister_extent(*extent);
 }
 
 }  // namespace
 
 CUresult open_extent(uint64_t size, Extent*& extent) {
   before_context_end(&close_extents_of);
+  after_context_end(&forget_extents_of);
   if (size > ~uint64_t{0} - VGPU_EXTENT_ALIGN) return CUDA_ERROR_OUT_OF_MEMORY;
   size = (size + VGPU_EXTENT_ALIGN - 1) & ~uint64_t{VGPU_EXTENT_ALIGN - 1};
   const uint64_t offset = take_heap(size);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 #include "common/api/cuda_types.hpp"
 
@@ -16,7 +17,8 @@ struct Context;
 struct Extent {
   uint64_t offset = 0;
   uint64_t size = 0;                       // of both, multiples of 2 MiB
-  std::atomic<bool> open{false};           // registered with the driver now
+  std::mutex mutex;                        // held while it is registered and unregistered, which may wait for the GPU
+  std::atomic<bool> open{false};           // registered with the driver now; written with the mutex held
   std::atomic<Context*> context{nullptr};  // in which it was registered
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values that streams write to memory and wait for.
+#include <array>
 #include <chrono>
 
 #include "tests/conformance/fixtures/release.hpp"
@@ -101,6 +102,31 @@ CASE(stream_value, others_go_on_beside_a_wait) {
   expect(CU(cuEventQuery, event), CUDA_ERROR_NOT_READY);
   gate.set_word(1);
   expect_ok(CU(cuEventSynchronize, event));
+}
+/// What a destroyed stream still has to do takes room in the driver's queues until it is done, and not longer.
+CASE(stream_value, destroyed_streams_give_their_room_back) {
+  constexpr unsigned kStreams = 13, kLaunches = 990;  // more than eight full queues, the room for all streams
+  const Context context;
+  const Module module;
+  const CUfunction increment = module.function("increment");
+  const PinnedMemory gate(4);
+  const Release release(gate, kStreams);
+  const DeviceMemory counters(4 * kStreams);
+  expect_ok(CU(cuMemsetD32_v2, counters.at(), 0, kStreams));
+  expect_ok(CU(cuCtxSynchronize));
+  std::array<CUstream, kStreams> streams{};
+  for (unsigned i = 0; i < kStreams; ++i) {
+    expect_ok(CU(cuStreamCreate, &streams[i], CU_STREAM_NON_BLOCKING));
+    launch(increment, {}, {}, streams[i], counters.at(4 * i));
+  }
+  for (unsigned i = 0; i < kStreams; ++i) {
+    expect_ok(CU(cuStreamWaitValue32_v2, streams[i], gate.device(), i + 1, CU_STREAM_WAIT_VALUE_GEQ));
+    for (unsigned n = 0; n < kLaunches; ++n) launch(increment, {}, {}, streams[i], counters.at(4 * i));
+    expect_ok(CU(cuStreamDestroy_v2, streams[i]));
+    gate.set_word(i + 1);
+  }
+  expect_ok(CU(cuCtxSynchronize));
+  for (unsigned i = 0; i < kStreams; ++i) expect_equal(counters.word(i), kLaunches + 1, "launches of a stream");
 }
 /// The process ends with a stream that waits for ever; nothing may stay of it.
 OWN_PROCESS_CASE(stream_value, wait_that_is_never_fulfilled) {
