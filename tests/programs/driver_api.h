@@ -23,6 +23,7 @@ enum { CU_OK = 0, CU_ILLEGAL_ADDRESS = 700 };
   X(cuDeviceGetName, device_get_name, (char* name, int size, cu_device device))                                 \
   X(cuDevicePrimaryCtxRetain, context_retain, (cu_handle * context, cu_device device))                          \
   X(cuDevicePrimaryCtxRelease_v2, context_release, (cu_device device))                                          \
+  X(cuDevicePrimaryCtxReset_v2, context_reset, (cu_device device))                                              \
   X(cuCtxSetCurrent, context_set, (cu_handle context))                                                          \
   X(cuCtxSynchronize, synchronize, (void))                                                                      \
   X(cuModuleLoadData, module_load, (cu_handle * module, const void* image))                                     \
