@@ -69,8 +69,7 @@ void Worker::on_message() {
   if (frame && frame->header().type == control::MessageType::legacy_result)
     return events_.result(frame->as<control::LegacyResult>());
   control_.reset();
-  // It ends: its pidfd tells the rest. Reset: with a request that it had not read.
-  if (!frame && (frame.error().code == EPIPE || frame.error().code == ECONNRESET)) return;
+  if (!frame && frame.error().code == EPIPE) return;  // it ends: its pidfd tells the rest
   limiter_.write(log::Level::error, vm_, "VM {}: worker {} breaks the protocol of legacy requests; killing it", vm_,
                  process_->pid());
   process_->kill(KillReason::revoked);

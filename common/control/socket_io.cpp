@@ -133,8 +133,8 @@ ReadResult read_some(int socket, FrameParser& parser) {
 base::Result<Frame> read_packet(int socket) {
   std::array<std::byte, kMaxMessageSize> packet;
   auto received = receive_once(socket, packet, 0);
-  if (received.count < 0) return os_error(errno, "receiving a message");
-  if (received.count == 0) return Error{EPIPE, "the other side closed the connection"};
+  if (received.count < 0 && errno != ECONNRESET) return os_error(errno, "receiving a message");
+  if (received.count <= 0) return Error{EPIPE, "the other side closed the connection"};
   if ((received.flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return Error{EBADMSG, "a packet larger than any message"};
   auto frame = parse_packet(std::span(packet).first(static_cast<std::size_t>(received.count)), std::move(received.fds));
   if (!frame) return Error{EBADMSG, frame.error().text};

@@ -46,7 +46,7 @@ struct ReadResult {
 ReadResult read_some(int socket, FrameParser& parser);
 
 /// Takes one packet from a non-blocking seqpacket socket: a checked message, or what was wrong. Error code EAGAIN:
-/// nothing there; EPIPE: the other side closed; EBADMSG: the packet breaks a rule.
+/// nothing there; EPIPE: the other side closed, having read everything or not; EBADMSG: the packet breaks a rule.
 base::Result<Frame> read_packet(int socket);
 
 }  // namespace vgpu::control

@@ -56,6 +56,13 @@ TEST_CASE("a message crosses a seqpacket socket") {
   CHECK(read_packet(pair.b.get()).error().code == EPIPE);
 }
 
+TEST_CASE("the other side that ends with something unread has closed the connection, and broken no rule") {
+  Pair pair(SOCK_SEQPACKET);
+  REQUIRE(send_message(pair.b.get(), WorkerStatus{}, {}, Deadline::after(1s)));
+  pair.a.reset();
+  CHECK(read_packet(pair.b.get()).error().code == EPIPE);
+}
+
 TEST_CASE("waiting ends with the deadline, or with the other side") {
   for (const int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
     Pair pair(type);
