@@ -121,7 +121,8 @@ def main() -> int:
     options = parser.parse_args()
     layout = Layout(options.build.resolve())
     try:
-        with PrivateBroker(layout, options.driver) as broker:
+        # Clients of the round before count until their workers have ended.
+        with PrivateBroker(layout, options.driver, settings=f"[broker]\nmax_clients_per_uid = {2 * options.at_once}\n") as broker:
             run(broker, layout, options)
     except (BrokerFailed, Failure) as failure:
         print(f"many_clients: {failure}", file=sys.stderr)
