@@ -30,19 +30,22 @@ constinit std::atomic<unsigned long long> g_next_id{1};
 constinit std::atomic<unsigned> g_made{0};  // contexts
 constinit std::atomic<void (*)(CUcontext)> g_on_end{nullptr};
 constexpr size_t kMaxCallbacks = 16;  // one a module of ours that knows of contexts; more is our own mistake
-constinit std::array<void (*)(Context&), kMaxCallbacks> g_before{};
-constinit std::array<void (*)(Context&), kMaxCallbacks> g_after{};
+using Callbacks = std::array<std::atomic<void (*)(Context&)>, kMaxCallbacks>;
+constinit Callbacks g_before{};
+constinit Callbacks g_after{};
 
-void add(std::array<void (*)(Context&), kMaxCallbacks>& callbacks, void (*callback)(Context&)) {
-  const std::lock_guard lock(lifecycle());
+/// Takes no lock: whoever ends a context may wait for work that waits for the caller.
+void add(Callbacks& callbacks, void (*callback)(Context&)) {
   for (auto& slot : callbacks) {
-    if (slot == callback) return;
-    if (slot == nullptr) {
-      slot = callback;
-      return;
-    }
+    void (*known)(Context&) = nullptr;
+    if (slot.compare_exchange_strong(known, callback, std::memory_order_acq_rel) || known == callback) return;
   }
   std::abort();
+}
+
+void run_all(const Callbacks& callbacks, Context& context) {
+  for (const auto& slot : callbacks)
+    if (auto* callback = slot.load(std::memory_order_acquire)) callback(context);
 }
 
 Context* make_context(CUdevice device, bool primary) {
@@ -72,23 +75,23 @@ Context* primary_object(CUdevice device) {
 /// Everything that must happen before the host ends the context. Lifecycle lock held.
 void prepare_end(Context& context) {
   if (auto* callback = g_on_end.load(std::memory_order_acquire)) callback(handle_of(context));
-  for (auto* callback : g_before)
-    if (callback != nullptr) callback(context);
+  run_all(g_before, context);
 }
 
 void finish_end(Context& context) {
   context.alive.store(false, std::memory_order_release);
   context.epoch.fetch_add(1, std::memory_order_acq_rel);
   context.references = 0;
-  for (auto* callback : g_after)
-    if (callback != nullptr) callback(context);
+  run_all(g_after, context);
 }
 
 template <typename Op>
 CUresult end_context(Context& context, const Op& op) {
+  context.ending.store(true, std::memory_order_release);
   prepare_end(context);
   const CUresult result = call(op);
   if (result == CUDA_SUCCESS) finish_end(context);
+  context.ending.store(false, std::memory_order_release);
   return result;
 }
 

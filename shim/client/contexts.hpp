@@ -18,7 +18,8 @@ struct Context {
   unsigned long long legacy_stream_id = 0;
   std::atomic<unsigned> flags{0};
   std::atomic<bool> alive{false};
-  std::atomic<uint32_t> epoch{0};  // counts its ends: what was made in an earlier epoch is gone
+  std::atomic<bool> ending{false};  // somebody ends it: nobody starts to wait for its work any more
+  std::atomic<uint32_t> epoch{0};   // counts its ends: what was made in an earlier epoch is gone
   FlowPointer legacy_flow;
   unsigned references = 0;  // retains, or cuCtxAttach; guarded by the lifecycle lock
 };

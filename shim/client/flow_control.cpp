@@ -138,10 +138,9 @@ CUresult mark_new(Flow& flow, const Channel& channel) {
   return post_mark(flow, fresh.units, fresh.bytes);
 }
 
-/// Until some mark was passed; no deadline, for GPU work may be long. Whoever ends the context waits for this lock, and
-/// no mark of the context comes any more.
+/// Until some mark was passed; no deadline, for GPU work may be long. Whoever ends the context waits for this lock.
 CUresult wait_for_progress(Flow& flow, Channel& channel) {
-  if (!is_alive(*flow.context)) {
+  if (flow.context->ending.load(std::memory_order_acquire) || !is_alive(*flow.context)) {
     forget_all(flow);
     return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   }
@@ -325,19 +324,22 @@ void close_flow(FlowPointer& pointer) {
   put_away(flow);
 }
 
-void drop_flow(FlowPointer& pointer) {
-  Flow* flow = pointer.value.exchange(nullptr, std::memory_order_acq_rel);
+void stop_flow(FlowPointer& pointer) {
+  Flow* flow = pointer.value.load(std::memory_order_acquire);
   if (flow == nullptr) return;
-  // A thread that sleeps on it with the lock looks up, and finds the context gone.
+  // A thread that sleeps on it with the lock looks up, and finds that the context ends.
   if (const Channel* channel = open_channel()) channel->wake(flow->word);
-  {
-    const std::lock_guard lock(flow->mutex);
-    Flow::Sent fresh = take_new(*flow);
-    forget(fresh);
-    forget_all(*flow);
-    flow->context = nullptr;
-  }
-  put_away(flow);
+  const std::lock_guard lock(flow->mutex);
+  Flow::Sent fresh = take_new(*flow);
+  forget(fresh);
+  forget_all(*flow);
+  flow->context = nullptr;
+}
+
+void drop_flow(FlowPointer& pointer) {
+  stop_flow(pointer);  // another thread may have begun a new one meanwhile
+  Flow* flow = pointer.value.exchange(nullptr, std::memory_order_acq_rel);
+  if (flow != nullptr) put_away(flow);
 }
 
 }  // namespace vgpu::shim

@@ -39,6 +39,8 @@ bool may_stage_in_driver(size_t bytes);
 
 /// The stream is about to be destroyed: what it still has to do counts until it is done.
 void close_flow(FlowPointer& flow);
+/// The stream's context is about to end: no thread posts a mark there any more, and none waits for one.
+void stop_flow(FlowPointer& flow);
 /// The stream's context is gone, and its work with it.
 void drop_flow(FlowPointer& flow);
 

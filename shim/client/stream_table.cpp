@@ -16,18 +16,31 @@ void forget(ObjectTable<Facts>& table, const Context& context) {
   });
 }
 
+template <typename Function>
+void for_each_flow(Context& context, Function function) {
+  g_streams.each([&](uint64_t, StreamFacts& facts) {
+    if (facts.context == &context) function(facts.flow);
+  });
+  function(context.legacy_flow);
+}
+
+void stop_flows_of(Context& context) { for_each_flow(context, stop_flow); }
+
+/// Streams of one context are gone with it, events as well.
+void forget_streams_of(Context& context) {
+  for_each_flow(context, drop_flow);
+  forget(g_streams, context);
+  forget(g_events, context);
+}
+
 }  // namespace
 
 ObjectTable<StreamFacts>& streams() { return g_streams; }
 ObjectTable<EventFacts>& events() { return g_events; }
 
-void forget_streams_of(Context& context) {
-  g_streams.each([&](uint64_t, StreamFacts& facts) {
-    if (facts.context == &context) drop_flow(facts.flow);
-  });
-  drop_flow(context.legacy_flow);
-  forget(g_streams, context);
-  forget(g_events, context);
+void follow_contexts() {
+  before_context_end(&stop_flows_of);
+  after_context_end(&forget_streams_of);
 }
 
 }  // namespace vgpu::shim

@@ -31,7 +31,7 @@ inline Context* owner_of(CUstream stream) {
   return facts == nullptr ? nullptr : facts->context;
 }
 
-/// Streams of one context are gone with it, events as well.
-void forget_streams_of(Context& context);
+/// From now on the streams and events of a context go with it. Called by whatever makes contexts.
+void follow_contexts();
 
 }  // namespace vgpu::shim

@@ -25,7 +25,7 @@ bool are_context_flags(unsigned flags) {
 CUresult create(CUcontext* pctx, unsigned flags, CUdevice dev, unsigned api_version) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
   if (pctx == nullptr || !are_context_flags(flags)) return CUDA_ERROR_INVALID_VALUE;
-  after_context_end(&forget_streams_of);
+  follow_contexts();
   Context* context = nullptr;
   const CUresult result = create_context(dev, flags, api_version, context);
   if (result != CUDA_SUCCESS) return result;
@@ -156,7 +156,7 @@ CUresult cuCtxGetApiVersion(CUcontext ctx, unsigned* version) {
 CUresult cuDevicePrimaryCtxRetain(CUcontext* pctx, CUdevice dev) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
   if (pctx == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  after_context_end(&forget_streams_of);
+  follow_contexts();
   Context* context = nullptr;
   const CUresult result = retain_primary(dev, context);
   if (result == CUDA_SUCCESS) *pctx = handle_of(*context);

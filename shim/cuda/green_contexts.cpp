@@ -153,7 +153,7 @@ CUresult cuDevResourceGenerateDesc(CUdevResourceDesc* phDesc, CUdevResource* res
 CUresult cuGreenCtxCreate(CUgreenCtx* phCtx, CUdevResourceDesc desc, CUdevice dev, unsigned flags) {
   if (const CUresult result = initialized(); result != CUDA_SUCCESS) return result;
   if (phCtx == nullptr || desc == nullptr || flags != CU_GREEN_CTX_DEFAULT_STREAM) return CUDA_ERROR_INVALID_VALUE;
-  after_context_end(&forget_streams_of);
+  follow_contexts();
   Context* context = nullptr;
   const CUresult result = create_green_context(reinterpret_cast<uint64_t>(desc), dev, flags, context);
   if (result == CUDA_SUCCESS) *phCtx = reinterpret_cast<CUgreenCtx>(handle_of(*context));

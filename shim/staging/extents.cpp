@@ -24,7 +24,7 @@ std::vector<Extent*>& extents() {
 CUresult register_extent(Extent& extent) {
   const std::lock_guard lock(extent.mutex);
   if (extent.open.load(std::memory_order_relaxed)) return CUDA_SUCCESS;  // another thread was faster
-  Context* context = current_context();
+  Context* context = memory_owner();
   const CUresult result = call(api::ops::ExtentOpen{extent.offset, extent.size});
   if (result != CUDA_SUCCESS) return result;
   extent.context.store(context, std::memory_order_relaxed);

@@ -52,10 +52,12 @@ void record(uint64_t offset, size_t size, unsigned flags, Extent* own, Shared* s
   allocations()[base] = {{base, size, flags, memory_owner(), next_object_id()}, own, shared};
 }
 
+/// From memory that was registered in the same context: what another one registered goes when that one ends.
 bool carve(size_t size, unsigned flags, void*& pointer) {
+  const Context* owner = memory_owner();
   const std::lock_guard lock(g_mutex);
   for (Shared* shared : shared_extents()) {
-    if (!shared->extent->open.load(std::memory_order_acquire)) continue;
+    if (!is_open_in(*shared->extent, owner)) continue;
     const uint64_t at = shared->space.allocate(size, size >= kPage ? kPage : kGranule);
     if (at == RangeAllocator::kNone) continue;
     record(at, size, flags, nullptr, shared, pointer);
@@ -64,24 +66,23 @@ bool carve(size_t size, unsigned flags, void*& pointer) {
   return false;
 }
 
-/// Registers those again whose context has ended; true if there were any.
-bool reopen_shared_extents() {
-  std::vector<Shared*> closed;
+/// Registers one again whose context has ended; false if there is none.
+bool reopen_shared_extent() {
+  Extent* closed = nullptr;
   {
     const std::lock_guard lock(g_mutex);
-    for (Shared* shared : shared_extents())
-      if (!shared->extent->open.load(std::memory_order_acquire)) closed.push_back(shared);
+    for (const Shared* shared : shared_extents())
+      if (closed == nullptr && !shared->extent->open.load(std::memory_order_acquire)) closed = shared->extent;
   }
-  for (Shared* shared : closed)
-    if (reopen_extent(*shared->extent) != CUDA_SUCCESS) return false;
-  return !closed.empty();
+  return closed != nullptr && reopen_extent(*closed) == CUDA_SUCCESS;
 }
 
 CUresult add_shared_extent(size_t size) {
-  size_t count;
+  const Context* owner = memory_owner();
+  size_t count = 0;
   {
     const std::lock_guard lock(g_mutex);
-    count = shared_extents().size();
+    for (const Shared* shared : shared_extents()) count += is_open_in(*shared->extent, owner);
   }
   uint64_t wanted = kSharedSizes[count < std::size(kSharedSizes) ? count : std::size(kSharedSizes) - 1];
   if (wanted < size) wanted = kSharedSizes[std::size(kSharedSizes) - 1];
@@ -155,7 +156,8 @@ CUresult allocate_pinned(size_t size, unsigned flags, void*& pointer) {
   release_what_is_idle();
   if (size > kSmall) return allocate_own(size, flags, pointer);
   if (carve(size, flags, pointer)) return CUDA_SUCCESS;
-  if (reopen_shared_extents() && carve(size, flags, pointer)) return CUDA_SUCCESS;
+  while (reopen_shared_extent())
+    if (carve(size, flags, pointer)) return CUDA_SUCCESS;
   if (add_shared_extent(size) == CUDA_SUCCESS && carve(size, flags, pointer)) return CUDA_SUCCESS;
   return allocate_own(size, flags, pointer);
 }

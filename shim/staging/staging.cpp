@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shim/client/channel.hpp"
+#include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
 #include "shim/client/thread_state.hpp"
 #include "shim/staging/extents.hpp"
@@ -20,7 +21,7 @@ struct Chunk {
 namespace {
 
 constinit std::mutex g_idle_mutex;
-std::vector<Chunk*>& idle_chunks() {  // of threads that have ended; their marks may still be on their way
+std::vector<Chunk*>& idle_chunks() {  // that threads gave back; their marks may still be on their way
   static auto* const all = new std::vector<Chunk*>;
   return *all;
 }
@@ -32,18 +33,23 @@ bool has_arrived(const Chunk& chunk) {
   return channel != nullptr && channel->word(word_of(chunk)).load(std::memory_order_acquire) == chunk.value;
 }
 
-Chunk* take_idle() {
+/// One that is registered in this context, or in none.
+Chunk* take_idle(const Context* owner) {
+  const auto fits = [&](const Chunk* chunk) {
+    return has_arrived(*chunk) &&
+           (is_open_in(*chunk->extent, owner) || !chunk->extent->open.load(std::memory_order_acquire));
+  };
   const std::lock_guard lock(g_idle_mutex);
   auto& idle = idle_chunks();
-  const auto found = std::find_if(idle.begin(), idle.end(), [](const Chunk* chunk) { return has_arrived(*chunk); });
+  const auto found = std::find_if(idle.begin(), idle.end(), fits);
   if (found == idle.end()) return nullptr;
   Chunk* chunk = *found;
   idle.erase(found);
   return chunk;
 }
 
-CUresult make_chunk(Chunk*& chunk) {
-  chunk = take_idle();
+CUresult make_chunk(const Context* owner, Chunk*& chunk) {
+  chunk = take_idle(owner);
   if (chunk != nullptr) return reopen_extent(*chunk->extent);
   Extent* extent = nullptr;
   if (const CUresult result = open_extent(Staging::kChunkData, extent); result != CUDA_SUCCESS) return result;
@@ -55,20 +61,27 @@ CUresult make_chunk(Chunk*& chunk) {
 
 }  // namespace
 
-Staging::~Staging() {
+Staging::~Staging() { give_back(); }
+
+void Staging::give_back() {
   const std::lock_guard lock(g_idle_mutex);
   idle_chunks().insert(idle_chunks().end(), chunks_, chunks_ + count_);
+  count_ = 0;
 }
 
 uint64_t Staging::offset_of(const Chunk& chunk) { return chunk.extent->offset; }
 uint8_t* Staging::data_of(const Chunk& chunk) { return heap_address(chunk.extent->offset); }
 
 CUresult Staging::acquire(Chunk*& chunk) {
+  // What another context registered may go with it at any time.
+  const Context* owner = memory_owner();
+  if (owner != owner_) give_back();
+  owner_ = owner;
   unsigned index = 0;
   while (index < count_ && !has_arrived(*chunks_[index])) ++index;
   if (index == count_ && count_ < kMost) {
     Chunk* made = nullptr;
-    const CUresult result = make_chunk(made);
+    const CUresult result = make_chunk(owner, made);
     if (made != nullptr) chunks_[count_++] = made;
     if (result != CUDA_SUCCESS && (result != CUDA_ERROR_OUT_OF_MEMORY || count_ == 0)) return result;
   }

@@ -13,6 +13,7 @@ namespace vgpu::shim {
 using namespace vgpu::cuda;
 
 struct Chunk;
+struct Context;
 
 /// Belongs to one thread.
 class Staging {
@@ -36,9 +37,12 @@ class Staging {
   static uint8_t* data_of(const Chunk& chunk);
 
  private:
+  void give_back();
+
   static constexpr unsigned kMost = 4;
   Chunk* chunks_[kMost] = {};  // in the order of their last use
   unsigned count_ = 0;
+  const Context* owner_ = nullptr;  // in which they are registered
 };
 
 /// The calling thread's.

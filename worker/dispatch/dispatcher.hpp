@@ -72,7 +72,8 @@ class Dispatcher {
   void finish_after_credit(Call& call, uint64_t stream);
   /// Answers whoever waits for a client's event that is about to go.
   void forget_event(CUevent event);
-  /// Forgets marks that lie in a context which is about to go; their calls are answered.
+  /// Forgets marks that lie in a context which is about to go; their calls are answered, those of other contexts that
+  /// were parked for its work run in the next round.
   void forget_context(uint64_t context);
 
  private:

@@ -184,6 +184,9 @@ bool Dispatcher::non_blocking_work(uint64_t context) {
 
 CUresult Dispatcher::state_of(Pending& pending) {
   const DriverTable& driver = session_.driver();
+  if (!pending.by_query && pending.event == nullptr) return CUDA_SUCCESS;
+  // Where the last record ended its own context, there is none, and a query would be told so instead.
+  if (session_.contexts().current() == 0) session_.contexts().make_current(pending.context);
   if (!pending.by_query) return driver.cuEventQuery(pending.event);
   session_.contexts().make_current(pending.context);
   const CUresult result = driver.cuStreamQuery(CU_STREAM_LEGACY);
@@ -284,6 +287,13 @@ void Dispatcher::forget_event(CUevent event) {
 void Dispatcher::forget_context(uint64_t context) {
   for (size_t i = 0; i < pendings_.size();) {
     if (pendings_[i].context != context) {
+      ++i;
+      continue;
+    }
+    if (pendings_[i].what == After::run && pendings_[i].call->header().context != context) {
+      // It is another context's call, which waited for the work of this one: nothing to wait for any more.
+      pendings_[i].context = 0;
+      pendings_[i].event = nullptr;
       ++i;
       continue;
     }

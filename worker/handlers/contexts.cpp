@@ -99,6 +99,9 @@ void context_create(Session& session, const api::ops::ContextCreate& op, Call& c
   const CUresult result = driver.cuCtxCreate_v2 != nullptr
                               ? driver.cuCtxCreate_v2(&real, op.flags, static_cast<int>(op.device))
                               : CUDA_ERROR_NOT_SUPPORTED;
+  // It was pushed; left there, contexts that have ended would show from below those that end later.
+  CUcontext popped = nullptr;
+  if (result == CUDA_SUCCESS && driver.cuCtxPopCurrent_v2 != nullptr) driver.cuCtxPopCurrent_v2(&popped);
   call.finish(result != CUDA_SUCCESS ? result
                                      : adopt_real(session, op.id.value, real, static_cast<int>(op.device), false));
 }
