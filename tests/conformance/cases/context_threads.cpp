@@ -28,7 +28,7 @@ using Body = std::function<void(uint32_t number)>;
 
 /// Threads that make a context, work in it and end it, again and again. Passes the first failure on.
 void in_many_contexts(const Body& body) {
-  constexpr uint32_t kThreads = 4, kContexts = 4;
+  constexpr uint32_t kThreads = 4, kContexts = 6;
   std::vector<std::exception_ptr> failures(kThreads);
   std::vector<std::thread> threads;
   for (uint32_t thread = 0; thread < kThreads; ++thread)

@@ -109,6 +109,25 @@ TEST_CASE("a call that the driver would wait in is parked, and others go on") {
   CHECK(fake::state().context_waits == 0);
 }
 
+TEST_CASE("a call that was parked for the work of a context that ends then is not answered with that end") {
+  constexpr uint32_t kThird = 17;
+  const uint64_t second = make_handle(Kind::context, 1, 1);
+  BusyWorker worker;
+  REQUIRE(worker.call(kOther, ops::ContextCreate{.device = 0, .flags = 0, .id = {second}}).result == CUDA_SUCCESS);
+  worker.start_work(worker.allocate());
+  const uint32_t ending = worker.send(kMine, ops::ContextDestroy{{kContext}});
+  worker.context = second;
+  const uint32_t closing = worker.send(kOther, ops::ExtentClose{VGPU_HEAP_OFFSET, VGPU_EXTENT_ALIGN});
+
+  CHECK(worker.call(kThird, ops::DriverFacts{}).result == CUDA_SUCCESS);
+  CHECK_FALSE(worker.is_answered(kMine, ending));
+  CHECK_FALSE(worker.is_answered(kOther, closing));
+
+  fake::state().finished = true;
+  CHECK(worker.wait(kMine, ending).result == CUDA_SUCCESS);
+  CHECK(worker.wait(kOther, closing).result == CUDA_ERROR_INVALID_VALUE);  // its own answer: nothing is open there
+}
+
 TEST_CASE("an idle context is not waited for") {
   BusyWorker worker;
   const uint64_t memory = worker.allocate();
