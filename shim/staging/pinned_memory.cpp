@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "common/base/range_allocator.hpp"
-#include "shim/client/capture_state.hpp"
 #include "shim/client/channel.hpp"
 #include "shim/client/contexts.hpp"
 #include "shim/client/request.hpp"
@@ -124,8 +123,7 @@ void free_pinned_of(Context& context) {
   for (Extent* extent : own) close_extent(extent);
 }
 
-// Pieces freed while a stream captures: waiting for the context would end the capture, so they are used again once
-// nothing runs.
+// Pieces freed while a stream captures: the context is not waited for then, so they are used again once nothing runs.
 std::vector<Entry>& freed_while_capturing() {
   static auto* const all = new std::vector<Entry>;
   return *all;
@@ -139,14 +137,18 @@ void release_what_is_idle() {
   freed_while_capturing().clear();
 }
 
-/// Waits for what was submitted in the context; free when nothing runs.
-CUresult wait_for_work(Context* context) {
+/// Waits for what was submitted in the context; free when nothing runs. `over` is false where it did not wait, because
+/// something is being captured.
+CUresult wait_for_work(Context* context, bool& over) {
   const Channel* channel = open_channel();
+  over = true;
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
   if (channel->is_idle() || context == nullptr || !is_alive(*context)) return channel->health();
-  Request request(api::Op::context_synchronize, true);
+  Request request(api::ops::ContextSettle::kOp, api::ops::ContextSettle::kNeedsContext);
   request.use_context(*context);
-  return request.call();
+  const CUresult result = request.call();
+  over = result == CUDA_SUCCESS && request.reply().take<uint32_t>() != 0;
+  return result;
 }
 
 }  // namespace
@@ -172,15 +174,14 @@ CUresult free_pinned(void* pointer) {
     allocations().erase(found);
   }
   if (entry.own != nullptr) return close_extent(entry.own);
-  if (capture::open_captures.load(std::memory_order_relaxed) != 0) {
-    const std::lock_guard lock(g_mutex);
-    freed_while_capturing().push_back(entry);
-    return CUDA_SUCCESS;
-  }
-  const CUresult result = wait_for_work(entry.facts.context);
+  bool over = false;
+  const CUresult result = wait_for_work(entry.facts.context, over);
   if (result != CUDA_SUCCESS) return result;  // still in use as far as we know: the piece is lost with the process
   const std::lock_guard lock(g_mutex);
-  release_piece(entry);
+  if (over)
+    release_piece(entry);
+  else
+    freed_while_capturing().push_back(entry);
   return CUDA_SUCCESS;
 }
 

@@ -120,6 +120,12 @@ void context_synchronize(Session& session, const api::ops::ContextSynchronize&, 
   session.dispatcher().finish_after_context(call);
 }
 
+void context_settle(Session& session, const api::ops::ContextSettle&, Call& call) {
+  // Parked until there was no work, unless a capture is open.
+  api::ops::ContextSettleReply{session.context().open_captures == 0}.encode(call.reply());
+  call.finish(CUDA_SUCCESS);
+}
+
 void context_set_flags(Session& session, const api::ops::ContextSetFlags& op, Call& call) {
   const auto set = session.driver().cuCtxSetFlags;
   call.finish(set == nullptr ? CUDA_ERROR_NOT_SUPPORTED : set(op.flags));

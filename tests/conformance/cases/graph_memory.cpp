@@ -226,6 +226,23 @@ CASE(graph_memory, captured) {
     expect_equal(out.word(1023), 11U, "the last word");
   }
 }
+CASE(graph_memory, captured_in_each_mode) {
+  need_pools();
+  const Context context;
+  const Stream stream;
+  for (const unsigned mode :
+       {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED}) {
+    CUdeviceptr address = 0;
+    CUgraph made = nullptr;
+    expect_ok(CU(cuStreamBeginCapture_v2, stream, mode));
+    expect_ok(CU(cuMemAllocAsync, &address, 1 << 16, stream));
+    expect_ok(CU(cuMemFreeAsync, address, stream));
+    expect_ok(CU(cuStreamEndCapture, stream, &made));
+    const Graph graph(made);
+    const Exec exec(graph.get());
+    exec.run(stream);
+  }
+}
 CASE(graph_memory, captured_and_left_to_the_program) {
   need_pools();
   const Context context;

@@ -73,12 +73,14 @@ CUresult allocate(const PoolPtr& pool, CUdeviceptr* out, std::size_t size, CUstr
     StreamPtr stream;
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    const bool captured = is_capturing(*stream);
+    if (!captured)
+      if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     if (size == 0) {
       *out = 0;
       return CUDA_SUCCESS;
     }
-    if (is_capturing(*stream)) return capture_allocation(stream, *pool, out, size);
+    if (captured) return capture_allocation(stream, *pool, out, size);
     if (pool->imported_from != 0) return CUDA_ERROR_INVALID_VALUE;
     if (!pool->charge(size)) return CUDA_ERROR_OUT_OF_MEMORY;
     const auto allocation = Simulator::get().arena.allocate(size, pool->handle, true, pool->device);
@@ -147,10 +149,12 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
     StreamPtr stream;
     if (const CUresult result = find_stream(context, handle, stream); result != CUDA_SUCCESS) return result;
     if (address == 0) return CUDA_SUCCESS;
-    if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
+    const bool captured = is_capturing(*stream);
+    if (!captured)
+      if (const CUresult result = check_unsafe(*context); result != CUDA_SUCCESS) return result;
     if (Simulator::get().graph_memory.is_address(address)) return free_graph_memory(stream, address);
     const auto allocation = Simulator::get().arena.find(address);
-    if (is_capturing(*stream)) return CUDA_ERROR_INVALID_VALUE;
+    if (captured) return CUDA_ERROR_INVALID_VALUE;
     if (!allocation || allocation->address != address || allocation->mapped) return CUDA_ERROR_INVALID_VALUE;
     if (!Simulator::get().arena.claim(address)) return CUDA_ERROR_INVALID_VALUE;
     const Work work = [allocation = *allocation](Context&) {
