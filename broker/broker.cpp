@@ -105,14 +105,23 @@ void Broker::begin_relaunch() {
   if (!loaded.errors.empty()) return log::error("not relaunched: the configuration has errors");
   relaunching_ = true;
   doors_.close();
-  reception_.finish([this] { relaunch(); });
+  reception_.finish([this] { relaunch_without_signals(); });
+}
+
+// Signals that come from now on wait for the next run. Those that have come lie in the loop, and would be lost with it:
+// one round takes them off their pipe, another calls back.
+void Broker::relaunch_without_signals() {
+  restart::hold_signals(true);
+  event::defer(loop_, [this] { event::defer(loop_, [this] { relaunch(); }); });
 }
 
 void Broker::relaunch() {
+  if (!relaunching_ || stepping_down_) return;  // one of them was to end us
   log::info("relaunching {}: {} client(s) go on", relaunch_.program(), clients_.count());
   clients_.save();
   vms_.end_legacy();
   const int code = relaunch_.execute(doors_.main_descriptors());
+  restart::hold_signals(false);
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
   doors_.open();

@@ -36,6 +36,7 @@ class Broker {
   std::vector<admin::SocketReport> list_sockets() const;
   void log_accounts();
   void begin_relaunch();
+  void relaunch_without_signals();
   void relaunch();
   void begin_step_down();
   [[noreturn]] void step_down();

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "common/control/exit_class.hpp"
 #include "common/shm/segment.hpp"
@@ -128,6 +129,18 @@ TEST_CASE("SIGUSR2 relaunches the broker in its process, and no client notices")
   broker.process.signal(SIGUSR1);
   CHECK(broker.process.says(accounts(0)));
   broker.process.signal(SIGTERM);
+  CHECK(broker.process.wait() == 0);
+}
+
+TEST_CASE("a signal to end that comes with one to relaunch is not lost") {
+  TestBroker broker;
+  TestClient client(broker.socket);
+  const auto pid = broker.process.pid();
+  const auto signals =
+      GENERATE(as<std::vector<int>>{}, std::vector{SIGUSR2, SIGTERM}, std::vector{SIGUSR2, SIGHUP, SIGTERM});
+  kill(pid, SIGSTOP);
+  for (const int signal : signals) kill(pid, signal);
+  kill(pid, SIGCONT);
   CHECK(broker.process.wait() == 0);
 }
 
