@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 
+from harness.ends import bad_ends
 from harness.private_broker import SteadyClient
 from harness.processes import activity_of, is_alive, wait_until
 
@@ -66,6 +67,17 @@ def complaint_of_one_run(context: Context, name: str, expected: str) -> str:
     if not wait_until(lambda: not context.broker.workers(), 10):
         return f"10 s after its end worker {context.broker.workers()} is still there"
     return ""
+
+
+def run_ends(context: Context, count: int) -> Result:
+    """Remoted only: what a driver does with threads that use a context while it ends is nowhere said."""
+    bad = bad_ends(context.layout, context.broker.environment(), range(count), seconds=min(40, context.time_left()))
+    result = Result(passed=not bad, summary=f"{count - len(bad)} of {count}")
+    for seed, said in bad[:10]:
+        result.fail(f"ends {seed}: {said}")
+    if "broke the protocol" in context.broker.log_tail(100_000):
+        result.fail("the broker's log says that a client broke the protocol")
+    return result
 
 
 def run_fault(context: Context) -> Result:

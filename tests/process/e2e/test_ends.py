@@ -2,15 +2,14 @@
 """test_ends.py BUILD [--seeds N] [--first SEED]: programs that end in the middle of their work, in many ways. Each must end, none may break the
 protocol, and nothing of them may stay."""
 import argparse
-import concurrent.futures
 import os
 import pathlib
-import subprocess
 import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+from harness.ends import bad_ends  # noqa: E402
 from harness.layout import Layout  # noqa: E402
 from harness.private_broker import PrivateBroker  # noqa: E402
 from harness.processes import wait_until  # noqa: E402
@@ -21,29 +20,19 @@ arguments.add_argument("--seeds", type=int, default=200)
 arguments.add_argument("--first", type=int, default=0)
 OPTIONS, WORDS = arguments.parse_known_args()
 LAYOUT = Layout(OPTIONS.build.resolve())
-AT_ONCE, SECONDS = 4, 40
+SECONDS = 40
 SANITIZERS = os.environ.get("VGPU_TEST_SANITIZED", "")
 # A sanitizer's allocator does not survive a fork beside other threads.
-MORE = ["--no-children"] if SANITIZERS else []
+MORE = ("--no-children",) if SANITIZERS else ()
 # ThreadSanitizer often leaves no place for a window: then the program cannot start.
-RIGHT = {0, 1} if "thread" in SANITIZERS else {0}
+RIGHT = (0, 1) if "thread" in SANITIZERS else (0,)
 
 
 class Ends(unittest.TestCase):
     def test_every_end_is_an_end(self):
         with PrivateBroker(LAYOUT, "sim") as broker:
-
-            def run(seed: int) -> tuple[int, object]:
-                command = [LAYOUT.program("ends"), str(seed), *MORE]
-                try:
-                    done = subprocess.run(command, env=broker.environment(), capture_output=True, text=True, errors="replace", timeout=SECONDS)
-                except subprocess.TimeoutExpired:
-                    return seed, f"does not end within {SECONDS} s"
-                return seed, done.returncode not in RIGHT and f"status {done.returncode}: {done.stderr}"
-
-            with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-                bad = [result for result in pool.map(run, range(OPTIONS.first, OPTIONS.first + OPTIONS.seeds)) if result[1]]
-            self.assertEqual(bad, [])
+            seeds = range(OPTIONS.first, OPTIONS.first + OPTIONS.seeds)
+            self.assertEqual(bad_ends(LAYOUT, broker.environment(), seeds, MORE, RIGHT), [])
             self.assertTrue(wait_until(lambda: not broker.workers(), SECONDS), "workers stay")
             self.assertNotIn("broke the protocol", broker.log_tail(100_000))
 
