@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "broker/restart/take_back.hpp"
 #include "common/base/log.hpp"
@@ -63,6 +64,7 @@ vm::ClientEvents Clients::watch(vm::ClientEvents events, bool keep_on_roster) {
     if (tell) tell(id, exit);
   };
   events.shares = &shares_;
+  events.missed = [this](std::uint64_t id, const control::ShareToken& token) { hear_out(id, token); };
   events.ready = [this](std::uint64_t id, const vm::WorkerFacts& facts) { note_facts(id, facts); };
   return events;
 }
@@ -70,6 +72,20 @@ vm::ClientEvents Clients::watch(vm::ClientEvents events, bool keep_on_roster) {
 void Clients::note_facts(std::uint64_t id, const vm::WorkerFacts& facts) {
   if (const auto entry = entries_.find(id); entry != entries_.end()) entry->second.facts = facts;
   roster_.set_facts(id, facts);
+}
+
+// Who asks has the token from who offers: the offer was sent before the question, but over another connection. So what
+// the workers of the VM have said is taken in first. Other questions that come up then are answered then, too.
+void Clients::hear_out(std::uint64_t id, const control::ShareToken& token) {
+  missed_.emplace_back(id, token);
+  if (hearing_) return;
+  hearing_ = true;
+  const auto* asks = find(id);
+  for (const auto& [other, client] : clients_)
+    if (asks != nullptr && client->vm() == asks->vm()) client->hear_worker();
+  hearing_ = false;
+  for (const auto& [who, what] : std::exchange(missed_, {}))
+    if (auto* client = find(who)) client->settle_share(what);
 }
 
 // Before the roster is written without it.

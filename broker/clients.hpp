@@ -6,6 +6,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "broker/admission.hpp"
 #include "broker/event/event.hpp"
@@ -86,6 +88,7 @@ class Clients {
   void drop(std::uint64_t id, bool keep_on_roster);
   void note_facts(std::uint64_t id, const vm::WorkerFacts& facts);
   void note_end(std::uint64_t id, control::WorkerExit exit);
+  void hear_out(std::uint64_t id, const control::ShareToken& token);
   void beat();
 
   event::Loop& loop_;
@@ -97,7 +100,9 @@ class Clients {
   QuarantineFile quarantine_file_;
   WorkerEnds ends_;
   vm::Shares shares_;
-  std::map<std::uint64_t, restart::Entry> entries_;  // of those that have a place in a VM's window
+  bool hearing_ = false;
+  std::vector<std::pair<std::uint64_t, control::ShareToken>> missed_;  // questions of clients, while hearing
+  std::map<std::uint64_t, restart::Entry> entries_;                    // of those that have a place in a VM's window
   event::Timer heartbeat_;
   std::function<void()> on_gone_;
   std::uint64_t next_id_ = 1;

@@ -148,7 +148,7 @@ Client::Client(event::Loop& loop, Parts parts)
       grant_(std::move(parts.grant)),
       kill_deadline_(loop) {
   worker_.emplace(loop, std::move(parts.process), [this](control::WorkerExit exit) { finish(exit); });
-  control_.emplace(loop, std::move(parts.control), [this] { on_worker_message(); });
+  control_.emplace(loop, std::move(parts.control), [this] { take_worker_message(); });
   if (guest_->peer.pidfd)
     peer_gone_.emplace(loop, std::move(guest_->peer.pidfd), [this] { reclaim(KillReason::client_gone); });
   if (guest_->connection) peer_socket_.emplace(loop, std::move(guest_->connection), [this] { on_peer_socket(); });
@@ -178,15 +178,22 @@ void Client::on_peer_socket() {
   reclaim(count > 0 ? KillReason::revoked : KillReason::client_gone);
 }
 
-void Client::on_worker_message() {
+/// False if there was none.
+bool Client::take_worker_message() {
   auto frame = control::read_packet(control_->descriptor());
-  if (!frame && frame.error().code == EAGAIN) return;
-  if (!frame && frame.error().code == EPIPE) return control_.reset();  // it ends: its pidfd tells the rest
-  if (frame && may_send(frame->header().type)) return handle_worker_message(std::move(*frame));
+  if (!frame && frame.error().code == EAGAIN) return false;
+  if (!frame && frame.error().code == EPIPE) return control_.reset(), false;  // it ends: its pidfd tells the rest
+  if (frame && may_send(frame->header().type)) return handle_worker_message(std::move(*frame)), true;
   limiter_.write(log::Level::error, vm_, "worker {} of client {} breaks the control protocol ({}); killing it",
                  worker_->pid(), id_, frame ? "too many messages" : frame.error().text);
   control_.reset();
   reclaim(KillReason::revoked);
+  return false;
+}
+
+void Client::hear_worker() {
+  while (control_ && take_worker_message()) {
+  }
 }
 
 bool Client::may_send(control::MessageType type) {
@@ -210,7 +217,10 @@ void Client::handle_worker_message(control::Frame frame) {
   } else if (frame.header().type == control::MessageType::share_offer) {
     take_offer(std::move(frame));
   } else if (frame.header().type == control::MessageType::share_request) {
-    answer_share(frame.as<control::ShareRequest>().token);
+    const auto token = frame.as<control::ShareRequest>().token;
+    const Shares::Offer* offer = events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token);
+    if (offer == nullptr && events_.missed) return events_.missed(id_, token);
+    answer_share(token, offer);
   } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
     facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
@@ -247,8 +257,11 @@ void Client::take_offer(control::Frame frame) {
                    id_, vm_, Shares::kMostOffers, Shares::kMostDescriptors);
 }
 
-void Client::answer_share(const control::ShareToken& token) {
-  const Shares::Offer* offer = events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token);
+void Client::settle_share(const control::ShareToken& token) {
+  if (control_) answer_share(token, events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token));
+}
+
+void Client::answer_share(const control::ShareToken& token, const Shares::Offer* offer) {
   control::ShareAnswer answer;
   answer.token = token;
   int descriptor = -1;

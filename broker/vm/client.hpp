@@ -36,6 +36,8 @@ struct ClientEvents {
   std::function<bool(std::uint64_t size)> shrink;
   /// What the workers of its VM offer each other. Null: nothing may be shared.
   Shares* shares = nullptr;
+  /// Its worker asks for something that nobody offers. It is answered later, by settle_share(). May be empty.
+  std::function<void(std::uint64_t id, const control::ShareToken& token)> missed;
   /// Its worker is ready. May be empty.
   std::function<void(std::uint64_t id, const WorkerFacts&)> ready;
 };
@@ -91,6 +93,10 @@ class Client {
     grant_.beat(now_ms);
     extent_messages_ = share_messages_ = 0;
   }
+  /// Takes in what its worker has said already.
+  void hear_worker();
+  /// Answers what was missed: with the offer, if there is one by now.
+  void settle_share(const control::ShareToken& token);
   /// Takes the channel back: the host wants it so, or the guest has let go.
   void revoke(control::KillReason reason = control::KillReason::revoked) { reclaim(reason); }
   /// Leaves a worker behind that does not die.
@@ -101,12 +107,12 @@ class Client {
   Client(event::Loop& loop, Parts parts);
 
   void on_peer_socket();
-  void on_worker_message();
+  bool take_worker_message();
   bool may_send(control::MessageType type);
   void handle_worker_message(control::Frame frame);
   void grow(std::uint64_t size);
   void take_offer(control::Frame frame);
-  void answer_share(const control::ShareToken& token);
+  void answer_share(const control::ShareToken& token, const Shares::Offer* offer);
   void reclaim(control::KillReason reason);
   void on_kill_timeout();
   void finish(control::WorkerExit exit);

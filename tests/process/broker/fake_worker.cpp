@@ -8,6 +8,8 @@
 //   linger           lets the test trace it, then waits to be killed
 //   grow N           asks for N more bytes; writes the answer, "CHANNEL_OFFSET WINDOW_OFFSET SIZE", into the heap
 //   return N         gives the last piece, of N bytes, back
+//   offer N          offers N things to the VM's workers, by the tokens 1 to N
+//   find N           asks for what is offered by token N: writes "asked", then "found KIND", into the heap
 // For legacy requests it is of no use: it ends at once.
 // After an order that goes on it adds 1 to worker_state and wakes the test, which sleeps on that word.
 #include <dirent.h>
@@ -100,6 +102,31 @@ void give_back(std::uint64_t size) {
   (void)control::send_message(kControl, message, {}, in_a_while());
 }
 
+control::ShareToken token(int number) {
+  control::ShareToken token{};
+  token.front() = static_cast<std::uint8_t>(number);
+  return token;
+}
+
+void offer(int count) {
+  for (int number = 1; number <= count; ++number) {
+    control::ShareOffer message;
+    message.token = token(number);
+    message.kind = control::ShareKind::memory;
+    (void)control::send_message(kControl, message, {}, in_a_while());
+  }
+}
+
+void find(int number, char* heap) {
+  control::ShareRequest request;
+  request.token = token(number);
+  (void)control::send_message(kControl, request, {}, in_a_while());
+  strcpy(heap, "asked");
+  const auto frame = control::receive_message(kControl, control::MessageType::share_answer, in_a_while());
+  if (!frame) exit(control::kExitInternal);
+  snprintf(heap, 128, "found %d", static_cast<int>(frame->as<control::ShareAnswer>().kind));
+}
+
 void wait_for_doorbell() {
   pollfd entry{kDoorbell, POLLIN, 0};
   poll(&entry, 1, 60'000);
@@ -128,6 +155,8 @@ void obey(const std::string& order, char* heap, int argc, char** argv) {
   if (order == "garbage" && send(kControl, "garbage", 7, MSG_NOSIGNAL) < 0) exit(control::kExitInternal);
   if (order.starts_with("grow ")) grow(static_cast<std::uint64_t>(number), heap);
   if (order.starts_with("return ")) give_back(static_cast<std::uint64_t>(number));
+  if (order.starts_with("offer ")) offer(number);
+  if (order.starts_with("find ")) find(number, heap);
   if (order == "linger") prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 }
 

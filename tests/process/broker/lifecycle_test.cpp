@@ -13,6 +13,7 @@
 
 using namespace vgpu;
 using namespace vgpu::test;
+using namespace std::literals;
 using Catch::Contains;
 
 TEST_CASE("SIGTERM ends clients, workers and socket, in order, with exit code 0") {
@@ -69,6 +70,21 @@ TEST_CASE("a killed broker leaves its workers running, and a new one replaces it
   REQUIRE(next.says("listening on"));
   TestClient another(broker.socket);
   client.order("exit 0");
+}
+
+TEST_CASE("what a worker has offered is found by whoever asks then, however busy the broker is") {
+  TestBroker broker;
+  TestClient offering(broker.socket), asking(broker.socket);
+  const auto finds = [&](const std::string& token, const std::string& answer) {
+    asking.order("find " + token);
+    REQUIRE(eventually([&] { return asking.heap() == "asked"s; }));
+    kill(broker.process.pid(), SIGCONT);
+    CHECK(eventually([&] { return asking.heap() == answer; }));
+  };
+  kill(broker.process.pid(), SIGSTOP);
+  offering.order_and_wait("offer 5");
+  SECTION("the last of them") { finds("5", "found 1"); }
+  SECTION("not what nobody offers") { finds("6", "found 0"); }
 }
 
 TEST_CASE("a log that nobody reads stops nothing") {
