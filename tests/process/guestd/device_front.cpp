@@ -14,6 +14,8 @@ namespace vgpu::test {
 namespace {
 
 constexpr int kLookMs = 1;
+// What a doorbell holds between two stores. A ring may have any number; 0 is the one for something else than a record.
+constexpr uint32_t kNobodyRang = ~uint32_t{0};
 
 base::UniqueFd make_memory(const char* name, uint64_t size) {
   base::UniqueFd memory(::memfd_create(name, MFD_CLOEXEC));
@@ -79,6 +81,8 @@ DeviceFront::DeviceFront(const std::string& socket, uint64_t window_size)
   void* mapped = ::mmap(nullptr, VGPU_BAR0_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, bar0_.get(), 0);
   if (mapped == MAP_FAILED) throw std::runtime_error("mmap");
   words_ = static_cast<volatile uint32_t*>(mapped);
+  for (unsigned channel = 0; channel < VGPU_CHANNEL_MAX; ++channel)
+    words_[(page_of(channel) + VGPU_PAGE_DOORBELL) / 4] = kNobodyRang;
   vgpu_core_config config{};
   config.socket = socket.c_str();
   config.window_size = window_size;
@@ -138,8 +142,8 @@ void DeviceFront::serve_once() {
 void DeviceFront::look_at_doorbells() {
   for (unsigned channel = 0; channel < VGPU_CHANNEL_MAX; ++channel) {
     const uint32_t at = page_of(channel) + VGPU_PAGE_DOORBELL;
-    if (words_[at / 4] == 0) continue;
-    words_[at / 4] = 0;
+    if (words_[at / 4] == kNobodyRang) continue;
+    words_[at / 4] = kNobodyRang;
     vgpu_core_bar0_write(core_, at, 1, 4);
   }
 }

@@ -70,7 +70,7 @@ class Life {
 int main(int argc, char** argv) try {
   if (argc != 3) return std::fprintf(stderr, "usage: guest_stage VM-SOCKET FOLDER\n"), 64;
   log::open("vgpu-guestd", log::Level::debug);
-  test::DeviceFront front(argv[1], 256u << 20);
+  test::DeviceFront front(argv[1], 1u << 30);  // sparse; room for several programs at once
   auto device = front.open();
   std::optional<Life> life(std::in_place, device, argv[2]);
   std::puts("ready");

@@ -111,7 +111,7 @@ class Guest(unittest.TestCase):
         done = self.vgpu_guest("status", "--json")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         status = json.loads(done.stdout)
-        self.assertEqual((status["link"], status["link_text"], status["window_size"]), ("up", "a", 256 << 20))
+        self.assertEqual((status["link"], status["link_text"], status["window_size"]), ("up", "a", 1 << 30))
         self.assertEqual([(c["state"], c["pid"], c["name"]) for c in status["channels"]], [("open", client.pid, "demo_driver")])
 
     def test_doctor_finds_a_machine_well(self):
