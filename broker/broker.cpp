@@ -121,7 +121,6 @@ void Broker::relaunch() {
   clients_.save();
   vms_.end_legacy();
   const int code = relaunch_.execute(doors_.main_descriptors());
-  restart::hold_signals(false);
   log::error("not relaunched: cannot execute {}: {}", relaunch_.program(), std::generic_category().message(code));
   relaunching_ = false;
   doors_.open();

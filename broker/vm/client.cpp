@@ -218,9 +218,8 @@ void Client::handle_worker_message(control::Frame frame) {
     take_offer(std::move(frame));
   } else if (frame.header().type == control::MessageType::share_request) {
     const auto token = frame.as<control::ShareRequest>().token;
-    const Shares::Offer* offer = events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token);
-    if (offer == nullptr && events_.missed) return events_.missed(id_, token);
-    answer_share(token, offer);
+    if (find_offer(token) == nullptr && events_.missed) return events_.missed(id_, token);
+    answer_share(token);
   } else if (frame.header().type == control::MessageType::worker_ready) {
     const auto ready = frame.as<control::WorkerReady>();
     facts_ = {ready.driver_version, ready.device_count, control::get_text(ready.device_name),
@@ -257,11 +256,16 @@ void Client::take_offer(control::Frame frame) {
                    id_, vm_, Shares::kMostOffers, Shares::kMostDescriptors);
 }
 
-void Client::settle_share(const control::ShareToken& token) {
-  if (control_) answer_share(token, events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token));
+const Shares::Offer* Client::find_offer(const control::ShareToken& token) const {
+  return events_.shares == nullptr ? nullptr : events_.shares->find(vm_, token);
 }
 
-void Client::answer_share(const control::ShareToken& token, const Shares::Offer* offer) {
+void Client::settle_share(const control::ShareToken& token) {
+  if (control_) answer_share(token);
+}
+
+void Client::answer_share(const control::ShareToken& token) {
+  const Shares::Offer* offer = find_offer(token);
   control::ShareAnswer answer;
   answer.token = token;
   int descriptor = -1;

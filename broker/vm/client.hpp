@@ -112,7 +112,8 @@ class Client {
   void handle_worker_message(control::Frame frame);
   void grow(std::uint64_t size);
   void take_offer(control::Frame frame);
-  void answer_share(const control::ShareToken& token, const Shares::Offer* offer);
+  const Shares::Offer* find_offer(const control::ShareToken& token) const;
+  void answer_share(const control::ShareToken& token);
   void reclaim(control::KillReason reason);
   void on_kill_timeout();
   void finish(control::WorkerExit exit);

@@ -119,6 +119,11 @@ Flow::Sent take_new(Flow& flow) {
   return {0, std::exchange(flow.granted, 0) - left, flow.inline_bytes.exchange(0, std::memory_order_relaxed)};
 }
 
+void forget_new(Flow& flow) {
+  Flow::Sent fresh = take_new(flow);
+  forget(fresh);
+}
+
 /// Puts a mark behind what is new.
 CUresult mark_new(Flow& flow, const Channel& channel) {
   Flow::Sent fresh = take_new(flow);
@@ -176,8 +181,7 @@ CUresult look(Flow& flow) {
   if (channel == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
   const std::lock_guard lock(flow.mutex);
   if (flow.context == nullptr) {  // another thread has ended the stream or its context meanwhile
-    Flow::Sent fresh = take_new(flow);
-    forget(fresh);
+    forget_new(flow);
     return CUDA_SUCCESS;
   }
   if (flow.allowance.load(std::memory_order_relaxed) > 0 &&
@@ -330,8 +334,7 @@ void stop_flow(FlowPointer& pointer) {
   // A thread that sleeps on it with the lock looks up, and finds that the context ends.
   if (const Channel* channel = open_channel()) channel->wake(flow->word);
   const std::lock_guard lock(flow->mutex);
-  Flow::Sent fresh = take_new(*flow);
-  forget(fresh);
+  forget_new(*flow);
   forget_all(*flow);
   flow->context = nullptr;
 }

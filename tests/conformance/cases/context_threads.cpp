@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contexts that threads make and end while other threads work in theirs: nobody notices anything of the others.
 #include <cstring>
-#include <exception>
 #include <functional>
-#include <thread>
 
 #include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/fixtures/side_by_side.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
@@ -29,22 +28,12 @@ using Body = std::function<void(uint32_t number)>;
 /// Threads that make a context, work in it and end it, again and again. Passes the first failure on.
 void in_many_contexts(const Body& body) {
   constexpr uint32_t kThreads = 4, kContexts = 6;
-  std::vector<std::exception_ptr> failures(kThreads);
-  std::vector<std::thread> threads;
-  for (uint32_t thread = 0; thread < kThreads; ++thread)
-    threads.emplace_back([&, thread] {
-      try {
-        for (uint32_t round = 0; round < kContexts; ++round) {
-          const OwnContext context;
-          body(thread * kContexts + round);
-        }
-      } catch (...) {
-        failures[thread] = std::current_exception();
-      }
-    });
-  for (auto& thread : threads) thread.join();
-  for (const auto& failure : failures)
-    if (failure) std::rethrow_exception(failure);
+  side_by_side(kThreads, [&](uint32_t thread) {
+    for (uint32_t round = 0; round < kContexts; ++round) {
+      const OwnContext context;
+      body(thread * kContexts + round);
+    }
+  });
 }
 
 CASE(context_threads, pageable_copies) {

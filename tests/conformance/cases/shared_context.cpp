@@ -3,12 +3,12 @@
 // gets.
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <random>
 #include <shared_mutex>
 #include <thread>
 
 #include "tests/conformance/fixtures/objects.hpp"
+#include "tests/conformance/fixtures/side_by_side.hpp"
 #include "tests/conformance/harness/registry.hpp"
 
 namespace conformance {
@@ -151,22 +151,12 @@ CASE(shared_context, threads_that_do_everything) {
   constexpr uint32_t kThreads = 4, kSteps = 100;
   const Context context;
   if (device_attribute(CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) == 0) skip("the device has no memory pools");
-  std::vector<std::exception_ptr> failures(kThreads);
-  std::vector<std::thread> threads;
-  for (uint32_t thread = 0; thread < kThreads; ++thread)
-    threads.emplace_back([&, thread] {
-      try {
-        expect_ok(CU(cuCtxSetCurrent, context.get()));
-        Worker worker(thread + 1);
-        for (uint32_t i = 0; i < kSteps; ++i) worker.do_something();
-        worker.check();
-      } catch (...) {
-        failures[thread] = std::current_exception();
-      }
-    });
-  for (auto& thread : threads) thread.join();
-  for (const auto& failure : failures)
-    if (failure) std::rethrow_exception(failure);
+  side_by_side(kThreads, [&](uint32_t thread) {
+    expect_ok(CU(cuCtxSetCurrent, context.get()));
+    Worker worker(thread + 1);
+    for (uint32_t i = 0; i < kSteps; ++i) worker.do_something();
+    worker.check();
+  });
 }
 
 }  // namespace
